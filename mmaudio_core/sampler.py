@@ -1,0 +1,69 @@
+"""Euler integration of the flow with classifier-free guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .models.flow import Conditions, FlowNetwork
+from .progress import Progress, silent, watched
+
+STAGE = "sampling"
+
+
+def draw_noise(seeds: Sequence[int], latents: int, width: int) -> Tensor:
+    """Standard normal (len(seeds), latents, width), float32 on the CPU, a generator a seed.
+
+    Take k of a batch therefore starts where a single run with its seed starts.
+    """
+    takes = [
+        torch.randn(latents, width, generator=torch.Generator("cpu").manual_seed(seed))
+        for seed in seeds
+    ]
+    return torch.stack(takes)
+
+
+def euler(
+    network: FlowNetwork,
+    noise: Tensor,
+    conditions: Conditions,
+    negative: Conditions | None,
+    *,
+    steps: int,
+    cfg: float,
+    dtype: torch.dtype,
+    progress: Progress = silent,
+) -> Tensor:
+    """Integrate from noise to data on ``linspace(0, 1, steps + 1)``.
+
+    Args:
+        noise: (B, N, C), float32, on the network's device.
+        conditions: of batch 1 or B.
+        negative: the branch guidance moves away from; unused where cfg is below 1.
+        steps: how many steps.
+        cfg: guidance strength, ``v = cfg * v_cond + (1 - cfg) * v_negative``; below 1, none.
+        dtype: of the network's arithmetic; the latent itself stays float32.
+        progress: called with ("sampling", step, steps) before every block.
+
+    Returns:
+        (B, N, C) float32, on the flow's scale.
+    """
+    batch = noise.shape[0]
+    branches = [conditions.expand(batch)]
+    if cfg >= 1 and negative is not None:
+        branches.append(negative.expand(batch))
+    stacked = Conditions.stack(branches)
+    times = torch.linspace(0, 1, steps + 1)
+    x = noise
+    for step in range(steps):
+        t = times[step].to(x.device).expand(len(branches) * batch)
+        with watched(network, lambda step=step: progress(STAGE, step, steps)):
+            v = network(x.to(dtype).repeat(len(branches), 1, 1), t, stacked).float()
+        if len(branches) > 1:
+            v_cond, v_negative = v.chunk(2)
+            v = cfg * v_cond + (1 - cfg) * v_negative
+        x = x + (times[step + 1] - times[step]).item() * v
+    progress(STAGE, steps, steps)
+    return x
