@@ -1,0 +1,51 @@
+"""Display rotation: turning a decoded frame the way the file asks for."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from av.buffer import Buffer
+from av.sidedata.sidedata import Type
+from av.video.frame import VideoFrame
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """Swap the axes first, then mirror left to right and upside down."""
+
+    transpose: bool = False
+    mirror: bool = False
+    flip: bool = False
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """Turn a picture (H, W, C); a view where nothing is mirrored."""
+        if self.transpose:
+            picture = picture.transpose(0, 1)
+        dims = [dim for dim, asked in ((0, self.flip), (1, self.mirror)) if asked]
+        return picture.flip(dims) if dims else picture
+
+
+def turn_of(frame: VideoFrame) -> Turn:
+    """What a frame's display matrix asks for, to the nearest quarter turn.
+
+    The matrix (ISO/IEC 14496-12, 8.2.2: a b u c d v x y w, 16.16 fixed point) takes a stored place
+    (p, q), q downwards, to the place shown ``(a p + c q, b p + d q)``.
+    """
+    data = cast("Mapping[Type, Buffer]", frame.side_data).get(Type.DISPLAYMATRIX)
+    if data is None:
+        return Turn()
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        return Turn(transpose=True, mirror=c < 0, flip=b < 0)
+    return Turn(mirror=a < 0, flip=d < 0)
+
+
+def turned_size(frame: VideoFrame) -> tuple[int, int]:
+    """Width and height of a frame as shown."""
+    if turn_of(frame).transpose:
+        return frame.height, frame.width
+    return frame.width, frame.height

@@ -1,0 +1,149 @@
+"""How long a video is and what it looks like, without decoding it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from mmaudio_core.errors import MediaError
+from mmaudio_core.media.orientation import turned_size
+from mmaudio_core.media.source import ImageSequence, VideoSource, describe, open_video
+from mmaudio_core.media.timing import SYNC_RATE, nominal_step
+
+SHORTEST = Fraction(16, SYNC_RATE)
+"""Seconds of video below which there is no sync segment (16 frames)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """A video at a glance.
+
+    Args:
+        duration: seconds from the first frame shown to the end of the last one.
+        width, height: pixels as shown, display rotation applied.
+        frame_rate: the average the file claims; None when it claims none.
+        codec: the picture's codec, for instance ``h264``; ``images`` for images.
+    """
+
+    duration: Fraction
+    width: int
+    height: int
+    frame_rate: Fraction | None
+    codec: str
+
+
+def probe(source: VideoSource | ImageSequence) -> VideoInfo:
+    """Read a video's length from its packets; of the pictures only the first is decoded.
+
+    Raises:
+        MediaError: when the file is missing, empty, damaged, or has no video.
+    """
+    if isinstance(source, ImageSequence):
+        count, height, width, _ = source.images.shape
+        return VideoInfo(
+            duration=count / source.frame_rate,
+            width=width,
+            height=height,
+            frame_rate=source.frame_rate,
+            codec="images",
+        )
+    with open_video(source) as (container, stream):
+        duration, frame = _walk(container, stream)
+        if duration is None:
+            raise MediaError(
+                f"{describe(source)} holds no picture data, though it says it has a"
+                f" {stream.codec_context.name} video; expected at least one frame. The file may be"
+                " cut off: export or download it again."
+            )
+        context = stream.codec_context
+        width, height = turned_size(frame) if frame else (context.width, context.height)
+        return VideoInfo(
+            duration=duration,
+            width=width,
+            height=height,
+            frame_rate=stream.average_rate or None,
+            codec=context.codec.canonical_name,
+        )
+
+
+def check_span(available: Fraction, start: Fraction, duration: Fraction | None) -> Fraction:
+    """The seconds that can be used from ``start`` on.
+
+    Args:
+        available: the video's length in seconds.
+        start: where to begin, in seconds.
+        duration: seconds wanted; None or 0 means to the video's end.
+
+    Returns:
+        ``duration``, cut to what there is.
+
+    Raises:
+        MediaError: when ``start`` or ``duration`` is negative, ``start`` is at or past the end, or
+            less than 0.64 s is left.
+    """
+    if start < 0 or (duration is not None and duration < 0):
+        raise MediaError(
+            f"a start of {float(start):g} s and a duration of {float(duration or 0):g} s were"
+            " given; neither can be negative. Set them to 0 or more."
+        )
+    if start >= available:
+        raise MediaError(
+            f"the start of {float(start):g} s lies at or past the end of the video, which lasts"
+            f" {float(available):g} s; expected an earlier start. Lower start_offset."
+        )
+    usable = min(duration or available, available - start)
+    if usable < SHORTEST:
+        raise MediaError(
+            f"only {float(usable):g} s of video would be used (it lasts {float(available):g} s, the"
+            f" start is {float(start):g} s); at least {float(SHORTEST):g} s (16 frames at 25 a"
+            " second) is needed. Raise duration, lower start_offset or use a longer video."
+        )
+    return usable
+
+
+def _walk(
+    container: InputContainer, stream: VideoStream
+) -> tuple[Fraction | None, VideoFrame | None]:
+    """Seconds from the first to the last packet's end, and the first frame that decodes."""
+    # Threads would hold the first frame back until several packets are in.
+    stream.thread_type = "NONE"
+    unit = Fraction(stream.time_base or Fraction(1, 25))
+    step = nominal_step(stream)
+    frame: VideoFrame | None = None
+    untimed = 0
+    begin: int | None = None
+    end: Fraction | None = None
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:
+                continue
+            if frame is None:
+                frame = _first_frame(packet)
+            ticks = packet.pts if packet.pts is not None else packet.dts
+            if packet.is_discard:
+                continue
+            if ticks is None:
+                untimed += 1
+                continue
+            begin = ticks if begin is None else min(begin, ticks)
+            after = ticks * unit + ((packet.duration or 0) * unit or step)
+            end = after if end is None else max(end, after)
+    except FFmpegError:
+        pass  # A broken tail: what came before it counts.
+    if begin is None or end is None:
+        return (untimed * step if untimed else None), frame
+    return end - begin * unit + untimed * step, frame
+
+
+def _first_frame(packet: Packet[VideoStream]) -> VideoFrame | None:
+    try:
+        frames = packet.decode()
+    except (FFmpegError, ValueError):
+        return None
+    return frames[0] if frames else None

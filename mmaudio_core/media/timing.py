@@ -1,0 +1,88 @@
+"""Times in exact rational numbers: when frames are shown, and which of them are picked.
+
+Picking follows ffmpeg's ``fps`` filter (round=near), with which the training features were made:
+output frame n is the last source frame whose time satisfies ``floor(time * fps + 1/2) <= n``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+CLIP_RATE = 8
+"""Frames a second that CLIP sees."""
+SYNC_RATE = 25
+"""Frames a second that Synchformer sees."""
+
+
+def first_output(time: Fraction, rate: int) -> int:
+    """The first output frame, at ``rate`` a second, that may show a source frame of this time."""
+    return (2 * rate * time.numerator + time.denominator) // (2 * time.denominator)
+
+
+def whole_frames(duration: Fraction, rate: int) -> int:
+    """How many frames at ``rate`` a second fit into ``duration`` seconds."""
+    return rate * duration.numerator // duration.denominator
+
+
+def nominal_step(stream: VideoStream) -> Fraction:
+    """Seconds a frame lasts by what the file says of itself; 1/25 when it says nothing."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate:
+            return 1 / Fraction(rate)
+    return Fraction(1, 25)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """When a frame is shown, in seconds of the file's own clock.
+
+    Args:
+        time: when it appears.
+        until: when it disappears, were it the last.
+        exact: the time was stored in the file as that frame's own.
+    """
+
+    time: Fraction
+    until: Fraction
+    exact: bool
+
+
+class Clock:
+    """Gives decoded frames their times, mending what the file lacks.
+
+    A frame without a presentation time gets its decoding time (AVI), and without that the time
+    after its predecessor's. Where presentation times are out of order more often than decoding
+    times, the latter are used, as libav does.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._unit = Fraction(stream.time_base or Fraction(1, 25))
+        self._step = nominal_step(stream)
+        self._last_pts: int | None = None
+        self._last_dts: int | None = None
+        self._bad_pts = 0
+        self._bad_dts = 0
+        self._next: Fraction | None = None
+
+    def stamp(self, frame: VideoFrame) -> Stamp:
+        """The time of the next frame in decoding order."""
+        ticks, exact = self._ticks(frame.pts, frame.dts)
+        time = ticks * self._unit if ticks is not None else self._next or Fraction(0)
+        length = int(getattr(frame, "duration", 0) or 0)
+        self._next = time + (length * self._unit if length > 0 else self._step)
+        return Stamp(time=time, until=self._next, exact=exact)
+
+    def _ticks(self, pts: int | None, dts: int | None) -> tuple[int | None, bool]:
+        if dts is not None:
+            self._bad_dts += self._last_dts is not None and dts <= self._last_dts
+            self._last_dts = dts
+        if pts is not None:
+            self._bad_pts += self._last_pts is not None and pts <= self._last_pts
+            self._last_pts = pts
+        if pts is not None and (self._bad_pts <= self._bad_dts or dts is None):
+            return pts, True
+        return dts, False
