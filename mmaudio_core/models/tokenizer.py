@@ -1,0 +1,67 @@
+"""CLIP's tokenizer: text to a fixed number of byte-pair tokens.
+
+The vocabulary and merges under ``data/`` are open_clip's, as published (MIT, licence beside them).
+"""
+
+from __future__ import annotations
+
+import gzip
+import html
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import ftfy
+import torch
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Split
+from tokenizers.pre_tokenizers import Sequence as Chain
+from torch import Tensor
+
+CONTEXT_LENGTH = 77
+START, END, PADDING = 49406, 49407, 0
+
+_MERGES_FILE = Path(__file__).parent / "data" / "bpe_simple_vocab_16e6.txt.gz"
+_MERGES = 48894  # CLIP uses the first so many of the file's
+_WORD_END = "</w>"
+# contractions, runs of letters, single digits, runs of anything else but white space
+_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+
+
+def tokenize(texts: Sequence[str]) -> Tensor:
+    """Tokens of each text: start, the text's, end, then zeros.
+
+    A longer text is cut so that the end token comes last. The names of the special tokens
+    (``<|endoftext|>``) are ordinary text here.
+
+    Returns:
+        (len(texts), 77) int64.
+    """
+    rows = torch.full((len(texts), CONTEXT_LENGTH), PADDING)
+    for row, text in zip(rows, texts, strict=True):
+        ids = _bpe().encode(clean(text)).ids[: CONTEXT_LENGTH - 2]
+        row[: len(ids) + 2] = torch.tensor([START, *ids, END])
+    return rows
+
+
+def clean(text: str) -> str:
+    """Repaired encoding, HTML entities resolved, single spaces, lower case."""
+    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(text.split()).lower()
+
+
+@lru_cache(maxsize=1)
+def _bpe() -> Tokenizer:
+    with gzip.open(_MERGES_FILE, "rt", encoding="utf-8") as file:
+        lines = file.read().split("\n")[1 : _MERGES + 1]  # the first line is a title
+    merges = [(left, right) for left, right in (line.split() for line in lines)]
+    # GPT-2's printable stand-ins for the 256 bytes; CLIP numbers them in code point order
+    alphabet = sorted(ByteLevel.alphabet())
+    entries = [*alphabet, *(letter + _WORD_END for letter in alphabet)]
+    entries += [left + right for left, right in merges]
+    vocabulary = {entry: number for number, entry in enumerate(entries)}
+    tokenizer = Tokenizer(BPE(vocabulary, merges, end_of_word_suffix=_WORD_END))
+    words = Split(Regex(_WORDS), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = Chain([words, ByteLevel(add_prefix_space=False, use_regex=False)])
+    return tokenizer
