@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mmaudio_core.media.probe import SHORTEST, VideoInfo, check_span, probe
-from mmaudio_core.media.reader import FrameChunk, FrameReader
-from mmaudio_core.media.resize import still
-from mmaudio_core.media.source import ImageSequence, VideoSource
+from .probe import SHORTEST, VideoInfo, check_span, probe
+from .reader import FrameChunk, FrameReader
+from .resize import still
+from .source import ImageSequence, VideoSource
 
 __all__ = [
     "SHORTEST",

@@ -16,11 +16,11 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from mmaudio_core.errors import MediaError
-from mmaudio_core.media.orientation import turn_of
-from mmaudio_core.media.resize import to_bytes
-from mmaudio_core.media.source import ImageSequence, VideoSource, describe, open_video
-from mmaudio_core.media.timing import Clock, Stamp
+from ..errors import MediaError
+from .orientation import turn_of
+from .resize import to_bytes
+from .source import ImageSequence, VideoSource, describe, open_video
+from .timing import Clock, Stamp
 
 _WORTH_SEEKING = 2
 """Seconds of start below which decoding from the beginning is as fast as seeking."""

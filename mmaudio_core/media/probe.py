@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,10 +12,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from mmaudio_core.errors import MediaError
-from mmaudio_core.media.orientation import turned_size
-from mmaudio_core.media.source import ImageSequence, VideoSource, describe, open_video
-from mmaudio_core.media.timing import SYNC_RATE, nominal_step
+from ..errors import MediaError
+from .orientation import turned_size
+from .source import ImageSequence, VideoSource, open_video
+from .timing import SYNC_RATE, nominal_step
 
 SHORTEST = Fraction(16, SYNC_RATE)
 """Seconds of video below which there is no sync segment (16 frames)."""
@@ -54,19 +55,13 @@ def probe(source: VideoSource | ImageSequence) -> VideoInfo:
             codec="images",
         )
     with open_video(source) as (container, stream):
-        duration, frame = _walk(container, stream)
-        if duration is None:
-            raise MediaError(
-                f"{describe(source)} holds no picture data, though it says it has a"
-                f" {stream.codec_context.name} video; expected at least one frame. The file may be"
-                " cut off: export or download it again."
-            )
+        span = packet_span(container, stream)
         context = stream.codec_context
-        width, height = turned_size(frame) if frame else (context.width, context.height)
+        size = turned_size(span.frame) if span.frame else (context.width, context.height)
         return VideoInfo(
-            duration=duration,
-            width=width,
-            height=height,
+            duration=span.duration,
+            width=size[0],
+            height=size[1],
             frame_rate=stream.average_rate or None,
             codec=context.codec.canonical_name,
         )
@@ -107,38 +102,75 @@ def check_span(available: Fraction, start: Fraction, duration: Fraction | None) 
     return usable
 
 
-def _walk(
-    container: InputContainer, stream: VideoStream
-) -> tuple[Fraction | None, VideoFrame | None]:
-    """Seconds from the first to the last packet's end, and the first frame that decodes."""
+@dataclass(frozen=True, kw_only=True)
+class PacketSpan:
+    """What a stream's packets say of its times.
+
+    Args:
+        begin: the first presentation time, in the stream's ticks; None when no packet has a time.
+        duration: seconds from there to the end of the last frame.
+        count: packets.
+        complete: every packet has a presentation time.
+        frame: the first frame that decodes.
+    """
+
+    begin: int | None
+    duration: Fraction
+    count: int
+    complete: bool
+    frame: VideoFrame | None
+
+
+def packet_span(container: InputContainer, stream: VideoStream) -> PacketSpan:
+    """Walk through a stream's packets, decoding only until a first frame comes out.
+
+    Packets that an edit list hides count as packets, but not for the times.
+
+    Raises:
+        MediaError: when there are no packets.
+    """
     # Threads would hold the first frame back until several packets are in.
     stream.thread_type = "NONE"
     unit = Fraction(stream.time_base or Fraction(1, 25))
     step = nominal_step(stream)
     frame: VideoFrame | None = None
-    untimed = 0
+    count = untimed = 0
+    complete = True
     begin: int | None = None
-    end: Fraction | None = None
+    end = Fraction(0)
+    for packet in readable(container, stream):
+        count += 1
+        if frame is None:
+            frame = _first_frame(packet)
+        complete = complete and packet.pts is not None
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if packet.is_discard:
+            continue
+        if ticks is None:
+            untimed += 1
+            continue
+        after = ticks * unit + ((packet.duration or 0) * unit or step)
+        end = after if begin is None else max(end, after)
+        begin = ticks if begin is None else min(begin, ticks)
+    if not count:
+        raise MediaError(
+            f"the {stream.codec_context.name} video stream holds no picture data; expected at least"
+            " one frame. The file may be cut off: export or download it again."
+        )
+    timed = Fraction(0) if begin is None else end - begin * unit
+    return PacketSpan(
+        begin=begin, duration=timed + untimed * step, count=count, complete=complete, frame=frame
+    )
+
+
+def readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The stream's packets up to its end or the first that cannot be read."""
     try:
         for packet in container.demux(stream):
-            if packet.size == 0:
-                continue
-            if frame is None:
-                frame = _first_frame(packet)
-            ticks = packet.pts if packet.pts is not None else packet.dts
-            if packet.is_discard:
-                continue
-            if ticks is None:
-                untimed += 1
-                continue
-            begin = ticks if begin is None else min(begin, ticks)
-            after = ticks * unit + ((packet.duration or 0) * unit or step)
-            end = after if end is None else max(end, after)
+            if packet.size:
+                yield packet
     except FFmpegError:
-        pass  # A broken tail: what came before it counts.
-    if begin is None or end is None:
-        return (untimed * step if untimed else None), frame
-    return end - begin * unit + untimed * step, frame
+        return
 
 
 def _first_frame(packet: Packet[VideoStream]) -> VideoFrame | None:

@@ -9,11 +9,11 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from mmaudio_core.media.decode import Picture, pictures
-from mmaudio_core.media.resize import CLIP_SIZE, SYNC_SIZE, for_clip, for_sync
-from mmaudio_core.media.source import ImageSequence, VideoSource
-from mmaudio_core.media.timing import CLIP_RATE, SYNC_RATE, first_output, whole_frames
-from mmaudio_core.progress import Progress, silent
+from ..progress import Progress, silent
+from .decode import Picture, pictures
+from .resize import CLIP_SIZE, SYNC_SIZE, for_clip, for_sync
+from .source import ImageSequence, VideoSource
+from .timing import CLIP_RATE, SYNC_RATE, first_output, whole_frames
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmaudio_core.errors import MediaError
+from ..errors import MediaError
 
 CLIP_SIZE = 384
 SYNC_SIZE = 224

@@ -17,7 +17,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from mmaudio_core.errors import MediaError
+from ..errors import MediaError
 
 VideoSource: TypeAlias = Union[str, "os.PathLike[str]", BinaryIO]
 """A path, or an open binary file such as ``io.BytesIO``."""

@@ -1,0 +1,140 @@
+"""A video file's picture, packets untouched, with new sound."""
+
+# PyAV leaves some of its types open.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from mmaudio_core.errors import MediaError
+from mmaudio_core.media.probe import PacketSpan, packet_span, readable
+from mmaudio_core.media.source import VideoSource, open_video
+from mmaudio_core.media.timing import nominal_step
+from mmaudio_core.mux.encode import encode_video
+from mmaudio_core.mux.result import MuxResult, written_whole
+from mmaudio_core.mux.sound import Sound, SoundTrack, fit_sound
+from mmaudio_core.progress import Progress, silent
+
+_MP4 = {"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "vvc"}
+"""Codecs that go into mp4 and that players expect there."""
+_MOV = {"prores", "dnxhd", "cfhd", "png", "qtrle", "h263", "svq3", "cinepak", "dvvideo", "hap"}
+"""Codecs at home in QuickTime files only."""
+_ANIMATIONS = {"gif", "webp", "apng"}
+"""Pictures that no container with sound takes."""
+
+
+def mux_audio(
+    video: VideoSource,
+    waveform: Tensor,
+    sample_rate: int,
+    path_stem: Path,
+    *,
+    start: Fraction = Fraction(0),
+    progress: Progress = silent,
+) -> MuxResult:
+    """Replace a video's sound.
+
+    The picture's packets are copied bit for bit, all of them, with their times relative to the
+    first frame shown; no other track of the file is kept. The container is mp4 where it takes the
+    codec, else mov or mkv.
+
+    Args:
+        video: the file with the picture.
+        waveform: (C, T) samples in [-1, 1], C 1 or 2; louder ones are clipped.
+        sample_rate: of the waveform, in Hz.
+        path_stem: the file to write, without its suffix.
+        start: where in the picture the sound begins, in seconds; silence before it.
+        progress: called as ("mux", packets done, packets).
+
+    Returns:
+        The file written, which is there whole or not at all.
+
+    Raises:
+        MediaError: when the video cannot be read, the waveform cannot be used, or the file cannot
+            be written.
+    """
+    with open_video(video) as (container, stream):
+        span = packet_span(container, stream)
+        codec = stream.codec_context.codec.canonical_name
+    sound, notes = fit_sound(waveform, sample_rate, start=start, length=span.duration)
+    suffix = _container_for(codec)
+    if suffix is None:
+        notes += (f"{codec} cannot be copied beside sound: the picture was encoded as H.264.",)
+        return encode_video(video, sound, path_stem, notes=notes, progress=progress)
+    if suffix != "mp4":
+        notes += (f"{codec} does not go into mp4: wrote {suffix}.",)
+    with written_whole(path_stem, suffix) as (output, path):
+        _copy(video, span, output, sound, progress)
+    return MuxResult(path=path, video_codec=codec, container=suffix, notes=notes)
+
+
+def _container_for(codec: str) -> str | None:
+    if codec in _ANIMATIONS:
+        return None
+    return "mp4" if codec in _MP4 else "mov" if codec in _MOV else "mkv"
+
+
+def _copy(
+    video: VideoSource,
+    span: PacketSpan,
+    output: OutputContainer,
+    sound: Sound,
+    progress: Progress,
+) -> None:
+    with open_video(video) as (container, stream):
+        picture = _like(output, stream)
+        track = SoundTrack(output, sound)
+        unit = Fraction(stream.time_base or Fraction(1, 25))
+        for done, packet in enumerate(_timed(readable(container, stream), stream, span)):
+            progress("mux", done, span.count)
+            track.write_until(max(Fraction(0), (packet.dts or 0) * unit))
+            packet.stream = picture
+            output.mux(packet)
+        track.finish()
+        progress("mux", span.count, span.count)
+
+
+def _like(output: OutputContainer, stream: VideoStream) -> VideoStream:
+    """A stream in ``output`` with the parameters, display rotation included, of ``stream``."""
+    try:
+        # opaque: by codec parameters alone; otherwise PyAV wants an encoder for the codec.
+        picture = output.add_stream_from_template(stream, opaque=True)
+    except ValueError as error:
+        raise MediaError(
+            f"a {stream.codec_context.name} picture cannot be copied into {output.format.name}"
+            f" ({error}). Export the video again, for instance as H.264 in mp4."
+        ) from error
+    if stream.codec_context.codec.canonical_name == "hevc" and output.format.name in ("mp4", "mov"):
+        picture.codec_context.codec_tag = "hvc1"  # Apple's players refuse the default, hev1.
+    return picture
+
+
+def _timed(
+    packets: Iterator[Packet[VideoStream]], stream: VideoStream, span: PacketSpan
+) -> Iterator[Packet[VideoStream]]:
+    """Packets with times relative to the first frame shown, decoding times ascending."""
+    unit = Fraction(stream.time_base or Fraction(1, 25))
+    step = max(1, round(nominal_step(stream) / unit))
+    begin = span.begin or 0
+    last: int | None = None
+    for packet in packets:
+        dts, pts = packet.dts, packet.pts
+        if dts is None:
+            dts = (pts if pts is not None else begin) if last is None else last + begin + step
+        dts -= begin
+        if last is not None and dts <= last:
+            dts = last + 1
+        last = dts
+        packet.dts = dts
+        packet.pts = dts if pts is None else pts - begin
+        if not packet.duration:
+            packet.duration = step
+        yield packet

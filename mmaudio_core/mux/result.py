@@ -1,0 +1,83 @@
+"""What writing a file gives back, and how a file appears: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.error import FFmpegError
+
+from mmaudio_core.errors import MediaError
+from mmaudio_core.media.source import reason
+
+FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
+"""File suffix -> libav's name of the container."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MuxResult:
+    """A file that was written.
+
+    Args:
+        path: where it is.
+        video_codec: the picture's codec, for instance ``h264``.
+        container: mp4, mov or mkv, also the file's suffix.
+        notes: what the user should know, a sentence each.
+    """
+
+    path: Path
+    video_codec: str
+    container: str
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def written_whole(
+    path_stem: Path, suffix: str
+) -> Generator[tuple[OutputContainer, Path], None, None]:
+    """A container to write into, which becomes ``<path_stem>.<suffix>`` when the block ends well.
+
+    Until then it has a hidden name in the same folder; whatever is raised, that file goes.
+
+    Raises:
+        MediaError: when the file system or libav refuses to write.
+    """
+    path = path_stem.with_name(f"{path_stem.name}.{suffix}")
+    # A short name of its own: the final one may already be as long as the file system allows.
+    half = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    options = {"movflags": "+faststart"} if suffix in ("mp4", "mov") else {}
+    try:
+        container = av.open(os.fspath(half), "w", format=FORMATS[suffix], options=options)
+        try:
+            yield container, path
+        except BaseException:
+            # Closing what is half written may fail once more; what was raised first counts.
+            with suppress(FFmpegError):
+                container.close()
+            raise
+        container.close()
+        _rename(half, path)
+    except FFmpegError as error:
+        raise _refused(path, error) from error
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _rename(half: Path, path: Path) -> None:
+    try:
+        os.replace(half, path)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: Exception) -> MediaError:
+    return MediaError(
+        f"'{path}' could not be written ({reason(error)}); expected a folder that exists, may be"
+        " written to and has room. Free some space or choose another folder."
+    )
