@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
 from .alias_free import AliasFreeActivation
 from .ops import Operations
+from .shapes import Shapes
 
 _DILATIONS = (1, 3, 5)
 
@@ -34,21 +34,24 @@ class BigVGANParams:
         """Read the architecture off a state dict's shapes (weight norm folded).
 
         Raises:
-            CheckpointError: a shape is missing.
+            CheckpointError: a shape is missing or is not one this architecture has.
         """
-        try:
-            width, mels, _ = shapes["conv_pre.weight"]
-            stages = sum(key.startswith("ups.") and key.endswith(".weight") for key in shapes)
-            branches = sum(key.endswith(".convs1.0.weight") for key in shapes) // stages
-            return cls(
-                mels=mels,
-                width=width,
-                rates=tuple(shapes[f"ups.{i}.0.weight"][2] // 2 for i in range(stages)),
-                kernels=tuple(shapes[f"resblocks.{i}.convs1.0.weight"][2] for i in range(branches)),
-                tanh="conv_post.bias" in shapes,
-            )
-        except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
-            raise CheckpointError(f"a BigVGAN vocoder without a usable {error}") from None
+        got = Shapes(network="BigVGAN vocoder", shapes=shapes)
+        width, mels, _ = got.of("conv_pre.weight", None, None, 7)
+        stages = got.depth("ups")
+        branches = got.depth("resblocks") // stages
+        return cls(
+            mels=mels,
+            width=width,
+            rates=tuple(
+                got.of(f"ups.{i}.0.weight", None, None, None)[2] // 2 for i in range(stages)
+            ),
+            kernels=tuple(
+                got.of(f"resblocks.{i}.convs1.0.weight", None, None, None)[2]
+                for i in range(branches)
+            ),
+            tanh="conv_post.bias" in shapes,
+        )
 
     @property
     def hop(self) -> int:

@@ -5,7 +5,6 @@ MMAudio (Cheng et al., arXiv 2412.15322): a rectified flow from noise (t = 0) to
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -13,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
 from ..sequence import SEGMENT_TOKENS, TEXT_TOKENS, AudioFormat, audio_format
 from .flow_blocks import FusedBlock, JointBlock, Streams
 from .flow_layers import HEAD_WIDTH, Condition, Maker, Modulation, along, modulate
 from .ops import Operations, cast
 from .rope import rotations
+from .shapes import Shapes
 
 # Tables that older files carry and that are computed here.
 IGNORED_KEYS = ("t_embed.freqs", "latent_rot", "clip_rot")
@@ -43,27 +42,22 @@ class FlowParams:
 
         Raises:
             CheckpointError: a shape is missing or is not one this architecture has.
+            MMAudioError: a latent width of no published model.
         """
-        try:
-            width, latent_dim, _ = shapes["audio_input_proj.0.weight"]
-            params = cls(
-                latent_dim=latent_dim,
-                clip_dim=shapes["clip_input_proj.0.weight"][1],
-                sync_dim=shapes["sync_input_proj.0.weight"][1],
-                text_dim=shapes["text_input_proj.0.weight"][1],
-                width=width,
-                joint_depth=_count(shapes, "joint_blocks"),
-                fused_depth=_count(shapes, "fused_blocks"),
-                # the key decides too: v2 puts an activation before the MLP of clip and text
-                v2="clip_input_proj.2.w1.weight" in shapes,
-            )
-        except (KeyError, ValueError, IndexError) as error:
-            raise CheckpointError(f"a flow network without a usable {error}") from None
-        if width % HEAD_WIDTH:
-            raise CheckpointError(
-                f"a flow network of width {width} was got, a multiple of {HEAD_WIDTH} expected"
-            )
-        return params
+        got = Shapes(network="flow network", shapes=shapes)
+        width, latent_dim, _ = got.of("audio_input_proj.0.weight", None, None, 7)
+        got.heads(width, HEAD_WIDTH, "the flow network")
+        return cls(
+            latent_dim=audio_format(latent_dim).latent_dim,
+            clip_dim=got.of("clip_input_proj.0.weight", width, None)[1],
+            sync_dim=got.of("sync_input_proj.0.weight", width, None, 7)[1],
+            text_dim=got.of("text_input_proj.0.weight", width, None)[1],
+            width=width,
+            joint_depth=got.depth("joint_blocks"),
+            fused_depth=got.depth("fused_blocks"),
+            # v2 has an activation before the MLP, and a time embedding as wide as the network
+            v2="clip_input_proj.2.w1.weight" in shapes,
+        )
 
     @property
     def heads(self) -> int:
@@ -72,11 +66,6 @@ class FlowParams:
     @property
     def audio(self) -> AudioFormat:
         return audio_format(self.latent_dim)
-
-
-def _count(shapes: Mapping[str, Sequence[int]], prefix: str) -> int:
-    pattern = re.compile(rf"{prefix}\.(\d+)\.")
-    return len({found[1] for key in shapes if (found := pattern.match(key))})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
 from .ops import Operations, bare, cast
+from .shapes import Shapes
 
 _EPS = 1e-4
 _CLAMP = 256.0
@@ -39,13 +39,12 @@ class VAEParams:
         """Read the architecture off a state dict's shapes.
 
         Raises:
-            CheckpointError: a shape is missing.
+            CheckpointError: a shape is missing or is not one this architecture has.
         """
-        try:
-            hidden, mels, _ = shapes["encoder.conv_in.weight"]
-            return cls(mels=mels, latent_dim=shapes["decoder.conv_in.weight"][1], hidden=hidden)
-        except (KeyError, ValueError, IndexError) as error:
-            raise CheckpointError(f"a VAE without a usable {error}") from None
+        got = Shapes(network="VAE", shapes=shapes)
+        hidden, mels, _ = got.of("encoder.conv_in.weight", None, None, 3)
+        _, latent_dim, _ = got.of("decoder.conv_in.weight", hidden * _LEVELS[-1], None, 3)
+        return cls(mels=mels, latent_dim=latent_dim, hidden=hidden)
 
     @property
     def widths(self) -> tuple[int, ...]:

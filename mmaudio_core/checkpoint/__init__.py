@@ -1,0 +1,11 @@
+"""Weights files: what they are, which belong together, and loading them."""
+
+from .catalog import Bundle as Bundle
+from .catalog import VARIANTS as VARIANTS
+from .catalog import Catalog as Catalog
+from .catalog import MissingPartsError as MissingPartsError
+from .identify import Part as Part
+from .identify import identify as identify
+from .kinds import PartKind as PartKind
+from .load import load_part as load_part
+from .load import verify_part as verify_part

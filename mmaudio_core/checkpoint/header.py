@@ -1,0 +1,182 @@
+"""What tensors a weights file holds, without reading them.
+
+The format is told by the file's first bytes, never by its name. Pickled files are only ever opened
+with ``weights_only``: nothing in them can run.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..errors import CheckpointError
+
+_SAFETENSORS_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
+_AGAIN = "Download it again, or remove it."
+
+
+class Format(Enum):
+    """How a file stores tensors."""
+
+    SAFETENSORS = "safetensors"
+    TORCH_ZIP = "PyTorch checkpoint"
+    TORCH_PICKLE = "PyTorch checkpoint (before 1.6)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorInfo:
+    """Shape and element type of a stored tensor."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype | None  # None: a type no network here uses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """A file's tensors; keys of nested dicts are joined by dots."""
+
+    path: Path
+    format: Format
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, str]
+
+
+def read_header(path: Path) -> Header:
+    """Read what ``path`` holds.
+
+    Raises:
+        CheckpointError: no such file, half a download, or not a weights file.
+    """
+    fmt = _format(path)
+    if fmt is Format.SAFETENSORS:
+        with _safetensors(path) as file:
+            tensors: dict[str, TensorInfo] = {}
+            for key in file.keys():  # noqa: SIM118  (the handle is not iterable)
+                piece = file.get_slice(key)
+                dtype = _SAFETENSORS_DTYPES.get(piece.get_dtype())
+                tensors[key] = TensorInfo(shape=tuple(piece.get_shape()), dtype=dtype)
+            metadata: dict[str, str] = file.metadata() or {}
+        return Header(path=path, format=fmt, tensors=tensors, metadata=metadata)
+    entries = dict(_flatten(_unpickle(path, fmt, "meta")))
+    return Header(
+        path=path,
+        format=fmt,
+        tensors={
+            key: TensorInfo(shape=tuple(value.shape), dtype=value.dtype)
+            for key, value in entries.items()
+            if isinstance(value, Tensor)
+        },
+        metadata={key: value for key, value in entries.items() if isinstance(value, str)},
+    )
+
+
+def read_tensors(path: Path, keys: Mapping[str, str]) -> dict[str, Tensor]:
+    """Read tensors onto the CPU; ``keys`` maps the name wanted to the name stored.
+
+    Raises:
+        CheckpointError: as ``read_header``.
+    """
+    fmt = _format(path)
+    if fmt is Format.SAFETENSORS:
+        with _safetensors(path) as file:
+            return {name: file.get_tensor(stored) for name, stored in keys.items()}
+    entries = dict(_flatten(_unpickle(path, fmt, "cpu")))
+    return {name: entries[stored] for name, stored in keys.items()}
+
+
+def _format(path: Path) -> Format:
+    try:
+        with path.open("rb") as file:
+            start = file.read(1024)
+        size = path.stat().st_size
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}): choose a file that exists and is readable"
+        ) from None
+    if size == 0:
+        raise CheckpointError(f"{path.name} is empty (0 bytes). {_AGAIN}")
+    if start.startswith(b"PK"):
+        return Format.TORCH_ZIP
+    if start.startswith(b"\x80"):
+        return Format.TORCH_PICKLE
+    if len(start) > 8 and start[8:9] == b"{":
+        return Format.SAFETENSORS
+    raise CheckpointError(
+        f"{path.name} is not a weights file but {_looks_like(start)}; a .safetensors, .pth, .pt "
+        f"or .bin file was expected. {_AGAIN}"
+    )
+
+
+def _looks_like(start: bytes) -> str:
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer (git lfs pull fetches the file it stands for)"
+    if start.lstrip()[:1] == b"<":
+        return "a web page"
+    if start[4:8] == b"GGUF" or start.startswith(b"GGUF"):
+        return "a GGUF file"
+    return "something else"
+
+
+def _safetensors(path: Path) -> Any:
+    try:
+        return safe_open(os.fspath(path), framework="pt")
+    except (SafetensorError, OSError, ValueError) as error:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+        size = path.stat().st_size
+        half = length > size or "not fully covered" in str(error)
+        what = f"half a download ({size:,} bytes are here)" if half else "damaged"
+        raise CheckpointError(
+            f"{path.name} looks like {what}: {error}. A complete safetensors file was expected. "
+            f"{_AGAIN}"
+        ) from None
+
+
+def _unpickle(path: Path, fmt: Format, device: str) -> object:
+    if fmt is Format.TORCH_ZIP and not zipfile.is_zipfile(path):
+        raise CheckpointError(
+            f"{path.name} looks like half a download ({path.stat().st_size:,} bytes are here): its "
+            f"archive has no end. A complete PyTorch checkpoint was expected. {_AGAIN}"
+        )
+    try:
+        return torch.load(
+            path, map_location=device, weights_only=True, mmap=fmt is Format.TORCH_ZIP
+        )
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path.name} is a pickle that holds more than tensors, or a damaged one; only plain "
+            "tensors are loaded, because anything else could run code. Get the file from its "
+            "publisher, or convert it to safetensors."
+        ) from None
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path.name} looks like a damaged or half downloaded PyTorch checkpoint: {reason}. "
+            f"{_AGAIN}"
+        ) from None
+
+
+def _flatten(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield from _flatten(item, f"{prefix}.{key}" if prefix else str(key))  # pyright: ignore
+    else:
+        yield prefix, value

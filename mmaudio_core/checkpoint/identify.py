@@ -1,0 +1,158 @@
+"""What a weights file is, told from its tensors."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ..errors import CheckpointError, MMAudioError
+from ..models.bigvgan import BigVGANParams
+from ..models.clip import CLIPParams
+from ..models.flow import FlowParams
+from ..models.vae import VAEParams
+from .header import Header, read_header
+from .kinds import PartKind
+from .layouts import LAYOUTS, Params, plain_shapes
+
+STANDIN_KEY = "mmaudio_standin"  # metadata of a file that holds made-up weights
+
+# (piece of a key, what a file with such a key is); the first that matches is named in errors
+_FOREIGN = (
+    ("model.diffusion_model.", "a Stable Diffusion checkpoint"),
+    ("text_model.encoder.layers.", "a CLIP text model (Hugging Face layout)"),
+    ("vision_model.encoder.layers.", "a CLIP vision model (Hugging Face layout)"),
+    ("lora_", "a LoRA"),
+    ("double_blocks.", "a Flux or HunyuanVideo diffusion model"),
+    ("encoder.block.0.layer.", "a T5 text encoder"),
+    ("blocks.0.self_attn.", "a Wan video model"),
+    ("transformer_blocks.", "a diffusion transformer"),
+    ("model.layers.0.self_attn.", "a language model"),
+    ("decoder.mid.attn_1.q.weight", "an image VAE"),
+    ("decoder.mid_block.", "an image VAE (diffusers layout)"),
+    ("afeat_extractor.", "Synchformer's audio branch alone"),
+    ("transformer.resblocks.", "a CLIP text model"),
+    ("resblocks.0.convs1.", "a vocoder of another kind (HiFi-GAN?)"),
+    ("down_blocks.", "a U-Net diffusion model"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One network found in a file.
+
+    Attributes:
+        keys: our key -> stored key (weight norm not yet folded).
+        shapes: our key -> shape, likewise.
+        dtype: what most of its weights are stored as.
+        standin: the variant it stands in for, where its weights are made up.
+    """
+
+    kind: PartKind
+    path: Path
+    params: Params
+    keys: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
+    dtype: torch.dtype
+    standin: str | None
+
+    @property
+    def looks_like(self) -> str:
+        """A phrase for errors: what this is, as precisely as its shapes tell."""
+        p = self.params
+        if isinstance(p, FlowParams):
+            version = "v2" if p.v2 else "v1"
+            return (
+                f"a {version} flow network (width {p.width}, "
+                f"{p.joint_depth}+{p.fused_depth} blocks, {p.latent_dim} latents)"
+            )
+        if isinstance(p, VAEParams):
+            return f"a VAE ({p.latent_dim} latents, {p.mels} mel bands)"
+        if isinstance(p, BigVGANParams):
+            return f"a BigVGAN vocoder ({p.mels} mel bands, {p.hop} samples a frame)"
+        if isinstance(p, CLIPParams):
+            return f"a CLIP model (embeddings of {p.embed_dim}, text width {p.text_width})"
+        return f"a Synchformer (width {p.width})"
+
+
+def identify(path: Path) -> tuple[Part, ...]:
+    """The networks in ``path``: one, or two where a file merges VAE and vocoder.
+
+    Only headers are read, and once: the answer is kept until size or time of change differ.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds none of the five networks; the
+            message says what it looks like instead.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}): choose a file that exists and is readable"
+        ) from None
+    found = _identify(os.fspath(path), stat.st_size, stat.st_mtime_ns)
+    if isinstance(found, str):
+        raise CheckpointError(found)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _identify(path: str, _size: int, _mtime: int) -> tuple[Part, ...] | str:
+    try:
+        header = read_header(Path(path))
+    except CheckpointError as error:
+        return str(error)  # kept too: a damaged file is as slow to read as a good one
+    parts: list[Part] = []
+    reasons: list[str] = []
+    for kind in PartKind:
+        try:
+            part = _find(header, kind)
+        except MMAudioError as error:
+            reasons.append(str(error))
+            continue
+        if part is not None:
+            parts.append(part)
+    if parts:
+        return tuple(parts)
+    reason = f" ({reasons[0]})" if reasons else ""
+    return (
+        f"{header.path.name} looks like {_describe(header)}{reason}; an MMAudio flow network, VAE, "
+        f"vocoder, CLIP (open_clip layout) or Synchformer was expected: choose another file"
+    )
+
+
+def _find(header: Header, kind: PartKind) -> Part | None:
+    layout = LAYOUTS[kind]
+    prefixes = layout.prefixes(header.tensors)
+    if not prefixes:
+        return None
+    keys = layout.rename(header.tensors, prefixes[0])
+    infos = {ours: header.tensors[stored] for ours, stored in keys.items()}
+    shapes = {key: info.shape for key, info in infos.items()}
+    counts = Counter(info.dtype for info in infos.values() if info.dtype is not None)
+    if not counts:
+        raise CheckpointError("its tensors are of a type that is not supported (quantised?)")
+    return Part(
+        kind=kind,
+        path=header.path,
+        params=layout.params(plain_shapes(shapes)),
+        keys=keys,
+        shapes=shapes,
+        dtype=counts.most_common(1)[0][0],
+        standin=header.metadata.get(STANDIN_KEY),
+    )
+
+
+def _describe(header: Header) -> str:
+    for piece, what in _FOREIGN:
+        if any(piece in key for key in header.tensors):
+            return what
+    if not header.tensors:
+        return "a checkpoint without any tensor"
+    first = ", ".join(list(header.tensors)[:3])
+    return f"a checkpoint of another model ({len(header.tensors)} tensors: {first}, ...)"

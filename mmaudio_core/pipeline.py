@@ -1,0 +1,137 @@
+"""The whole job, stage by stage: features, latents, waveform.
+
+Each function takes its networks from a ``Networks``, so that a host decides what is in memory when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .checkpoint import PartKind
+from .errors import MMAudioError
+from .features import Features
+from .models.bigvgan import BigVGAN
+from .models.flow import Conditions, FlowNetwork
+from .models.vae import VAE
+from .networks import Networks, Placed, check_finite
+from .progress import Progress, silent, watched
+from .sampler import draw_noise, euler
+from .sequence import SequenceLengths, exact_samples, sequence_lengths
+
+VAE_STAGE, VOCODER_STAGE = "VAE", "vocoder"
+_SEED_RANGE = 2**64
+
+
+def sample(
+    networks: Networks,
+    features: Features,
+    seeds: Sequence[int],
+    *,
+    steps: int = 25,
+    cfg: float = 4.5,
+    progress: Progress = silent,
+) -> Tensor:
+    """Draw latents, one take a seed.
+
+    Returns:
+        (takes, N, latent_dim), float32 on the CPU, on the VAE's scale.
+
+    Raises:
+        MMAudioError: features of another family of models.
+        NumericsError: the network made NaN or infinity.
+    """
+    params = networks.params
+    lengths = sequence_lengths(features.duration, params.audio)
+    tokens = lengths.latent + lengths.clip + features.text.shape[1]
+    placed = networks.use(PartKind.FLOW, 2 * len(seeds) * tokens * params.width * 80)
+    flow = placed.network
+    assert isinstance(flow, FlowNetwork)
+    with torch.no_grad():
+        positive, negative = conditions(placed, features, lengths)
+        noise = draw_noise([s % _SEED_RANGE for s in seeds], lengths.latent, params.latent_dim)
+        latents = euler(
+            flow,
+            noise.to(placed.device),
+            positive,
+            negative,
+            steps=steps,
+            cfg=cfg,
+            dtype=placed.dtype,
+            progress=progress,
+        )
+        return check_finite(flow.unnormalize(latents), "flow network", placed).cpu()
+
+
+def conditions(
+    placed: Placed, features: Features, lengths: SequenceLengths
+) -> tuple[Conditions, Conditions]:
+    """Conditions of the two branches of guidance, each of batch 1."""
+    flow = placed.network
+    assert isinstance(flow, FlowNetwork)
+    _check_widths(flow, features)
+
+    def place(x: Tensor) -> Tensor:
+        return x.to(device=placed.device, dtype=placed.dtype)
+
+    no_clip = place(flow.empty_clip(1, lengths.clip))
+    no_sync = place(flow.empty_sync(1, lengths.sync))
+    clip = no_clip if features.clip is None else place(features.clip)
+    clip = clip.expand(-1, lengths.clip, -1) if clip.shape[1] == 1 else clip
+    sync = no_sync if features.sync is None else place(features.sync)
+    positive = flow.conditions(clip, sync, place(features.text), lengths.latent)
+    negative = flow.conditions(no_clip, no_sync, place(features.negative), lengths.latent)
+    return positive, negative
+
+
+def decode(
+    networks: Networks, latents: Tensor, features: Features, progress: Progress = silent
+) -> Tensor:
+    """Waveforms of latents on the VAE's scale, a take at a time.
+
+    Returns:
+        (takes, 1, round(duration * sample_rate)), float32 on the CPU, in [-1, 1].
+    """
+    fmt = networks.params.audio
+    samples = exact_samples(features.duration, fmt.sample_rate)
+    takes = len(latents)
+    mels: list[Tensor] = []
+    waveforms: list[Tensor] = []
+    placed = networks.use(PartKind.VAE, latents.shape[1] * 2048 * 4 * 16)
+    vae = placed.network
+    assert isinstance(vae, VAE)
+    for take, latent in enumerate(latents):
+        with (
+            torch.no_grad(),
+            watched(vae, lambda: progress(VAE_STAGE, take, takes)),  # noqa: B023
+        ):
+            z = latent.T[None].to(device=placed.device, dtype=placed.dtype)
+            mels.append(check_finite(vae.decode(z).float().cpu(), "VAE", placed))
+    placed = networks.use(PartKind.VOCODER, latents.shape[1] * fmt.samples_per_latent * 24 * 4 * 16)
+    vocoder = placed.network
+    assert isinstance(vocoder, BigVGAN)
+    for take, mel in enumerate(mels):
+        with (
+            torch.no_grad(),
+            watched(vocoder, lambda: progress(VOCODER_STAGE, take, takes)),  # noqa: B023
+        ):
+            waveform = vocoder(mel.to(device=placed.device, dtype=placed.dtype))
+            waveforms.append(check_finite(waveform.float().cpu(), "vocoder", placed)[..., :samples])
+    progress(VOCODER_STAGE, takes, takes)
+    return torch.cat(waveforms)
+
+
+def _check_widths(flow: FlowNetwork, features: Features) -> None:
+    p = flow.params
+    for what, tensor, width in (
+        ("CLIP", features.clip, p.clip_dim),
+        ("sync", features.sync, p.sync_dim),
+        ("text", features.text, p.text_dim),
+    ):
+        if tensor is not None and tensor.shape[-1] != width:
+            raise MMAudioError(
+                f"{what} features of width {tensor.shape[-1]} were got, this model takes {width}: "
+                "extract the features with the same model that samples"
+            )
