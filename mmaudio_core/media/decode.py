@@ -138,7 +138,7 @@ def _chain(first: tuple[Stamp, VideoFrame], rest: Timed) -> Timed:
 
 def _frames(container: InputContainer, stream: VideoStream) -> Timed:
     """Every frame that decodes; damage in between is skipped, a broken tail ends it."""
-    clock = Clock(stream)
+    clock = Clock(container, stream)
     for packet in _packets(container, stream):
         try:
             frames = _decode(packet, stream)

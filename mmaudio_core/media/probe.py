@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from ..errors import MediaError
 from .orientation import turned_size
 from .source import ImageSequence, VideoSource, open_video
-from .timing import SYNC_RATE, nominal_step
+from .timing import SYNC_RATE, nominal_step, stores_no_pts
 
 SHORTEST = Fraction(16, SYNC_RATE)
 """Seconds of video below which there is no sync segment (16 frames)."""
@@ -109,15 +109,14 @@ class PacketSpan:
     Args:
         begin: the first presentation time, in the stream's ticks; None when no packet has a time.
         duration: seconds from there to the end of the last frame.
-        count: packets.
-        complete: every packet has a presentation time.
+        stamps: presentation and decoding time of every packet, in ticks; None where libav has
+            none or only a guess.
         frame: the first frame that decodes.
     """
 
     begin: int | None
     duration: Fraction
-    count: int
-    complete: bool
+    stamps: tuple[tuple[int | None, int | None], ...]
     frame: VideoFrame | None
 
 
@@ -133,34 +132,37 @@ def packet_span(container: InputContainer, stream: VideoStream) -> PacketSpan:
     stream.thread_type = "NONE"
     unit = Fraction(stream.time_base or Fraction(1, 25))
     step = nominal_step(stream)
+    only_dts = stores_no_pts(container)
     frame: VideoFrame | None = None
-    count = untimed = 0
-    complete = True
+    stamps: list[tuple[int | None, int | None]] = []
+    untimed = Fraction(0)
     begin: int | None = None
+    last: int | None = None
     end = Fraction(0)
     for packet in readable(container, stream):
-        count += 1
+        pts = None if only_dts else packet.pts
+        stamps.append((pts, packet.dts))
         if frame is None:
             frame = _first_frame(packet)
-        complete = complete and packet.pts is not None
-        ticks = packet.pts if packet.pts is not None else packet.dts
+        ticks = packet.dts if pts is None else pts
+        length = packet.duration * unit if packet.duration else step
         if packet.is_discard:
             continue
         if ticks is None:
-            untimed += 1
+            untimed += length
             continue
-        after = ticks * unit + ((packet.duration or 0) * unit or step)
-        end = after if begin is None else max(end, after)
         begin = ticks if begin is None else min(begin, ticks)
-    if not count:
+        if last is None or ticks >= last:
+            if only_dts and last is not None:
+                length = (ticks - last) * unit
+            last, end = ticks, ticks * unit + length
+    if not stamps:
         raise MediaError(
             f"the {stream.codec_context.name} video stream holds no picture data; expected at least"
             " one frame. The file may be cut off: export or download it again."
         )
     timed = Fraction(0) if begin is None else end - begin * unit
-    return PacketSpan(
-        begin=begin, duration=timed + untimed * step, count=count, complete=complete, frame=frame
-    )
+    return PacketSpan(begin=begin, duration=timed + untimed, stamps=tuple(stamps), frame=frame)
 
 
 def readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:

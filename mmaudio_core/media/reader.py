@@ -94,10 +94,11 @@ class FrameReader:
     def __iter__(self) -> Iterator[FrameChunk]:
         chunks = _Chunks(self._chunk_seconds, clip=self._clip, sync=self._sync)
         shown: _Shown | None = None
-        end = Fraction(0)
+        last = end = Fraction(0)
         for picture in pictures(self._source, self._start):
             time = picture.time - self._start
-            end = max(end, picture.until - self._start)
+            if time >= last:
+                last, end = time, picture.until - self._start
             certain = time if self._wanted is None else min(time, self._wanted)
             if shown is not None:
                 yield from chunks.up_to(certain, shown)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -51,32 +52,54 @@ class Stamp:
     exact: bool
 
 
+def stores_no_pts(container: InputContainer) -> bool:
+    """Whether presentation times of this kind of file are libav's guess (wrong with B-frames)."""
+    return container.format.name == "avi"
+
+
 class Clock:
     """Gives decoded frames their times, mending what the file lacks.
 
-    A frame without a presentation time gets its decoding time (AVI), and without that the time
-    after its predecessor's. Where presentation times are out of order more often than decoding
-    times, the latter are used, as libav does.
+    A frame without a presentation time gets its decoding time, which is right but for a constant;
+    without that, it follows its predecessor. Where presentation times are out of order more often
+    than decoding times, the latter are used, as libav does; in AVI they always are.
     """
 
-    def __init__(self, stream: VideoStream) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._unit = Fraction(stream.time_base or Fraction(1, 25))
         self._step = nominal_step(stream)
+        self._only_dts = stores_no_pts(container)
         self._last_pts: int | None = None
         self._last_dts: int | None = None
         self._bad_pts = 0
         self._bad_dts = 0
-        self._next: Fraction | None = None
+        self._last: Stamp | None = None
+        self._gap: Fraction | None = None
 
     def stamp(self, frame: VideoFrame) -> Stamp:
         """The time of the next frame in decoding order."""
         ticks, exact = self._ticks(frame.pts, frame.dts)
-        time = ticks * self._unit if ticks is not None else self._next or Fraction(0)
-        length = int(getattr(frame, "duration", 0) or 0)
-        self._next = time + (length * self._unit if length > 0 else self._step)
-        return Stamp(time=time, until=self._next, exact=exact)
+        length = self._length(int(getattr(frame, "duration", 0) or 0))
+        if ticks is not None:
+            time = ticks * self._unit
+        elif self._last is not None:
+            time = self._last.time + (self._gap or length)
+        else:
+            time = Fraction(0)
+        if self._last is not None and time > self._last.time:
+            self._gap = time - self._last.time
+        self._last = Stamp(time=time, until=time + length, exact=exact)
+        return self._last
+
+    def _length(self, ticks: int) -> Fraction:
+        """How long a frame lasts; AVI's own word for it may be half of that."""
+        if self._only_dts and self._gap is not None:
+            return self._gap
+        return ticks * self._unit if ticks > 0 else self._step
 
     def _ticks(self, pts: int | None, dts: int | None) -> tuple[int | None, bool]:
+        if self._only_dts:
+            return dts, False
         if dts is not None:
             self._bad_dts += self._last_dts is not None and dts <= self._last_dts
             self._last_dts = dts

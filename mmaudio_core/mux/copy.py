@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 from av.container import OutputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 from torch import Tensor
 
@@ -19,6 +17,7 @@ from mmaudio_core.media.probe import PacketSpan, packet_span, readable
 from mmaudio_core.media.source import VideoSource, open_video
 from mmaudio_core.media.timing import nominal_step
 from mmaudio_core.mux.encode import encode_video
+from mmaudio_core.mux.order import packet_times
 from mmaudio_core.mux.result import MuxResult, written_whole
 from mmaudio_core.mux.sound import Sound, SoundTrack, fit_sound
 from mmaudio_core.progress import Progress, silent
@@ -89,17 +88,22 @@ def _copy(
     sound: Sound,
     progress: Progress,
 ) -> None:
+    times = packet_times(video, span)
     with open_video(video) as (container, stream):
         picture = _like(output, stream)
         track = SoundTrack(output, sound)
         unit = Fraction(stream.time_base or Fraction(1, 25))
-        for done, packet in enumerate(_timed(readable(container, stream), stream, span)):
-            progress("mux", done, span.count)
-            track.write_until(max(Fraction(0), (packet.dts or 0) * unit))
+        step = max(1, round(nominal_step(stream) / unit))
+        packets = zip(readable(container, stream), times, strict=False)
+        for done, (packet, time) in enumerate(packets):
+            progress("mux", done, len(times))
+            track.write_until(max(Fraction(0), time.dts * unit))
+            packet.pts, packet.dts = time.pts, time.dts
+            packet.duration = packet.duration or step
             packet.stream = picture
             output.mux(packet)
         track.finish()
-        progress("mux", span.count, span.count)
+        progress("mux", len(times), len(times))
 
 
 def _like(output: OutputContainer, stream: VideoStream) -> VideoStream:
@@ -115,26 +119,3 @@ def _like(output: OutputContainer, stream: VideoStream) -> VideoStream:
     if stream.codec_context.codec.canonical_name == "hevc" and output.format.name in ("mp4", "mov"):
         picture.codec_context.codec_tag = "hvc1"  # Apple's players refuse the default, hev1.
     return picture
-
-
-def _timed(
-    packets: Iterator[Packet[VideoStream]], stream: VideoStream, span: PacketSpan
-) -> Iterator[Packet[VideoStream]]:
-    """Packets with times relative to the first frame shown, decoding times ascending."""
-    unit = Fraction(stream.time_base or Fraction(1, 25))
-    step = max(1, round(nominal_step(stream) / unit))
-    begin = span.begin or 0
-    last: int | None = None
-    for packet in packets:
-        dts, pts = packet.dts, packet.pts
-        if dts is None:
-            dts = (pts if pts is not None else begin) if last is None else last + begin + step
-        dts -= begin
-        if last is not None and dts <= last:
-            dts = last + 1
-        last = dts
-        packet.dts = dts
-        packet.pts = dts if pts is None else pts - begin
-        if not packet.duration:
-            packet.duration = step
-        yield packet

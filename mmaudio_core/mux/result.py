@@ -76,7 +76,13 @@ def _rename(half: Path, path: Path) -> None:
         raise _refused(path, error) from error
 
 
-def _refused(path: Path, error: Exception) -> MediaError:
+def _refused(path: Path, error: FFmpegError | OSError) -> MediaError:
+    if isinstance(error, ValueError):  # libav's EINVAL and "invalid data"
+        return MediaError(
+            f"'{path}' could not be written: the container refused the video's packets"
+            f" ({reason(error)}); expected packets in order. The video may be damaged: export it"
+            " again."
+        )
     return MediaError(
         f"'{path}' could not be written ({reason(error)}); expected a folder that exists, may be"
         " written to and has room. Free some space or choose another folder."
