@@ -138,7 +138,7 @@ class Catalog:
         """
         missing: list[PartKind] = []
         flow = (
-            self._variant(model, dtype) if model in VARIANTS else self._named(PartKind.FLOW, model)
+            self._variant(model, dtype) if model in VARIANTS else self.named(PartKind.FLOW, model)
         )
         parts: dict[PartKind, Part] = {}
         if flow is None:
@@ -180,7 +180,12 @@ class Catalog:
         real = [part for part in fits if part.standin is None]
         return _best(real or fits, dtype) if fits else None
 
-    def _named(self, kind: PartKind, name: str) -> Part:
+    def named(self, kind: PartKind, name: str) -> Part:
+        """The part of that kind in the file a user knows by ``name``.
+
+        Raises:
+            CheckpointError: no such file, or it holds something else; says what.
+        """
         wanted = f"a {kind.title} was wanted"
         for known, part in self._parts:
             if known == name and part.kind is kind:
@@ -196,7 +201,7 @@ class Catalog:
         raise CheckpointError(f"there is no file {name}; {wanted}. Files of that kind: {have}")
 
     def _chosen(self, kind: PartKind, name: str, flow: FlowParams) -> Part:
-        part = self._named(kind, name)
+        part = self.named(kind, name)
         why = misfit(flow, part.params)
         if why is not None:
             raise CheckpointError(

@@ -15,7 +15,7 @@ class PartKind(str, Enum):
     SYNCHFORMER = "synchformer"
 
     @property
-    def title(self) -> str:
+    def title(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _TITLES[self]
 
 

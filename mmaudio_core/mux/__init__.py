@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mmaudio_core.mux.copy import mux_audio
-from mmaudio_core.mux.encode import encode_images
-from mmaudio_core.mux.result import MuxResult
+from .copy import mux_audio
+from .encode import encode_images
+from .result import MuxResult
 
 __all__ = ["MuxResult", "encode_images", "mux_audio"]

@@ -12,15 +12,15 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from mmaudio_core.errors import MediaError
-from mmaudio_core.media.probe import PacketSpan, packet_span, readable
-from mmaudio_core.media.source import VideoSource, open_video
-from mmaudio_core.media.timing import nominal_step
-from mmaudio_core.mux.encode import encode_video
-from mmaudio_core.mux.order import packet_times
-from mmaudio_core.mux.result import MuxResult, written_whole
-from mmaudio_core.mux.sound import Sound, SoundTrack, fit_sound
-from mmaudio_core.progress import Progress, silent
+from ..errors import MediaError
+from ..media.probe import PacketSpan, packet_span, readable
+from ..media.source import VideoSource, open_video
+from ..media.timing import nominal_step
+from .encode import encode_video
+from .order import packet_times
+from .result import MuxResult, written_whole
+from .sound import Sound, SoundTrack, fit_sound
+from ..progress import Progress, silent
 
 _MP4 = {"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "vvc"}
 """Codecs that go into mp4 and that players expect there."""

@@ -16,14 +16,14 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 from torch import Tensor
 
-from mmaudio_core.errors import MediaError
-from mmaudio_core.media.decode import pictures
-from mmaudio_core.media.probe import VideoInfo, probe
-from mmaudio_core.media.source import ImageSequence, VideoSource
-from mmaudio_core.media.timing import SYNC_RATE, whole_frames
-from mmaudio_core.mux.result import MuxResult, written_whole
-from mmaudio_core.mux.sound import Sound, SoundTrack, fit_sound
-from mmaudio_core.progress import Progress, silent
+from ..errors import MediaError
+from ..media.decode import pictures
+from ..media.probe import VideoInfo, probe
+from ..media.source import ImageSequence, VideoSource
+from ..media.timing import SYNC_RATE, whole_frames
+from .result import MuxResult, written_whole
+from .sound import Sound, SoundTrack, fit_sound
+from ..progress import Progress, silent
 
 _ENCODER = "libx264"
 _TICKS = 90_000

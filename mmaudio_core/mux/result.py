@@ -13,8 +13,8 @@ import av
 from av.container import OutputContainer
 from av.error import FFmpegError
 
-from mmaudio_core.errors import MediaError
-from mmaudio_core.media.source import reason
+from ..errors import MediaError
+from ..media.source import reason
 
 FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
 """File suffix -> libav's name of the container."""

@@ -15,7 +15,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from torch import Tensor
 
-from mmaudio_core.errors import MediaError
+from ..errors import MediaError
 
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 """Sample rates AAC knows."""

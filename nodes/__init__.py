@@ -1,0 +1,24 @@
+"""MMAudio's nodes: they translate between ComfyUI and the core, and hold no state."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import folders
+from .mux import MuxAudioVideo
+from .features import MMAudioFeatureExtract
+from .load import LoadMMAudioModel
+from .sample import MMAudioSampler
+
+
+class MMAudioExtension(ComfyExtension):
+    """What ComfyUI asks for the list of nodes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [LoadMMAudioModel, MMAudioFeatureExtract, MMAudioSampler, MuxAudioVideo]
+
+
+def extension() -> MMAudioExtension:
+    """The extension; registers the folder of the weights."""
+    folders.register()
+    return MMAudioExtension()

@@ -1,0 +1,66 @@
+"""From ComfyUI's VIDEO and IMAGE to what the core reads."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from comfy_api.latest import Input
+from torch import Tensor
+
+from ..mmaudio_core.errors import MediaError
+from ..mmaudio_core.extract import Footage
+from ..mmaudio_core.media import ImageSequence
+from ..mmaudio_core.sequence import exact_seconds
+
+
+def footage(video: Input.Video | None, images: Tensor | None, frame_rate: float) -> Footage | None:
+    """What to make sound for; None where neither is connected.
+
+    Raises:
+        MediaError: both are connected.
+    """
+    if video is not None and images is not None:
+        raise MediaError(
+            "both video and images are connected, one of them was expected: disconnect one"
+        )
+    if images is not None:
+        return Footage(source=ImageSequence(images=images, frame_rate=exact_rate(frame_rate)))
+    if video is None:
+        return None
+    if not _streams(video):
+        components = video.get_components()
+        rate = Fraction(components.frame_rate)
+        return Footage(source=ImageSequence(images=components.images, frame_rate=rate))
+    start, duration = _trim(video)
+    return Footage(source=video.get_stream_source(), start=start, duration=duration)
+
+
+def whole_file(footage: Footage) -> bool:
+    """Whether the footage is an untrimmed file, whose picture can be copied as it is."""
+    trimmed = footage.start or footage.duration is not None
+    return not isinstance(footage.source, ImageSequence) and not trimmed
+
+
+def exact_rate(frame_rate: float) -> Fraction:
+    """A frame rate as a fraction: 23.976023976 is 24000/1001."""
+    return exact_seconds(frame_rate).limit_denominator(1001)
+
+
+def _streams(video: Any) -> bool:
+    """Whether the video is a file that shows what the video shows."""
+    edited = getattr(video, "has_pending_frame_edits", None)
+    if edited is not None and edited():
+        return False
+    from comfy_api.latest import InputImpl
+
+    return not isinstance(video, InputImpl.VideoFromComponents)
+
+
+def _trim(video: Any) -> tuple[Fraction, Fraction | None]:
+    """Start and duration of a trimmed video; a duration of 0 means to its end."""
+    window = getattr(video, "get_active_trim_window", None)
+    if window is None:
+        return Fraction(0), None
+    start, duration = window()
+    return exact_seconds(start or 0), exact_seconds(duration) if duration else None

@@ -1,0 +1,77 @@
+"""The core's networks under ComfyUI's memory management."""
+
+from __future__ import annotations
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.ops
+import torch
+
+from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
+from ..mmaudio_core.models.flow import FlowParams
+from ..mmaudio_core.networks import Placed
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+AUTO = "auto"
+# small, and the last to touch the sound: kept in float32 unless a precision is asked for
+_DECODERS = (PartKind.VAE, PartKind.VOCODER)
+
+
+def precision_dtype(precision: str, kind: PartKind = PartKind.FLOW) -> torch.dtype:
+    """What a network computes in: as asked, or for ``auto`` what the device does well."""
+    if precision != AUTO:
+        return PRECISIONS[precision]
+    device, _ = _devices(kind)
+    if kind in _DECODERS or mm.is_device_cpu(device):
+        return torch.float32
+    if mm.should_use_bf16(device):
+        return torch.bfloat16
+    if mm.should_use_fp16(device):
+        return torch.float16
+    return torch.float32
+
+
+class ComfyNetworks:
+    """A bundle's networks, each a ModelPatcher, read from disk at first use."""
+
+    def __init__(self, bundle: Bundle, precision: str) -> None:
+        self.bundle = bundle
+        self.precision = precision
+        self._patchers: dict[PartKind, comfy.model_patcher.ModelPatcher] = {}
+
+    @property
+    def params(self) -> FlowParams:
+        return self.bundle.params
+
+    def use(self, kind: PartKind, activations: int) -> Placed:
+        """See ``mmaudio_core.networks.Networks``; ComfyUI makes the room."""
+        patcher = self._patchers.get(kind)
+        if patcher is None:
+            patcher = self._patchers[kind] = self._read(kind)
+        mm.load_models_gpu([patcher], memory_required=activations)
+        return Placed(
+            network=patcher.model,
+            device=patcher.load_device,
+            dtype=precision_dtype(self.precision, kind),
+            name=self.bundle.parts[kind].path.name,
+        )
+
+    def _read(self, kind: PartKind) -> comfy.model_patcher.ModelPatcher:
+        load_device, offload_device = _devices(kind)
+        network = load_part(
+            self.bundle.parts[kind],
+            dtype=precision_dtype(self.precision, kind),
+            device=offload_device,
+            operations=comfy.ops.manual_cast,
+        )
+        patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+        return patcher(network, load_device=load_device, offload_device=offload_device)
+
+
+def _devices(kind: PartKind) -> tuple[torch.device, torch.device]:
+    """Where a network runs, and where it waits."""
+    if kind is PartKind.FLOW:
+        return mm.get_torch_device(), mm.unet_offload_device()
+    if kind in _DECODERS:
+        return mm.vae_device(), mm.vae_offload_device()
+    return mm.text_encoder_device(), mm.text_encoder_offload_device()
