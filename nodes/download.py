@@ -1,0 +1,164 @@
+"""Fetching published weights, when the user has asked for it.
+
+A file grows as ``<name>.<version>.incomplete`` beside its place, is checked, and only then gets
+its name, so that nothing half there can be taken for a model. What a cancelled or failed download
+leaves is continued by the next one.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from ..mmaudio_core.checkpoint.published import PublishedFile, readable_size
+from ..mmaudio_core.errors import MMAudioError
+from .hub import HubFile, failure, look_up, require_hub, stream
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_POLL_SECONDS = 0.1
+_BLOCK = 8 * 1024 * 1024
+
+
+def download(
+    files: Sequence[PublishedFile], folder: Path, progress: Callable[[str, int, int], None]
+) -> list[Path]:
+    """Fetch ``files`` into ``folder``; where they are, in the same order.
+
+    A file that is already there and is the published one is not fetched again; another one under
+    its name is kept as ``<name>.replaced``. ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and ``HF_TOKEN``
+    mean what they mean to huggingface_hub.
+
+    Args:
+        progress: called as ``("download", bytes done, bytes in total)``, counted over all files,
+            several times a second; what it raises (to cancel) passes through.
+
+    Raises:
+        MMAudioError: a file cannot be had or is not the published one, or there is no room.
+    """
+    if not files:
+        return []
+    _make_folder(folder)
+    require_hub(files[0], folder)
+    expected = sum(file.bytes for file in files)
+    asking = partial(progress, "download", 0, expected)
+    items = [_in_background(partial(look_up, file, folder), asking) for file in files]
+    total = sum(item.bytes for item in items)
+
+    checking = partial(progress, "download", 0, total)
+    missing = [item for item in items if _fault(item, item.target, checking) is not None]
+    _check_space(missing, folder)
+    done = total - sum(item.bytes for item in missing)
+    for item in missing:
+        _fetch(item, progress, done, total)
+        done += item.bytes
+    progress("download", total, total)
+    return [item.target for item in items]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise MMAudioError(
+            f"The folder for the weights, {folder}, cannot be written to: {error}. Change its"
+            " permissions, or add another folder in extra_model_paths.yaml."
+        ) from error
+
+
+def _check_space(items: Sequence[HubFile], folder: Path) -> None:
+    needed = sum(item.bytes - _length(item.partial) for item in items)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        names = ", ".join(item.file.name for item in items)
+        raise MMAudioError(
+            f"No room to download {names}: {readable_size(needed)} are needed in {folder}, and"
+            f" {readable_size(free)} are free. Free some space, or add a folder on another disk in"
+            " extra_model_paths.yaml."
+        )
+
+
+def _fetch(item: HubFile, progress: Callable[[str, int, int], None], done: int, total: int) -> None:
+    """Download, check and put in place one file; ``done`` bytes of ``total`` came before it."""
+    log.info("Downloading into %s: %s.", item.folder, item.file.describe())
+    if item.size is None or _length(item.partial) > item.size:
+        item.partial.unlink(missing_ok=True)
+    with item.partial.open("ab") as out:
+        # Leaving this block closes the file, which ends a thread that is still writing to it.
+        _in_background(
+            partial(stream, item, out), lambda: progress("download", done + out.tell(), total)
+        )
+    fault = _fault(item, item.partial, partial(progress, "download", done + item.bytes, total))
+    if fault is not None:
+        item.partial.unlink()
+        why = f"{fault}; what had been downloaded was removed"
+        cure = "Run it again; if it stays so, the server has another file than the published one."
+        raise failure(item.file, item.folder, why, cure)
+    try:
+        if item.target.exists():
+            kept = item.target.with_name(f"{item.target.name}.replaced")
+            log.warning("%s is not the published file; it is kept as %s.", item.target, kept.name)
+            os.replace(item.target, kept)
+        os.replace(item.partial, item.target)
+    except OSError as error:
+        cure = f"Close what uses {item.target} and run it again."
+        raise failure(item.file, item.folder, str(error), cure) from error
+    for stale in item.folder.glob(f"{glob.escape(item.target.name)}.*.incomplete"):
+        stale.unlink(missing_ok=True)
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _fault(item: HubFile, path: Path, tick: Callable[[], None]) -> str | None:
+    """Why ``path`` is not the published file, or None where it is, as far as can be known."""
+    if not path.is_file():
+        return "it is not there"
+    if item.size is not None and _length(path) != item.size:
+        return f"it is {_length(path):,} bytes long instead of {item.size:,}"
+    if item.file.md5 is not None:
+        kind, digest, published = "md5", hashlib.md5(usedforsecurity=False), item.file.md5
+    elif item.sha256 is not None:
+        kind, digest, published = "sha256", hashlib.sha256(), item.sha256
+    else:
+        return None
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            tick()
+    got = digest.hexdigest()
+    return None if got == published else f"its {kind} is {got} instead of the published {published}"
+
+
+def _in_background(work: Callable[[], T], tick: Callable[[], None]) -> T:
+    """``work()``, in a thread, while ``tick`` is called; what either raises passes through.
+
+    No version of huggingface_hub can be interrupted while it waits for a server, and leaving it
+    behind is the way to cancel at once.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 (raised again by the waiting thread)
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="mmaudio download", daemon=True).start()
+    tick()
+    while not wait([future], timeout=_POLL_SECONDS).done:
+        tick()
+    return future.result()

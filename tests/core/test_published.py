@@ -1,0 +1,43 @@
+"""The table of published files."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmaudio_core.checkpoint import VARIANTS as KNOWN_VARIANTS
+from mmaudio_core.checkpoint.kinds import PartKind
+from mmaudio_core.checkpoint.published import DEFAULT_VARIANT, PUBLISHED, VARIANTS, files_for
+from mmaudio_core.errors import MMAudioError
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_has_one_file_of_each_kind(variant: str) -> None:
+    assert [file.kind for file in files_for(variant)] == list(PartKind)
+
+
+def test_the_variants_are_those_the_loader_knows() -> None:
+    assert tuple(KNOWN_VARIANTS) == VARIANTS
+    assert DEFAULT_VARIANT in VARIANTS
+
+
+def test_names_and_checksums_are_unique() -> None:
+    names = [file.name for file in PUBLISHED]
+    sums = [file.md5 for file in PUBLISHED if file.md5 is not None]
+    assert len(set(names)) == len(names)
+    assert len(set(sums)) == len(sums) == 9
+    assert all(len(md5) == 32 for md5 in sums)
+
+
+def test_a_description_has_source_size_and_licence() -> None:
+    text = files_for("large_44k_v2")[0].describe()
+    assert text == (
+        "flow network: https://huggingface.co/hkchengrex/MMAudio/resolve/main/"
+        "weights/mmaudio_large_44k_v2.pth"
+        " (about 4.12 GB; CC-BY-NC 4.0: not for commercial use)"
+    )
+    assert "not for commercial use" not in files_for("large_44k_v2")[2].describe()
+
+
+def test_an_unknown_variant_names_the_known_ones() -> None:
+    with pytest.raises(MMAudioError, match="'large'.*small_16k, .*large_44k_v2"):
+        files_for("large")

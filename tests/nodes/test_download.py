@@ -1,0 +1,299 @@
+"""Downloads, against a hub on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants, file_download
+
+from tests.nodes.fake_hub import FakeHub, serving
+from tests.pack import ROOT, load_pack_module
+
+module = load_pack_module("nodes.download")
+published = load_pack_module("mmaudio_core.checkpoint.published")
+kinds = load_pack_module("mmaudio_core.checkpoint.kinds")
+
+REPO = "someone/weights"
+CONTENT = {
+    "ext/vae.pth": bytes(range(256)) * 1200,
+    "vocoder.pt": b"vocoder" * 10_000,
+}
+TOTAL = sum(map(len, CONTENT.values()))
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def published_file(name: str = "ext/vae.pth", **changes: Any) -> Any:
+    content = CONTENT[name]
+    fields: dict[str, Any] = {
+        "kind": kinds.PartKind.VAE,
+        "repo": REPO,
+        "filename": name,
+        "bytes": len(content) - 7,  # as in the table: not exact
+        "md5": hashlib.md5(content).hexdigest(),
+        "licence": published.CC_BY_NC,
+        "variants": ("small_16k",),
+    }
+    return published.PublishedFile(**fields | changes)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A fake hub that huggingface_hub asks, in small chunks and without waiting to try again."""
+    with serving(FakeHub(files={f"{REPO}/{name}": body for name, body in CONTENT.items()})) as fake:
+        template = fake.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        for place in (constants, file_download):
+            monkeypatch.setattr(place, "ENDPOINT", fake.endpoint, raising=False)
+            monkeypatch.setattr(place, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+            monkeypatch.setattr(place, "DOWNLOAD_CHUNK_SIZE", 16 * 1024, raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("HF_ENDPOINT", fake.endpoint)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+        yield fake
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def failing(files: list[Any], folder: Path, progress: Callable[..., None] = silent) -> str:
+    """The message of the error that the download ends in."""
+    with pytest.raises(ValueError) as caught:
+        module.download(files, folder, progress)
+    assert type(caught.value) is module.MMAudioError
+    return str(caught.value)
+
+
+def test_files_arrive_under_their_names_with_progress_over_all(
+    hub: FakeHub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[tuple[str, int, int]] = []
+    files = [
+        published_file(),
+        published_file("vocoder.pt", md5=None, licence=published.MIT),
+    ]
+    folder = tmp_path / "models" / "mmaudio"
+    with caplog.at_level(logging.INFO):
+        paths = module.download(files, folder, lambda *call: seen.append(call))
+    assert paths == [folder / "vae.pth", folder / "vocoder.pt"]
+    assert [path.read_bytes() for path in paths] == list(CONTENT.values())
+    assert names(folder) == ["vae.pth", "vocoder.pt"]
+    assert seen[-1] == ("download", TOTAL, TOTAL)
+    done = [count for _, count, _ in seen]
+    assert done == sorted(done)
+    assert len(CONTENT["ext/vae.pth"]) in done
+    assert "VAE" in caplog.text and "not for commercial use" in caplog.text
+    assert "MIT" in caplog.text
+
+
+def test_what_is_there_already_is_not_fetched_again(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "vae.pth").write_bytes(CONTENT["ext/vae.pth"])
+    assert module.download([published_file()], tmp_path, silent) == [tmp_path / "vae.pth"]
+    assert hub.downloads == []
+
+
+def test_another_file_of_that_name_is_kept(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "vae.pth").write_bytes(b"half a download, or something of the user's own")
+    module.download([published_file()], tmp_path, silent)
+    assert (tmp_path / "vae.pth").read_bytes() == CONTENT["ext/vae.pth"]
+    assert (tmp_path / "vae.pth.replaced").read_bytes().startswith(b"half a download")
+
+
+@pytest.mark.parametrize("checksum", ["md5", "sha256"])
+def test_a_wrong_checksum_removes_the_file(hub: FakeHub, tmp_path: Path, checksum: str) -> None:
+    hub.spoiled = True
+    file = published_file() if checksum == "md5" else published_file(md5=None)
+    message = failing([file], tmp_path)
+    assert f"its {checksum} is" in message and "instead of the published" in message
+    assert "removed" in message and "Run it again" in message
+    assert names(tmp_path) == []
+
+
+class Cancelled(Exception):
+    """What ComfyUI raises from a progress callback, here."""
+
+
+def cancel_midway(stage: str, done: int, total: int) -> None:
+    if done >= 64 * 1024:
+        raise Cancelled
+
+
+def test_a_cancelled_download_leaves_no_model_and_is_continued(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    hub.stall_after = 100 * 1024
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        module.download([published_file()], tmp_path, cancel_midway)
+    assert time.monotonic() - began < 5  # though the connection hangs
+    (half,) = tmp_path.iterdir()
+    assert half.name.endswith(".incomplete")
+    kept = half.stat().st_size
+    assert kept >= 64 * 1024
+
+    hub.stall_after = None
+    module.download([published_file()], tmp_path, silent)
+    assert names(tmp_path) == ["vae.pth"]
+    assert hub.downloads == [None, f"bytes={kept}-"]
+
+
+def test_a_cancelled_thread_writes_no_more(hub: FakeHub, tmp_path: Path) -> None:
+    hub.stall_after = 100 * 1024
+    with pytest.raises(Cancelled):
+        module.download([published_file()], tmp_path, cancel_midway)
+    (half,) = tmp_path.iterdir()
+    kept = half.stat().st_size
+    hub.released.set()
+    for thread in [t for t in threading.enumerate() if t.name == "mmaudio download"]:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert half.stat().st_size == kept
+
+
+def test_dropped_connections_are_gone_on_with(hub: FakeHub, tmp_path: Path) -> None:
+    hub.cut_after = 100 * 1024
+    module.download([published_file()], tmp_path, silent)
+    assert (tmp_path / "vae.pth").read_bytes() == CONTENT["ext/vae.pth"]
+    assert len(hub.downloads) >= 3
+    assert all(span is not None for span in hub.downloads[1:])
+
+
+def test_a_server_that_dies_midway(hub: FakeHub, tmp_path: Path) -> None:
+    hub.cut_after = 64 * 1024
+    hub.answers = 1
+    message = failing([published_file()], tmp_path)
+    assert "vae.pth" in message and "kept and will be continued" in message
+    assert "connection" in message and str(tmp_path) in message
+    (half,) = tmp_path.iterdir()
+    assert half.name.endswith(".incomplete") and half.stat().st_size >= 48 * 1024
+
+    hub.cut_after = hub.answers = None
+    module.download([published_file()], tmp_path, silent)
+    assert names(tmp_path) == ["vae.pth"]
+
+
+def test_a_server_that_cannot_resume(hub: FakeHub, tmp_path: Path) -> None:
+    hub.ranges = False
+    digest = hashlib.sha256(CONTENT["ext/vae.pth"]).hexdigest()
+    half = tmp_path / f"vae.pth.{digest[:12]}.incomplete"
+    half.write_bytes(CONTENT["ext/vae.pth"][:5000])
+    try:
+        module.download([published_file()], tmp_path, silent)
+    except module.MMAudioError as error:  # huggingface_hub below 1.3 only appends
+        assert "bytes long instead of" in str(error) and names(tmp_path) == []
+        module.download([published_file()], tmp_path, silent)
+    assert (tmp_path / "vae.pth").read_bytes() == CONTENT["ext/vae.pth"]
+
+
+@pytest.mark.parametrize(
+    ("status", "cure"), [(401, "HF_TOKEN"), (403, "HF_TOKEN"), (404, "mirror"), (503, "connection")]
+)
+def test_refusals_name_file_address_reason_and_cure(
+    hub: FakeHub, tmp_path: Path, status: int, cure: str
+) -> None:
+    hub.status = status
+    message = failing([published_file()], tmp_path)
+    for part in (
+        "vae.pth (the VAE",
+        f"{hub.endpoint}/{REPO}/resolve/main/ext/vae.pth",
+        str(status),
+        cure,
+        "in a browser",
+        str(tmp_path),
+        "HF_ENDPOINT",
+        "HF_HUB_OFFLINE",
+    ):
+        assert part in message
+    assert names(tmp_path) == []
+
+
+def test_a_missing_file_is_known_from_a_missing_login(hub: FakeHub, tmp_path: Path) -> None:
+    hub.files.clear()
+    assert "does not have that file" in failing([published_file()], tmp_path)
+
+
+def test_no_server_at_all(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (constants, file_download):
+        monkeypatch.setattr(
+            place,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}",
+            raising=False,
+        )
+    assert "Check the connection" in failing([published_file()], tmp_path)
+
+
+def test_no_room(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        module.shutil, "disk_usage", lambda _path: module.shutil._ntuple_diskusage(10, 9, 1)
+    )
+    message = failing([published_file()], tmp_path)
+    assert "vae.pth" in message and "307,200 bytes are needed" in message
+    assert "1 bytes are free" in message
+    assert hub.downloads == []
+
+
+def test_a_folder_that_cannot_be_written_to(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert "cannot be written to" in failing([published_file()], tmp_path / "file" / "mmaudio")
+    assert hub.requests == []
+
+
+def test_a_hub_without_the_streaming_function(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "elsewhere.pth"
+    whole.write_bytes(CONTENT["ext/vae.pth"])
+    monkeypatch.delattr(file_download, "http_get")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(whole))
+    folder = tmp_path / "mmaudio"
+    module.download([published_file()], folder, silent)
+    assert (folder / "vae.pth").read_bytes() == CONTENT["ext/vae.pth"]
+    assert names(folder) == ["vae.pth"]
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_the_environment_is_respected(hub: FakeHub, tmp_path: Path, offline: bool) -> None:
+    """In a fresh interpreter, since huggingface_hub reads it when it is imported."""
+    code = f"""
+from pathlib import Path
+from tests.pack import load_pack_module
+download = load_pack_module("nodes.download")
+published = load_pack_module("mmaudio_core.checkpoint.published")
+kinds = load_pack_module("mmaudio_core.checkpoint.kinds")
+file = published.PublishedFile(kind=kinds.PartKind.VAE, repo={REPO!r}, filename="ext/vae.pth",
+    bytes=1, licence="MIT", variants=())
+try:
+    print("GOT", download.download([file], Path({str(tmp_path)!r}), lambda *call: None))
+except download.MMAudioError as error:
+    print("ERROR", error)
+"""
+    environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "NO_PROXY": "127.0.0.1"}
+    environment["HF_HUB_OFFLINE"] = "1" if offline else "0"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if offline:
+        assert ran.stdout.startswith("ERROR") and "offline mode" in ran.stdout
+        assert "Unset it" in ran.stdout and hub.requests == []
+    else:
+        assert ran.stdout.startswith("GOT"), ran.stdout
+        assert (tmp_path / "vae.pth").read_bytes() == CONTENT["ext/vae.pth"]
