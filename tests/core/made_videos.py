@@ -6,6 +6,7 @@ import io
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -63,7 +64,7 @@ def write_video(
     """Encode ``numbered`` frames shown at ``times``; with ``sound``, a second of silence too."""
     if options is None:
         options = _X264 if codec == "libx264" else {}
-    steps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    steps = [later - earlier for earlier, later in pairwise(times)]
     rate = 1 / min(steps) if steps else Fraction(25)
     with av.open(path, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate.limit_denominator(1001), options=options)
