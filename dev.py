@@ -1,0 +1,78 @@
+"""Set up, demonstrate and test this pack: ``python dev.py demo``, ``test`` or ``parity``.
+
+Needs Python 3.10 or newer and nothing else; everything more goes into ``.venv``. ComfyUI is the
+one in ``$COMFYUI_PATH``, the one this folder lies in, ``~/comfy/ComfyUI``, or fetched to there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dev.comfyui import VARIABLE, locate_or_clone
+from dev.environment import PYTHON, SetupError, call, check_python, ensure
+from dev.options import demo_parser, to_arguments
+
+_CHECKS = (
+    ("ruff check", ("ruff", "check", ".")),
+    ("ruff format", ("ruff", "format", "--check", ".")),
+    ("pyright", ("pyright",)),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; its exit code."""
+    parser = argparse.ArgumentParser(prog="dev.py", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser(
+        "demo",
+        parents=[demo_parser(add_help=False)],
+        help="make sound for a video in a real ComfyUI",
+    )
+    commands.add_parser(
+        "test",
+        add_help=False,
+        help="lint, check types, and test; arguments go to pytest",
+    )
+    commands.add_parser(
+        "parity",
+        add_help=False,
+        help="compare with outputs of the authors' code; arguments go to tests.parity",
+    )
+    passes_on = arguments[:1] in (["test"], ["parity"])
+    options = parser.parse_args(arguments[:1] if passes_on else arguments)
+    rest = arguments[1:]
+    try:
+        check_python()
+        comfyui = locate_or_clone()
+        ensure(comfyui)
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if options.command == "demo":
+        return _python("-m", "dev.demo", *to_arguments(options), comfyui=comfyui)
+    if options.command == "parity":
+        return _python("-m", "tests.parity", *rest, comfyui=comfyui)
+    return _test(rest, comfyui)
+
+
+def _test(arguments: Sequence[str], comfyui: Path) -> int:
+    failed = [name for name, command in _CHECKS if _python("-m", *command, comfyui=comfyui) != 0]
+    if failed:
+        # pytest's closing line comes last, whatever happened before it
+        print(f"FAILED: {', '.join(failed)} (see above). The tests still run.", flush=True)
+    code = _python("-m", "pytest", *arguments, comfyui=comfyui)
+    return code or int(bool(failed))
+
+
+def _python(*arguments: str, comfyui: Path) -> int:
+    return call([str(PYTHON), *arguments], {VARIABLE: str(comfyui)})
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,34 @@
+"""A real ComfyUI for the tests that need one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.comfyui import VARIABLE, locate
+from dev.server import ComfyServer
+from mmaudio_core.standin import write_bundle
+
+STANDINS = ("large_44k_v2", "small_16k")
+
+
+@pytest.fixture(scope="session")
+def comfy_path() -> Path:
+    """The folder of a ComfyUI; without one a test fails, it is not skipped."""
+    found = locate()
+    if found is None:
+        pytest.fail(f"No ComfyUI was found: run dev.py test, or set {VARIABLE}.")
+    return found
+
+
+@pytest.fixture(scope="session")
+def comfy(comfy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    """A running ComfyUI with this pack alone and stand-ins of ``STANDINS``, for all tests."""
+    folder = tmp_path_factory.mktemp("comfyui")
+    for variant in STANDINS:
+        write_bundle(folder / "models" / "mmaudio" / variant, variant=variant)
+    # nothing is ever fetched by a test
+    with ComfyServer(comfy_path, folder, env={"HF_HUB_OFFLINE": "1"}) as server:
+        yield server
