@@ -7,6 +7,7 @@ one in ``$COMFYUI_PATH``, the one this folder lies in, ``~/comfy/ComfyUI``, or f
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,6 +73,7 @@ def _python(*arguments: str, comfyui: Path) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -115,8 +116,9 @@ def _server(comfyui: Path, output: Path, *, real: bool) -> Iterator[ComfyServer]
     gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     gpu = gpu or (hasattr(torch, "xpu") and torch.xpu.is_available())
     server = ComfyServer(comfyui, STATE, own_models=real, output=output, cpu=not gpu)
-    device = "on the GPU" if gpu else "on the CPU (torch sees no GPU; its driver may be too old)"
-    _say(f"Starting {comfyui} {device} ...")
+    _say(f"Starting {comfyui} on the {'GPU' if gpu else 'CPU'} ...")
+    if not gpu and shutil.which("nvidia-smi"):
+        _say(f"There is an NVIDIA driver, but torch {torch.__version__} cannot use it: update it.")
     with server:
         yield server
 

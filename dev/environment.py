@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -18,6 +19,7 @@ TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 # PyPI's torch computes on NVIDIA cards on Linux only.
 _CUDA_WHEELS = "https://download.pytorch.org/whl/cu130"
 _OLDEST = (3, 10)
+_TIDYING_SECONDS = 15
 _STAMP = VENV / "dev-requirements.sha256"
 
 
@@ -66,8 +68,18 @@ def ensure(comfyui: Path) -> None:
 def call(command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
     """Run a command in the repository's root, without a stdin; its exit code."""
     merged = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **(env or {})}
-    done = subprocess.run(command, check=False, cwd=ROOT, env=merged, stdin=subprocess.DEVNULL)
-    return done.returncode
+    process = subprocess.Popen(command, cwd=ROOT, env=merged, stdin=subprocess.DEVNULL)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # Ctrl+C went to the whole terminal: the command is putting things in order
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_TIDYING_SECONDS)
+        raise
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
 
 
 def _wheel_index() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from dev.server import ComfyServer
 from mmaudio_core.standin import write_bundle
 
 STANDINS = ("large_44k_v2", "small_16k")
+
+
+def pytest_configure() -> None:
+    """A run that is told to end stops its ComfyUI first."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
 
 
 @pytest.fixture(scope="session")
