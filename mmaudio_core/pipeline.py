@@ -6,6 +6,7 @@ Each function takes its networks from a ``Networks``, so that a host decides wha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -87,15 +88,21 @@ def conditions(
 
 
 def decode(
-    networks: Networks, latents: Tensor, features: Features, progress: Progress = silent
+    networks: Networks, latents: Tensor, duration: Fraction, progress: Progress = silent
 ) -> Tensor:
     """Waveforms of latents on the VAE's scale, a take at a time.
+
+    Args:
+        networks: where VAE and vocoder come from.
+        latents: (takes, N, latent_dim).
+        duration: seconds the result is cut to.
+        progress: called at least once a block.
 
     Returns:
         (takes, 1, round(duration * sample_rate)), float32 on the CPU, in [-1, 1].
     """
     fmt = networks.params.audio
-    samples = exact_samples(features.duration, fmt.sample_rate)
+    samples = exact_samples(duration, fmt.sample_rate)
     takes = len(latents)
     mels: list[Tensor] = []
     waveforms: list[Tensor] = []

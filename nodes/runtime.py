@@ -10,6 +10,7 @@ import torch
 from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
 from ..mmaudio_core.models.flow import FlowParams
 from ..mmaudio_core.networks import Placed
+from .native import MMAudioBaseModel, NativeFlow
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 AUTO = "auto"
@@ -43,18 +44,27 @@ class ComfyNetworks:
     def params(self) -> FlowParams:
         return self.bundle.params
 
+    @property
+    def model(self) -> comfy.model_patcher.ModelPatcher:
+        """The flow network as ComfyUI's MODEL."""
+        return self._patcher(PartKind.FLOW)
+
     def use(self, kind: PartKind, activations: int) -> Placed:
         """See ``mmaudio_core.networks.Networks``; ComfyUI makes the room."""
-        patcher = self._patchers.get(kind)
-        if patcher is None:
-            patcher = self._patchers[kind] = self._read(kind)
+        patcher = self._patcher(kind)
         mm.load_models_gpu([patcher], memory_required=activations)
+        network = patcher.model
         return Placed(
-            network=patcher.model,
+            network=network.diffusion_model if kind is PartKind.FLOW else network,
             device=patcher.load_device,
             dtype=precision_dtype(self.precision, kind),
             name=self.bundle.parts[kind].path.name,
         )
+
+    def _patcher(self, kind: PartKind) -> comfy.model_patcher.ModelPatcher:
+        if kind not in self._patchers:
+            self._patchers[kind] = self._read(kind)
+        return self._patchers[kind]
 
     def _read(self, kind: PartKind) -> comfy.model_patcher.ModelPatcher:
         load_device, offload_device = _devices(kind)
@@ -63,7 +73,10 @@ class ComfyNetworks:
             dtype=precision_dtype(self.precision, kind),
             device=offload_device,
             operations=comfy.ops.manual_cast,
+            network=NativeFlow if kind is PartKind.FLOW else None,
         )
+        if isinstance(network, NativeFlow):
+            network = MMAudioBaseModel(network)
         patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
         return patcher(network, load_device=load_device, offload_device=offload_device)
 

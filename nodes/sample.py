@@ -1,14 +1,19 @@
-"""MMAudioSampler: from features to sound."""
+"""MMAudioSampler: from features to sound, through ComfyUI's samplers."""
 
 from __future__ import annotations
 
+import comfy.samplers
+from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
 from ..mmaudio_core.features import Features
-from ..mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, decode, sample
+from ..mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, decode
 from ..mmaudio_core.sampler import STAGE
 from .feedback import NodeProgress
+from .latents import Latent, empty
+from .native import conditioning
 from .runtime import ComfyNetworks
+from .sampling import LINEAR, sample, schedulers
 from .types import CATEGORY, MMAudio, MMAudioFeatures
 
 
@@ -51,6 +56,42 @@ class MMAudioSampler(io.ComfyNode):
                     max=16,
                     tooltip="Takes to make at once; choose one in MuxAudioVideo.",
                 ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="A patched model (LoRA, compiled, ...) in place of the bundle's own.",
+                ),
+                io.Latent.Input(
+                    "latent",
+                    optional=True,
+                    tooltip=(
+                        "Start from this sound (MMAudio Encode, or an earlier result) instead of "
+                        "silence; with denoise below 1 it is kept in part."
+                    ),
+                ),
+                io.Float.Input(
+                    "denoise",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="How much of the latent to make anew; 1: all of it.",
+                ),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=list(comfy.samplers.KSampler.SAMPLERS),
+                    default="euler",
+                    optional=True,
+                    tooltip="euler is the authors'.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=schedulers(),
+                    default=LINEAR,
+                    optional=True,
+                    tooltip="linear is the authors': equal steps, whatever their number.",
+                ),
             ],
             outputs=[io.Audio.Output(display_name="audio")],
         )
@@ -64,10 +105,27 @@ class MMAudioSampler(io.ComfyNode):
         steps: int,
         cfg: float,
         num_samples: int,
+        model: ModelPatcher | None = None,
+        latent: Latent | None = None,
+        denoise: float = 1.0,
+        sampler_name: str = "euler",
+        scheduler: str = LINEAR,
     ) -> io.NodeOutput:
         progress = NodeProgress({STAGE: 16, VAE_STAGE: 1, VOCODER_STAGE: 4})
-        seeds = range(seed, seed + num_samples)
-        latents = sample(mmaudio, features, seeds, steps=steps, cfg=cfg, progress=progress)
-        waveform = decode(mmaudio, latents, features, progress)
-        rate = mmaudio.params.audio.sample_rate
-        return io.NodeOutput({"waveform": waveform, "sample_rate": rate})
+        fmt = mmaudio.params.audio
+        positive, negative = conditioning(features, mmaudio.params)
+        samples = sample(
+            model or mmaudio.model,
+            positive,
+            negative,
+            latent or empty(features.duration, fmt),
+            range(seed, seed + num_samples),
+            steps=steps,
+            cfg=cfg,
+            denoise=denoise,
+            sampler_name=sampler_name,
+            scheduler=scheduler,
+            progress=progress,
+        )
+        waveform = decode(mmaudio, samples[:, 0], features.duration, progress)
+        return io.NodeOutput({"waveform": waveform, "sample_rate": fmt.sample_rate})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ def load_part(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     operations: Operations = nn,  # pyright: ignore[reportArgumentType]
+    network: Callable[..., nn.Module] | None = None,
 ) -> nn.Module:
     """Build ``part``'s network and give it its weights, strictly.
 
@@ -46,6 +47,7 @@ def load_part(
         dtype: of the weights; default as stored.
         device: of the weights.
         operations: namespace of layers, as ComfyUI's models take it.
+        network: makes the network in place of its usual class, a subclass of that.
 
     Raises:
         CheckpointError: a key is missing, unknown or of another shape.
@@ -54,10 +56,14 @@ def load_part(
     layout = LAYOUTS[part.kind]
     dtype = dtype or part.dtype
     state = layout.fold(read_tensors(part.path, part.keys))
-    network = layout.network(part.params, operations=operations, device="meta", dtype=dtype)
-    placed = {key: value.to(device=device, dtype=dtype) for key, value in state.items()}
-    network.load_state_dict(placed, strict=True, assign=True)
-    return network.eval().requires_grad_(False)
+    make = network or layout.network
+    built = make(part.params, operations=operations, device="meta", dtype=dtype)
+    placed = {
+        key: value.to(device=device, dtype=layout.dtype_of(key, dtype))
+        for key, value in state.items()
+    }
+    built.load_state_dict(placed, strict=True, assign=True)
+    return built.eval().requires_grad_(False)
 
 
 def _faults(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> list[str]:

@@ -92,6 +92,12 @@ class Conditions:
         return Conditions(**repeated, spread=self.spread)
 
 
+def spread_rows(rows: int, latents: int, device: torch.device) -> Tensor:
+    """The row each of ``latents`` positions takes (nearest-exact interpolation): (N,) int64."""
+    numbers = torch.arange(rows, dtype=torch.float32, device=device)
+    return F.interpolate(numbers[None, None], size=latents, mode="nearest-exact")[0, 0].long()
+
+
 class TimeEmbedding(nn.Module):
     """Sinusoids of the time, in float32 whatever the weights are, then a two-layer MLP."""
 
@@ -209,11 +215,8 @@ class FlowNetwork(nn.Module):
             )
         )
         common = self.clip_cond_proj(clip.mean(dim=1)) + self.text_cond_proj(text.mean(dim=1))
-        rows = torch.arange(sync.shape[1], dtype=torch.float32, device=sync.device)
-        spread = F.interpolate(rows[None, None], size=latents, mode="nearest-exact")
-        return Conditions(
-            clip=clip, sync=sync, text=text, common=common, spread=spread[0, 0].long()
-        )
+        spread = spread_rows(sync.shape[1], latents, sync.device)
+        return Conditions(clip=clip, sync=sync, text=text, common=common, spread=spread)
 
     def forward(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Velocity of ``x`` (B, N, latent_dim) at times ``t`` (B,): the shape of ``x``."""

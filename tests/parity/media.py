@@ -109,7 +109,7 @@ def sound(
         steps=metadata["steps"],
         cfg=metadata["cfg"],
     )
-    audio = decode(networks, latents, features)
+    audio = decode(networks, latents, features.duration)
     # the goldens are not cut to the duration, the pipeline's sound is
     expected = tensors["audio"][..., : audio.shape[-1]]
     yield Comparison(tensor="audio", got=audio, expected=expected, limit=SOUND)
