@@ -140,6 +140,8 @@ def _frames(container: InputContainer, stream: VideoStream) -> Timed:
     """Every frame that decodes; damage in between is skipped, a broken tail ends it."""
     clock = Clock(container, stream)
     for packet in _packets(container, stream):
+        if packet is not None:
+            clock.sent(packet)
         try:
             frames = _decode(packet, stream)
         except (FFmpegError, ValueError):

@@ -138,30 +138,34 @@ def packet_span(container: InputContainer, stream: VideoStream) -> PacketSpan:
     untimed = Fraction(0)
     begin: int | None = None
     last: int | None = None
-    end = Fraction(0)
+    earlier: int | None = None  # the last but one
+    length = 0  # of the last
     for packet in readable(container, stream):
         pts = None if only_dts else packet.pts
         stamps.append((pts, packet.dts))
         if frame is None:
             frame = _first_frame(packet)
         ticks = packet.dts if pts is None else pts
-        length = packet.duration * unit if packet.duration else step
         if packet.is_discard:
             continue
         if ticks is None:
-            untimed += length
-            continue
-        begin = ticks if begin is None else min(begin, ticks)
-        if last is None or ticks >= last:
-            if only_dts and last is not None:
-                length = (ticks - last) * unit
-            last, end = ticks, ticks * unit + length
+            untimed += packet.duration * unit if packet.duration else step
+        elif last is None or ticks > last:
+            earlier, last = last, ticks
+            length = 0 if only_dts else packet.duration or 0
+        elif earlier is None or ticks > earlier:
+            earlier = ticks
+        if ticks is not None:
+            begin = ticks if begin is None else min(begin, ticks)
     if not stamps:
         raise MediaError(
             f"the {stream.codec_context.name} video stream holds no picture data; expected at least"
             " one frame. The file may be cut off: export or download it again."
         )
-    timed = Fraction(0) if begin is None else end - begin * unit
+    timed = Fraction(0)
+    if begin is not None and last is not None:
+        gap = step if earlier is None else (last - earlier) * unit
+        timed = (last - begin) * unit + (length * unit or gap)
     return PacketSpan(begin=begin, duration=timed + untimed, stamps=tuple(stamps), frame=frame)
 
 

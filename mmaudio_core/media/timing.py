@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -73,29 +74,36 @@ class Clock:
         self._last_dts: int | None = None
         self._bad_pts = 0
         self._bad_dts = 0
+        self._lengths: dict[int, int] = {}  # of packets whose frames are still to come, by pts
+        self._untimed = 0  # length of a packet without pts
         self._last: Stamp | None = None
         self._gap: Fraction | None = None
 
+    def sent(self, packet: Packet[VideoStream]) -> None:
+        """Note the length of a packet that goes into the decoder."""
+        if packet.pts is not None:
+            self._lengths[packet.pts] = packet.duration or 0
+        elif packet.size:
+            self._untimed = packet.duration or 0
+
     def stamp(self, frame: VideoFrame) -> Stamp:
-        """The time of the next frame in decoding order."""
+        """The time of the next frame that comes out of the decoder."""
+        # PyAV before 15 does not tell a frame's own length.
+        length = self._untimed if frame.pts is None else self._lengths.pop(frame.pts, 0)
+        if self._only_dts:
+            length = 0  # AVI's own word for it may be half of the truth.
         ticks, exact = self._ticks(frame.pts, frame.dts)
-        length = self._length(int(getattr(frame, "duration", 0) or 0))
         if ticks is not None:
             time = ticks * self._unit
         elif self._last is not None:
-            time = self._last.time + (self._gap or length)
+            time = self._last.until if length else self._last.time + (self._gap or self._step)
         else:
             time = Fraction(0)
         if self._last is not None and time > self._last.time:
             self._gap = time - self._last.time
-        self._last = Stamp(time=time, until=time + length, exact=exact)
+        lasts = length * self._unit if length else self._gap or self._step
+        self._last = Stamp(time=time, until=time + lasts, exact=exact)
         return self._last
-
-    def _length(self, ticks: int) -> Fraction:
-        """How long a frame lasts; AVI's own word for it may be half of that."""
-        if self._only_dts and self._gap is not None:
-            return self._gap
-        return ticks * self._unit if ticks > 0 else self._step
 
     def _ticks(self, pts: int | None, dts: int | None) -> tuple[int | None, bool]:
         if self._only_dts:

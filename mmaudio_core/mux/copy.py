@@ -16,11 +16,11 @@ from ..errors import MediaError
 from ..media.probe import PacketSpan, packet_span, readable
 from ..media.source import VideoSource, open_video
 from ..media.timing import nominal_step
+from ..progress import Progress, silent
 from .encode import encode_video
 from .order import packet_times
 from .result import MuxResult, written_whole
 from .sound import Sound, SoundTrack, fit_sound
-from ..progress import Progress, silent
 
 _MP4 = {"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "vvc"}
 """Codecs that go into mp4 and that players expect there."""

@@ -12,7 +12,7 @@ import av
 import torch
 from av.container import OutputContainer
 from av.video.format import VideoFormat
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from torch import Tensor
 
@@ -21,11 +21,13 @@ from ..media.decode import pictures
 from ..media.probe import VideoInfo, probe
 from ..media.source import ImageSequence, VideoSource
 from ..media.timing import SYNC_RATE, whole_frames
+from ..progress import Progress, silent
 from .result import MuxResult, written_whole
 from .sound import Sound, SoundTrack, fit_sound
-from ..progress import Progress, silent
 
 _ENCODER = "libx264"
+_BT709 = 1
+"""libav's number of it as a matrix, as primaries and as a transfer curve."""
 _TICKS = 90_000
 """Ticks a second for times that follow no frame rate."""
 _LARGEST = 2**31 - 1
@@ -170,7 +172,5 @@ def _h264(
     context = stream.codec_context
     context.time_base = unit
     context.color_range = ColorRange.MPEG
-    context.colorspace = 1  # AVCOL_SPC_BT709
-    context.color_primaries = ColorPrimaries.BT709
-    context.color_trc = ColorTrc.BT709
+    context.colorspace = context.color_primaries = context.color_trc = _BT709
     return stream

@@ -57,7 +57,7 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
         cover = output.add_stream("mjpeg", rate=1)
         cover.width = cover.height = 64
         cover.pix_fmt = "yuvj420p"
-        cover.disposition = Disposition.attached_pic
+        cover.disposition = Disposition.attached_pic.value
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
         frame.sample_rate = 16000
         output.mux([*sound.encode(frame), *sound.encode(None)])
@@ -137,7 +137,7 @@ def test_nothing_decodes(tmp_path: Path) -> None:
     path = tmp_path / "a.avi"
     write_video(path, steady(10, 25), codec="mjpeg", pix_fmt="yuvj420p", unit=F(1, 25))
     blank(path, set(range(10)))
-    with pytest.raises(MediaError, match="no frame of .* could be decoded .*; expected a whole"):
+    with pytest.raises(MediaError, match=r"no frame of .* could be decoded .*; expected a whole"):
         list(FrameReader(path))
 
 

