@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models import bigvgan, clip, flow, synchformer, vae
+from ..models.alias_free import lowpass
 from .kinds import PartKind
 
 Params = (
@@ -36,6 +37,7 @@ class Layout:
         ignored: keys, and beginnings of keys, that are not used here.
         suffixes: ends of keys that are spelled differently here.
         fold: turns stored tensors into the ones the network computes with.
+        float32: ends of keys whose tensors stay float32 whatever the network's dtype.
     """
 
     kind: PartKind
@@ -45,6 +47,11 @@ class Layout:
     ignored: tuple[str, ...] = ()
     suffixes: Mapping[str, str] = field(default_factory=dict[str, str])
     fold: Callable[[State], State] = dict
+    float32: tuple[str, ...] = ()
+
+    def dtype_of(self, key: str, dtype: torch.dtype) -> torch.dtype:
+        """The dtype one of our keys has in a network of ``dtype``."""
+        return torch.float32 if key.endswith(self.float32) else dtype
 
     def prefixes(self, keys: Mapping[str, Any]) -> list[str]:
         """Where this network is nested in a file with these keys; the plainest first."""
@@ -103,11 +110,19 @@ def fold_weight_norm(state: State) -> dict[str, Tensor]:
                 stem = key[: -len(direction)]
                 v, g = tensor.float(), state[stem + norm].float()
                 length = torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim)), keepdim=True)
-                folded[stem + ".weight"] = (g * v / length).to(tensor.dtype)
+                folded[stem + ".weight"] = g * v / length
                 break
         else:
             folded[key] = tensor
     return folded
+
+
+def fold_vocoder(state: State) -> dict[str, Tensor]:
+    """Weight norm folded, and the filters that a half precision file rounds made exact again."""
+    return {
+        key: lowpass() if key.endswith(".filter") and tensor.dtype != torch.float32 else tensor
+        for key, tensor in fold_weight_norm(state).items()
+    }
 
 
 LAYOUTS: Mapping[PartKind, Layout] = {
@@ -132,7 +147,8 @@ LAYOUTS: Mapping[PartKind, Layout] = {
             signature="resblocks.0.activations.0.act.alpha",
             params=bigvgan.BigVGANParams.from_shapes,
             network=bigvgan.BigVGAN,
-            fold=fold_weight_norm,
+            fold=fold_vocoder,
+            float32=bigvgan.FLOAT32_SUFFIXES,
         ),
         Layout(
             kind=PartKind.CLIP,

@@ -17,6 +17,7 @@ from .ops import Operations
 from .shapes import Shapes
 
 _DILATIONS = (1, 3, 5)
+FLOAT32_SUFFIXES = (".filter", ".alpha", ".beta")  # what the activations compute with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,10 @@ class BigVGANParams:
 
 
 class AMPBlock(nn.Module):
-    """Dilated residual convolutions with alias-free activations: (B, C, T) -> (B, C, T)."""
+    """Dilated residual convolutions with alias-free activations: (B, C, T) -> (B, C, T).
+
+    The sum that runs through them is float32; the convolutions compute in ``dtype``.
+    """
 
     def __init__(
         self,
@@ -96,10 +100,10 @@ class AMPBlock(nn.Module):
             ]
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         for i, (conv1, conv2) in enumerate(zip(self.convs1, self.convs2, strict=True)):
-            h = conv1(self.activations[2 * i](x))
-            x = x + conv2(self.activations[2 * i + 1](h))
+            h = conv1(self.activations[2 * i](x).to(dtype))
+            x = x + conv2(self.activations[2 * i + 1](h).to(dtype))
         return x
 
 
@@ -137,12 +141,13 @@ class BigVGAN(nn.Module):
         return list(self.resblocks)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Log mel (B, mels, L) to waveform (B, 1, L * hop) in [-1, 1]."""
+        """Log mel (B, mels, L) to waveform (B, 1, L * hop) in [-1, 1], in the mel's dtype."""
+        dtype = mel.dtype
         x = self.conv_pre(mel)
         branches = len(self.params.kernels)
         for stage, up in enumerate(self.ups):
-            x = up[0](x)  # pyright: ignore[reportIndexIssue]
+            x = up[0](x.to(dtype)).float()  # pyright: ignore[reportIndexIssue]
             blocks = self.resblocks[stage * branches : (stage + 1) * branches]
-            x = torch.stack([block(x) for block in blocks]).mean(dim=0)
-        x = self.conv_post(self.activation_post(x))
+            x = torch.stack([block(x, dtype) for block in blocks]).mean(dim=0)
+        x = self.conv_post(self.activation_post(x).to(dtype))
         return torch.tanh(x) if self.params.tanh else x.clamp(-1, 1)

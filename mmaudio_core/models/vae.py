@@ -66,7 +66,7 @@ def fold_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         w = w / (_EPS + norm) / root
         if key.endswith("conv_out.weight"):
             w = w * (1 + state[key.replace("conv_out.weight", "learnable_gain")].float())
-        folded[key] = w.to(tensor.dtype)
+        folded[key] = w
     return folded
 
 

@@ -25,7 +25,8 @@ def build(
     state = layout.fold({ours: weights[stored] for ours, stored in keys.items()})
     params = layout.params({key: tuple(weight.shape) for key, weight in state.items()})
     network = layout.network(params, device="meta", dtype=dtype)
-    network.load_state_dict({key: weight.to(dtype) for key, weight in state.items()}, assign=True)
+    placed = {key: weight.to(layout.dtype_of(key, dtype)) for key, weight in state.items()}
+    network.load_state_dict(placed, assign=True)
     return network.eval().requires_grad_(False)
 
 
