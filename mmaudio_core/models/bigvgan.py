@@ -146,7 +146,8 @@ class BigVGAN(nn.Module):
         x = self.conv_pre(mel)
         branches = len(self.params.kernels)
         for stage, up in enumerate(self.ups):
-            x = up[0](x.to(dtype)).float()  # pyright: ignore[reportIndexIssue]
+            raised: Tensor = up[0](x.to(dtype))  # pyright: ignore[reportIndexIssue]
+            x = raised.float()
             blocks = self.resblocks[stage * branches : (stage + 1) * branches]
             x = torch.stack([block(x, dtype) for block in blocks]).mean(dim=0)
         x = self.conv_post(self.activation_post(x).to(dtype))
