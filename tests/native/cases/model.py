@@ -1,0 +1,38 @@
+"""The MODEL beside the core's own sampler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tiny
+from mmaudio_pack.mmaudio_core import pipeline
+from mmaudio_pack.mmaudio_core.networks import LoadedNetworks
+from mmaudio_pack.nodes import latents, native
+
+
+def case_equals_the_core() -> dict[str, Any]:
+    """Relative error of two takes against the core's sampler, and of KSampler's first."""
+    errors: dict[str, Any] = {}
+    for variant in (tiny.SMALL, tiny.LARGE):
+        networks = tiny.networks(variant)
+        features = tiny.features(networks.params)
+        core = LoadedNetworks(bundle=networks.bundle)
+        expected = pipeline.sample(core, features, [5, 6], steps=5, cfg=4.5)
+        got = tiny.sample(networks.model, features, seeds=[5, 6], steps=5)
+        positive, negative = native.conditioning(features, networks.params)
+        (by_ksampler,) = tiny.CORE_NODES.KSampler().sample(
+            networks.model,
+            5,
+            5,
+            4.5,
+            "euler",
+            "simple",
+            positive,
+            negative,
+            latents.empty(features.duration, networks.params.audio),
+        )
+        errors[variant] = {
+            "takes": tiny.relative_error(got[:, 0], expected),
+            "ksampler": tiny.relative_error(by_ksampler["samples"][:, 0], expected[:1]),
+        }
+    return errors
