@@ -1,0 +1,161 @@
+"""The nodes' interface, which saved workflows rely on: slots never move, defaults never change.
+
+Inputs and outputs added later come after those listed here, and each such input is optional or
+has a default.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.server import ComfyServer
+
+FRAME_RATE = ("FLOAT", {"default": 25.0})
+AUTO = ("COMBO", {"default": "auto"})
+
+# Node -> (required inputs, optional inputs, (name, type) of its outputs).
+CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]] = {
+    "LoadMMAudioModel": (
+        {
+            "model": ("COMBO", {"default": "large_44k_v2"}),
+            "precision": ("COMBO", {"default": "auto"}),
+            "download_missing": ("BOOLEAN", {"default": False}),
+        },
+        {
+            kind: ("COMBO", {"default": "auto"})
+            for kind in ("vae", "vocoder", "clip", "synchformer")
+        },
+        [("mmaudio", "MMAUDIO")],
+    ),
+    "MMAudioFeatureExtract": (
+        {
+            "mmaudio": ("MMAUDIO", {}),
+            "prompt": ("STRING", {"default": ""}),
+            "negative_prompt": ("STRING", {"default": ""}),
+            "duration": ("FLOAT", {"default": 8.0, "min": 0.0, "max": 600.0}),
+            "start_offset": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 600.0}),
+            "mask_away_clip": ("BOOLEAN", {"default": False}),
+        },
+        {"video": ("VIDEO", {}), "images": ("IMAGE", {}), "frame_rate": FRAME_RATE},
+        [("features", "MMAUDIO_FEATURES")],
+    ),
+    "MMAudioSampler": (
+        {
+            "mmaudio": ("MMAUDIO", {}),
+            "features": ("MMAUDIO_FEATURES", {}),
+            "seed": (
+                "INT",
+                {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generate": True},
+            ),
+            "steps": ("INT", {"default": 25, "min": 1, "max": 200}),
+            "cfg": ("FLOAT", {"default": 4.5, "min": 0.0, "max": 20.0}),
+            "num_samples": ("INT", {"default": 1, "min": 1, "max": 16}),
+        },
+        {},
+        [("audio", "AUDIO")],
+    ),
+    "MuxAudioVideo": (
+        {"audio": ("AUDIO", {}), "filename_prefix": ("STRING", {"default": "mmaudio/video"})},
+        {
+            "video": ("VIDEO", {}),
+            "images": ("IMAGE", {}),
+            "frame_rate": FRAME_RATE,
+            "start_offset": ("FLOAT", {"default": 0.0}),
+            "take": ("INT", {"default": 0, "min": 0}),
+        },
+        [("video", "VIDEO")],
+    ),
+}
+VARIANTS = ["small_16k", "small_44k", "medium_44k", "large_44k", "large_44k_v2"]
+
+
+@pytest.fixture(scope="module")
+def info(comfy: ComfyServer) -> dict[str, Any]:
+    return comfy.client.object_info()
+
+
+def inputs(node: dict[str, Any], group: str) -> dict[str, Any]:
+    """Name -> (type, options) of a node's inputs, in the node's order."""
+    described = node["input"].get(group, {})
+    return {name: described[name] for name in node["input_order"].get(group, [])}
+
+
+def options(described: list[Any]) -> list[str]:
+    """The choices of a combo, in either of ComfyUI's spellings."""
+    return described[0] if isinstance(described[0], list) else described[1]["options"]
+
+
+def agrees(described: list[Any], kind: str, wanted: dict[str, Any]) -> bool:
+    got = "COMBO" if isinstance(described[0], list) else described[0]
+    settings = described[1] if len(described) > 1 else {}
+    return got == kind and {key: settings.get(key) for key in wanted} == wanted
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_inputs(info: dict[str, Any], name: str) -> None:
+    required, optional, _ = CONTRACT[name]
+    for group, wanted in (("required", required), ("optional", optional)):
+        got = inputs(info[name], group)
+        assert list(got)[: len(wanted)] == list(wanted)
+        for key, (kind, settings) in wanted.items():
+            assert agrees(got[key], kind, settings), (key, got[key])
+    added = list(inputs(info[name], "required").items())[len(required) :]
+    assert all("default" in described[1] for _, described in added)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_outputs(info: dict[str, Any], name: str) -> None:
+    wanted = CONTRACT[name][2]
+    got = list(zip(info[name]["output_name"], info[name]["output"], strict=True))
+    assert got[: len(wanted)] == wanted
+    assert [name for name, _ in got] == [name.lower() for name, _ in got]
+
+
+def test_only_the_muxer_is_an_output_node(info: dict[str, Any]) -> None:
+    assert [name for name in CONTRACT if info[name]["output_node"]] == ["MuxAudioVideo"]
+
+
+def test_every_widget_is_explained(info: dict[str, Any]) -> None:
+    for name in CONTRACT:
+        assert info[name]["description"]
+        for group in ("required", "optional"):
+            for key, described in inputs(info[name], group).items():
+                widget = "default" in (described[1] if len(described) > 1 else {})
+                assert not widget or described[1].get("tooltip"), (name, key)
+
+
+def test_precisions(info: dict[str, Any]) -> None:
+    precision = options(info["LoadMMAudioModel"]["input"]["required"]["precision"])
+    assert precision[:4] == ["auto", "fp32", "bf16", "fp16"]
+
+
+@pytest.fixture
+def nested(comfy: ComfyServer) -> Iterator[Path]:
+    """A copy of the small stand-in, renamed, two folders down."""
+    folder = comfy.models / "mmaudio" / "more" / "of them"
+    folder.mkdir(parents=True)
+    for number, path in enumerate(sorted((comfy.models / "mmaudio" / "small_16k").iterdir())):
+        shutil.copy(path, folder / f"{number}{path.suffix}")
+    yield folder
+    shutil.rmtree(folder.parent)
+
+
+def test_files_are_listed_by_what_they_are(comfy: ComfyServer, nested: Path) -> None:
+    """Under relative paths with ``/`` on every system, each only where it fits."""
+    inputs = comfy.client.object_info("LoadMMAudioModel")["LoadMMAudioModel"]["input"]
+    models = options(inputs["required"]["model"])
+    assert models[: len(VARIANTS)] == VARIANTS
+    assert {name for name in models if "/" not in name} == set(VARIANTS)
+    listed = [models, *(options(described) for described in inputs["optional"].values())]
+    assert all(choices[0] == "auto" for choices in listed[1:])
+    ours = [[name for name in choices if name.startswith("more/")] for choices in listed]
+    assert [len(names) for names in ours] == [1, 1, 1, 1, 1]
+    assert {name for names in ours for name in names} == {
+        f"more/of them/{path.name}" for path in nested.iterdir()
+    }
+    assert not any("\\" in name for names in ours for name in names)
