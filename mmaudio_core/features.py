@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,8 @@ from .networks import Networks, Placed, check_finite
 from .progress import Progress, silent, watched
 from .sequence import SEGMENT_FRAMES, SEGMENT_STEP
 
+log = logging.getLogger(__name__)
+
 CLIP_STAGE, SYNC_STAGE, TEXT_STAGE = "CLIP", "Synchformer", "text"
 _CLIP_BATCH = 16  # frames
 _SYNC_BATCH = 8  # segments
@@ -28,16 +31,36 @@ _SYNC_BYTES = 1569 * 768 * 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class Features:
-    """What the flow is conditioned on; float32 on the CPU.
+class VisualFeatures:
+    """What the picture gives; float32 on the CPU.
 
     Attributes:
         duration: seconds of sound to make, exactly.
         clip: (1, V, clip_dim); (1, 1, clip_dim) for a still picture; None for no picture.
         sync: (1, S, sync_dim); None for no video.
-        text: (1, 77, text_dim).
+    """
+
+    duration: Fraction
+    clip: Tensor | None
+    sync: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFeatures:
+    """What the prompts give; float32 on the CPU.
+
+    Attributes:
+        prompt: (1, 77, text_dim).
         negative: (1, 77, text_dim), what guidance moves away from.
     """
+
+    prompt: Tensor
+    negative: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What the flow is conditioned on: see ``VisualFeatures`` and ``TextFeatures``."""
 
     duration: Fraction
     clip: Tensor | None
@@ -45,28 +68,31 @@ class Features:
     text: Tensor
     negative: Tensor
 
-
-@dataclass(frozen=True, kw_only=True)
-class VideoFeatures:
-    """A video's part of ``Features``."""
-
-    duration: Fraction
-    clip: Tensor | None
-    sync: Tensor
+    @classmethod
+    def join(cls, visual: VisualFeatures, text: TextFeatures) -> Features:
+        """Both halves together."""
+        return cls(
+            duration=visual.duration,
+            clip=visual.clip,
+            sync=visual.sync,
+            text=text.prompt,
+            negative=text.negative,
+        )
 
 
 def encode_prompts(
     networks: Networks, prompt: str, negative_prompt: str, progress: Progress = silent
-) -> tuple[Tensor, Tensor]:
-    """Text features of both prompts, each (1, 77, text_dim)."""
+) -> TextFeatures:
+    """Text features of both prompts."""
     placed = networks.use(PartKind.CLIP, 2 * _CLIP_BYTES)
     clip = _clip(placed)
     tokens = tokenize([prompt, negative_prompt]).to(placed.device)
     with torch.no_grad(), watched(clip, lambda: progress(TEXT_STAGE, 0, 1)):
         features = clip.encode_text(tokens, dtype=placed.dtype).float().cpu()
     progress(TEXT_STAGE, 1, 1)
+    log.info("encoded 2 prompts")
     text, negative = check_finite(features, "text encoder", placed).split(1)
-    return text, negative
+    return TextFeatures(prompt=text, negative=negative)
 
 
 def encode_still(networks: Networks, image: Tensor, progress: Progress = silent) -> Tensor:
@@ -76,7 +102,7 @@ def encode_still(networks: Networks, image: Tensor, progress: Progress = silent)
 
 def encode_video(
     networks: Networks, reader: FrameReader, total: Fraction, progress: Progress = silent
-) -> VideoFeatures:
+) -> VisualFeatures:
     """CLIP and sync features of the frames a reader gives, a chunk at a time.
 
     Args:
@@ -107,7 +133,8 @@ def encode_video(
             f"only {float(reader.duration):.2f} s of video could be decoded, at least 0.64 s are "
             "needed: use a longer video, or a smaller start_offset"
         )
-    return VideoFeatures(
+    log.info("encoded %d CLIP frames and %d sync segments", clip_done, sync_done)
+    return VisualFeatures(
         duration=reader.duration,
         clip=torch.cat(clip_parts)[None] if clip_parts else None,
         sync=torch.cat(sync_parts)[None],

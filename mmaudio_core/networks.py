@@ -50,7 +50,7 @@ class LoadedNetworks:
     """A bundle's networks, loaded at first use and kept on one device."""
 
     bundle: Bundle
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
     _placed: dict[PartKind, Placed] = field(default_factory=dict[PartKind, Placed])
 

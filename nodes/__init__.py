@@ -5,9 +5,12 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import folders
-from .mux import MuxAudioVideo
+from .decode import MMAudioDecode, MMAudioEncode
+from .edit import MMAudioExtend, MMAudioRegion
+from .feature_parts import MMAudioJoinFeatures, MMAudioTextFeatures, MMAudioVisualFeatures
 from .features import MMAudioFeatureExtract
 from .load import LoadMMAudioModel
+from .mux import MuxAudioVideo
 from .sample import MMAudioSampler
 
 
@@ -15,7 +18,19 @@ class MMAudioExtension(ComfyExtension):
     """What ComfyUI asks for the list of nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadMMAudioModel, MMAudioFeatureExtract, MMAudioSampler, MuxAudioVideo]
+        return [
+            LoadMMAudioModel,
+            MMAudioFeatureExtract,
+            MMAudioSampler,
+            MuxAudioVideo,
+            MMAudioDecode,
+            MMAudioEncode,
+            MMAudioRegion,
+            MMAudioExtend,
+            MMAudioVisualFeatures,
+            MMAudioTextFeatures,
+            MMAudioJoinFeatures,
+        ]
 
 
 def extension() -> MMAudioExtension:

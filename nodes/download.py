@@ -154,7 +154,7 @@ def _in_background(work: Callable[[], T], tick: Callable[[], None]) -> T:
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 (raised again by the waiting thread)
+        except BaseException as error:
             future.set_exception(error)
 
     threading.Thread(target=run, name="mmaudio download", daemon=True).start()

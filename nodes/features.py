@@ -1,17 +1,22 @@
-"""MMAudioFeatureExtract: from a video, images or prompts to what the sampler is conditioned on."""
+"""MMAudioFeatureExtract: from a video, images or prompts to what a sampler is conditioned on.
+
+It expands into three nodes (``nodes/feature_parts.py``), each cached by ComfyUI on its own: another
+prompt does not look at the video again.
+"""
 
 from __future__ import annotations
 
-from comfy_api.latest import Input, io
-from torch import Tensor
+from typing import Any
 
-from ..mmaudio_core.extract import Request, extract
-from ..mmaudio_core.features import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
-from ..mmaudio_core.sequence import exact_seconds
-from .feedback import NodeProgress, notify
-from .footage import footage
-from .runtime import ComfyNetworks
+from comfy_api.latest import io
+from comfy_execution.graph_utils import GraphBuilder
+
+from ..mmaudio_core.errors import MediaError
+from .presets import PRESETS, with_preset
 from .types import CATEGORY, MMAudio, MMAudioFeatures
+
+# The parts get the link, not the value: ComfyUI cannot tell whether two values are the same.
+_LINK = {"rawLink": True}
 
 
 class MMAudioFeatureExtract(io.ComfyNode):
@@ -28,7 +33,7 @@ class MMAudioFeatureExtract(io.ComfyNode):
                 "text to audio. With one image: image to audio."
             ),
             inputs=[
-                MMAudio.Input("mmaudio"),
+                MMAudio.Input("mmaudio", extra_dict=_LINK),
                 io.String.Input(
                     "prompt",
                     default="",
@@ -68,8 +73,18 @@ class MMAudioFeatureExtract(io.ComfyNode):
                         "over the picture."
                     ),
                 ),
-                io.Video.Input("video", optional=True, tooltip="Its sound, if any, is ignored."),
-                io.Image.Input("images", optional=True, tooltip="Frames, instead of a video."),
+                io.Video.Input(
+                    "video",
+                    optional=True,
+                    tooltip="Its sound, if any, is ignored.",
+                    extra_dict=_LINK,
+                ),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="Frames, instead of a video.",
+                    extra_dict=_LINK,
+                ),
                 io.Float.Input(
                     "frame_rate",
                     default=25.0,
@@ -79,32 +94,62 @@ class MMAudioFeatureExtract(io.ComfyNode):
                     optional=True,
                     tooltip="Images a second; a video has its own.",
                 ),
+                io.Combo.Input(
+                    "negative_preset",
+                    options=list(PRESETS),
+                    default=next(iter(PRESETS)),
+                    optional=True,
+                    tooltip="Words added to the negative prompt.",
+                ),
             ],
-            outputs=[MMAudioFeatures.Output(display_name="features")],
-            hidden=[io.Hidden.unique_id],
+            outputs=[
+                MMAudioFeatures.Output(display_name="features"),
+                io.Conditioning.Output(display_name="positive", tooltip="For KSampler."),
+                io.Conditioning.Output(display_name="negative", tooltip="For KSampler."),
+                io.Latent.Output(
+                    display_name="latent", tooltip="Empty, as long as the sound: for KSampler."
+                ),
+            ],
+            enable_expand=True,
         )
 
     @classmethod
     def execute(
         cls,
-        mmaudio: ComfyNetworks,
+        mmaudio: Any,
         prompt: str,
         negative_prompt: str,
         duration: float,
         start_offset: float,
         mask_away_clip: bool,
-        video: Input.Video | None = None,
-        images: Tensor | None = None,
+        video: Any = None,
+        images: Any = None,
         frame_rate: float = 25.0,
+        negative_preset: str = "none",
     ) -> io.NodeOutput:
-        request = Request(
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            duration=exact_seconds(duration),
-            start=exact_seconds(start_offset),
+        if video is not None and images is not None:
+            raise MediaError(
+                "both video and images are connected, one of them was expected: disconnect one"
+            )
+        graph = GraphBuilder()
+        picture = {"video": video} if images is None else {"images": images}
+        if images is not None:  # with a video it would only make ComfyUI look at it again
+            picture["frame_rate"] = frame_rate
+        visual = graph.node(
+            "MMAudioVisualFeatures",
+            mmaudio=mmaudio,
+            duration=duration,
+            start_offset=start_offset,
             mask_away_clip=mask_away_clip,
+            **{name: value for name, value in picture.items() if value is not None},
         )
-        progress = NodeProgress({CLIP_STAGE: 5, SYNC_STAGE: 4, TEXT_STAGE: 1})
-        extracted = extract(mmaudio, footage(video, images, frame_rate), request, progress)
-        notify(cls.hidden.unique_id, extracted.notices)
-        return io.NodeOutput(extracted.features)
+        text = graph.node(
+            "MMAudioTextFeatures",
+            mmaudio=mmaudio,
+            prompt=prompt,
+            negative_prompt=with_preset(negative_prompt, negative_preset),
+        )
+        joined = graph.node(
+            "MMAudioJoinFeatures", mmaudio=mmaudio, visual=visual.out(0), text=text.out(0)
+        )
+        return io.NodeOutput(*(joined.out(slot) for slot in range(4)), expand=graph.finalize())

@@ -49,4 +49,5 @@ def notify(node_id: str | None, notices: Iterable[str]) -> None:
 
     server = getattr(PromptServer, "instance", None)
     if server is not None and node_id is not None and hasattr(server, "send_progress_text"):
-        server.send_progress_text(text, node_id)
+        # a part of an expanded node speaks on the node the user sees
+        server.send_progress_text(text, node_id.split(".")[0])

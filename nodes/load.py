@@ -75,7 +75,13 @@ class LoadMMAudioModel(io.ComfyNode):
                     for kind in _CHOSEN
                 ),
             ],
-            outputs=[MMAudio.Output(display_name="mmaudio")],
+            outputs=[
+                MMAudio.Output(display_name="mmaudio"),
+                io.Model.Output(
+                    display_name="model",
+                    tooltip="The flow network, for KSampler, LoRA and other nodes of ComfyUI.",
+                ),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -132,7 +138,8 @@ class LoadMMAudioModel(io.ComfyNode):
                 cls.hidden.unique_id,
                 ["these are stand-in weights, made up for trying things out: the sound is noise"],
             )
-        return io.NodeOutput(ComfyNetworks(bundle, precision))
+        networks = ComfyNetworks(bundle, precision)
+        return io.NodeOutput(networks, networks.model)
 
 
 def _bundle(found: Catalog, model: str, precision: str, chosen: dict[PartKind, str]) -> Bundle:

@@ -104,7 +104,8 @@ def _take(audio: Input.Audio | None, take: int) -> Tensor:
     """The waveform (C, T) of one take."""
     if audio is None:
         raise MediaError(
-            "no sound was got (a video without a sound track?): connect the audio of MMAudio Sampler"
+            "no sound was got (a video without a sound track?): connect the audio of MMAudio "
+            "Sampler"
         )
     takes = audio["waveform"]
     if take >= len(takes):

@@ -9,7 +9,7 @@ published order and nodes that expect four dimensions work.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import comfy.conds
 import comfy.latent_formats
@@ -103,20 +103,22 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         made = network.conditions(place(clip), place(sync), place(text), lengths.latent)
         return {name: comfy.conds.CONDRegular(getattr(made, name)) for name in _CONDITIONS}
 
-    def memory_required(
-        self, input_shape: Sequence[int], cond_shapes: Any = None
-    ) -> float:
+    def memory_required(self, input_shape: Sequence[int], cond_shapes: Any = None) -> float:
         """Bytes of activations: about 40 live tensors of (B, tokens, width)."""
         batch, _, latents, _ = input_shape
         tokens = latents * 1.25 + 77  # latents, CLIP frames, text
-        return batch * tokens * self.diffusion_model.params.width * 40 * mm.dtype_size(
-            self.get_dtype()
+        return (
+            batch
+            * tokens
+            * self.diffusion_model.params.width
+            * 40
+            * mm.dtype_size(self.get_dtype())
         )
 
 
 class _Config(comfy.supported_models_base.BASE):
-    unet_extra_config: dict[str, Any] = {}
-    sampling_settings = {"shift": 1.0, "multiplier": 1.0}
+    unet_extra_config: ClassVar[dict[str, Any]] = {}
+    sampling_settings: ClassVar[dict[str, float]] = {"shift": 1.0, "multiplier": 1.0}
     latent_format = staticmethod(lambda: None)  # made by the model, from its weights
 
 
@@ -138,12 +140,12 @@ def _checked_lengths(
             "a conditioning of another kind was got (CLIPTextEncode?): connect positive and "
             "negative of MMAudio Feature Extract"
         )
-    wanted = (1, lengths.latent, params.latent_dim)
-    if tuple(noise.shape[1:]) != wanted:
+    length, width = lengths.latent, params.latent_dim
+    if tuple(noise.shape[1:]) != (1, length, width):
         raise MMAudioError(
-            f"a latent of shape {tuple(noise.shape)} was got, (takes, {', '.join(map(str, wanted))})"
-            " was expected for these features: connect the latent of the same MMAudio Feature "
-            "Extract, or of MMAudio Encode with as much sound"
+            f"a latent of shape {tuple(noise.shape)} was got, (takes, 1, {length}, {width}) was "
+            "expected for these features: connect the latent of the same MMAudio Feature Extract, "
+            "or of MMAudio Encode with as much sound"
         )
     return lengths
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.checkpoint import Bundle
-from mmaudio_core.extract import Footage, Request, extract
+from mmaudio_core.extract import Footage, Span, extract
 from mmaudio_core.media import FrameReader
 from mmaudio_core.media.decode import pictures
 from mmaudio_core.media.resize import for_clip, for_sync
@@ -92,13 +92,9 @@ def sound(
 ) -> Iterator[Comparison]:
     """Features and sound of the whole pipeline, its networks loaded from files."""
     networks = LoadedNetworks(bundle=bundle)
-    request = Request(
-        prompt=metadata["prompt"],
-        negative_prompt=metadata["negative_prompt"],
-        duration=Fraction(str(metadata["duration"])),
-        mask_away_clip=metadata["mask"],
-    )
-    features = extract(networks, Footage(source=video), request).features
+    span = Span(duration=Fraction(str(metadata["duration"])), mask_away_clip=metadata["mask"])
+    prompts = metadata["prompt"], metadata["negative_prompt"]
+    features = extract(networks, Footage(source=video), span, *prompts)
     for key, got in (("clip_features", features.clip), ("sync_features", features.sync)):
         if key in tensors and got is not None:
             yield Comparison(tensor=key, got=got, expected=tensors[key])

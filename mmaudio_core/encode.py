@@ -1,0 +1,97 @@
+"""From sound to latents: resampling, mel analysis, the VAE's encoder."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .checkpoint import PartKind
+from .errors import MediaError
+from .models.mel import log_mel
+from .models.vae import VAE
+from .networks import Networks, check_finite
+from .progress import Progress, silent, watched
+from .sequence import exact_samples, sequence_lengths
+
+ENCODER_STAGE = "VAE encoder"
+
+
+def encode(
+    networks: Networks,
+    waveform: Tensor,
+    sample_rate: int,
+    duration: Fraction,
+    progress: Progress = silent,
+) -> Tensor:
+    """Latents of sound: the mean of the VAE's posterior.
+
+    Args:
+        networks: where the VAE comes from.
+        waveform: (takes, channels, T) in [-1, 1]; channels are averaged.
+        sample_rate: of ``waveform``, Hz.
+        duration: seconds of latent; the sound is cut to it or filled with silence.
+        progress: called at least once a block.
+
+    Returns:
+        (takes, N, latent_dim), float32 on the CPU, on the VAE's scale.
+
+    Raises:
+        MediaError: a waveform of another shape, empty, or with NaN or infinity in it.
+    """
+    fmt = networks.params.audio
+    _check(waveform)
+    lengths = sequence_lengths(duration, fmt)
+    mono = resample(waveform.float().mean(dim=1), sample_rate, fmt.sample_rate)
+    mono = mono[:, : exact_samples(duration, fmt.sample_rate)]
+    mono = F.pad(mono, (0, lengths.samples - mono.shape[1]))
+    placed = networks.use(PartKind.VAE, lengths.latent * 2048 * 4 * 16)
+    vae = placed.network
+    assert isinstance(vae, VAE)
+    latents: list[Tensor] = []
+    for take, sound in enumerate(mono):
+        with (
+            torch.no_grad(),
+            watched(vae, lambda: progress(ENCODER_STAGE, take, len(mono))),  # noqa: B023
+        ):
+            mel = log_mel(sound[None].to(placed.device), fmt)
+            mean, _ = vae.encode(mel.to(placed.dtype))
+        latents.append(check_finite(mean.float().cpu(), "VAE encoder", placed).transpose(1, 2))
+    progress(ENCODER_STAGE, len(mono), len(mono))
+    return torch.cat(latents)
+
+
+def resample(mono: Tensor, rate: int, wanted: int) -> Tensor:
+    """(takes, T) at ``rate`` Hz to (takes, T') at ``wanted`` Hz, by FFmpeg's resampler."""
+    if rate == wanted:
+        return mono
+    return torch.stack([_resample(take, rate, wanted) for take in mono])
+
+
+def _resample(take: Tensor, rate: int, wanted: int) -> Tensor:
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=wanted)
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(take.cpu().numpy()[None]), format="flt", layout="mono"
+    )
+    frame.sample_rate = rate
+    parts = [f.to_ndarray() for given in (frame, None) for f in resampler.resample(given)]
+    made = torch.from_numpy(np.concatenate(parts, axis=1)[0])
+    length = round(Fraction(take.shape[0] * wanted, rate))
+    return F.pad(made, (0, max(0, length - made.shape[0])))[:length]
+
+
+def _check(waveform: Tensor) -> None:
+    if waveform.ndim != 3 or 0 in waveform.shape:
+        raise MediaError(
+            f"a waveform of shape {tuple(waveform.shape)} was got, (takes, channels, samples) was "
+            "expected, none of them 0: connect an AUDIO with sound in it"
+        )
+    if not bool(torch.isfinite(waveform).all()):
+        raise MediaError(
+            "the sound holds NaN or infinite samples, finite ones were expected: find the node "
+            "that made them"
+        )
