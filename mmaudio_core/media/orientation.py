@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from av.buffer import Buffer
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from torch import Tensor
 
@@ -35,13 +34,32 @@ def turn_of(frame: VideoFrame) -> Turn:
     The matrix (ISO/IEC 14496-12, 8.2.2: a b u c d v x y w, 16.16 fixed point) takes a stored place
     (p, q), q downwards, to the place shown ``(a p + c q, b p + d q)``.
     """
-    data = cast("Mapping[Type, Buffer]", frame.side_data).get(Type.DISPLAYMATRIX)
+    try:
+        data = _side_data(frame).get(Type.DISPLAYMATRIX)
+    except ValueError:  # PyAV stumbles over kinds of side data newer than itself.
+        return _QUARTERS[round(frame.rotation / 90) % 4]
     if data is None:
         return Turn()
     a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
     if abs(a) + abs(d) < abs(b) + abs(c):
         return Turn(transpose=True, mirror=c < 0, flip=b < 0)
     return Turn(mirror=a < 0, flip=d < 0)
+
+
+_QUARTERS = (
+    Turn(),
+    Turn(transpose=True, flip=True),
+    Turn(mirror=True, flip=True),
+    Turn(transpose=True, mirror=True),
+)
+"""By counterclockwise quarters."""
+
+
+def _side_data(frame: VideoFrame) -> Mapping[Type, Buffer]:
+    # Not frame.side_data: it and the frame refer to each other, so decoded frames would stay in
+    # memory until Python looks for cycles.
+    container: Callable[[VideoFrame], Mapping[Type, Buffer]] = SideDataContainer  # pyright: ignore
+    return container(frame)
 
 
 def turned_size(frame: VideoFrame) -> tuple[int, int]:

@@ -150,10 +150,10 @@ class _Stream:
         filled = min(until - self._taken, self._capacity)
         if filled <= self._filled:
             return
-        chunk = self._chunk
-        if chunk is None:
-            chunk = self._chunk = self._frames(self._capacity)
-        chunk[self._filled : filled] = shown.resized(self.form)
+        if self._chunk is None:
+            self._chunk = self._frames(self._capacity)
+        # By numpy, on this thread: torch would wait for threads that the decoder keeps busy.
+        self._chunk.numpy()[self._filled : filled] = shown.resized(self.form).numpy()
         self._filled = filled
 
     def take(self, until: int) -> Tensor:

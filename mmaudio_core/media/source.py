@@ -110,6 +110,11 @@ def _check_there(source: VideoSource, name: str) -> None:
 def _main_stream(container: InputContainer, name: str) -> VideoStream:
     best = container.streams.best("video")
     if isinstance(best, VideoStream) and not best.disposition & Disposition.attached_pic:
+        if best.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise MediaError(
+                f"the picture in {name} is in a format that this PyAV does not know, or its header"
+                " is damaged; expected a common one. Export it again, for instance as H.264 in mp4."
+            )
         return best
     kinds = Counter(
         "cover picture" if stream.disposition & Disposition.attached_pic else f"{stream.type} track"

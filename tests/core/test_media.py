@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 from fractions import Fraction
 from pathlib import Path
@@ -242,3 +243,20 @@ def test_progress_and_cancelling(video: Path) -> None:
 
     with pytest.raises(Cancelled):
         list(FrameReader(video, progress=cancel))
+
+
+def test_frames_are_let_go(tmp_path: Path) -> None:
+    """Without help from Python's search for cycles: 4K frames would fill the memory before it."""
+    path = tmp_path / "a.mp4"
+    write_video(path, steady(60, 25))
+    set_display_matrix(path, 0, 1, -1, 0)
+    gc.collect()
+    gc.disable()
+    try:
+        most = 0
+        for _ in FrameReader(path, chunk_seconds=1):
+            frames = [one for one in gc.get_objects() if type(one) is av.VideoFrame]
+            most = max(most, len(frames))
+    finally:
+        gc.enable()
+    assert 0 < most <= 8
