@@ -79,7 +79,7 @@ def _resample(take: Tensor, rate: int, wanted: int) -> Tensor:
     )
     frame.sample_rate = rate
     parts = [f.to_ndarray() for given in (frame, None) for f in resampler.resample(given)]
-    made = torch.from_numpy(np.concatenate(parts, axis=1)[0])
+    made = torch.as_tensor(np.concatenate(parts, axis=1)[0])
     length = round(Fraction(take.shape[0] * wanted, rate))
     return F.pad(made, (0, max(0, length - made.shape[0])))[:length]
 

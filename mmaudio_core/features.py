@@ -91,7 +91,7 @@ def encode_prompts(
         features = clip.encode_text(tokens, dtype=placed.dtype).float().cpu()
     progress(TEXT_STAGE, 1, 1)
     log.info("encoded 2 prompts")
-    text, negative = check_finite(features, "text encoder", placed).split(1)
+    text, negative = torch.split(check_finite(features, "text encoder", placed), 1)
     return TextFeatures(prompt=text, negative=negative)
 
 
@@ -195,4 +195,4 @@ def _clip(placed: Placed) -> CLIP:
 
 
 def _batches(items: Tensor, size: int) -> Iterator[Tensor]:
-    return iter(items.split(size))
+    return iter(torch.split(items, size))

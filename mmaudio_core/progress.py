@@ -7,9 +7,9 @@ how a caller cancels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -33,13 +33,14 @@ class Steps(Protocol):
 
 
 @contextmanager
-def watched(network: nn.Module, tick: Callable[[], None]) -> Iterator[None]:
+def watched(network: nn.Module, tick: Callable[[], None]) -> Generator[None, None, None]:
     """Call ``tick`` before each of ``network.steps()`` runs, while the context is open."""
 
     def hook(_module: nn.Module, _args: object) -> None:
         tick()
 
-    handles = [step.register_forward_pre_hook(hook) for step in network.steps()]  # pyright: ignore
+    steps: list[nn.Module] = network.steps()  # pyright: ignore
+    handles: list[Any] = [step.register_forward_pre_hook(hook) for step in steps]
     try:
         yield
     finally:

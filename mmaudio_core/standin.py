@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from .checkpoint import VARIANTS, PartKind
@@ -49,7 +49,7 @@ def seeded_tensor(key: str, shape: Sequence[int], seed: int = 0) -> Tensor:
     shape = tuple(shape)
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(f"{seed}:{key}".encode())))
     drawn = generator.standard_normal(shape or (1,), dtype=np.float32)
-    z = torch.from_numpy(drawn).reshape(shape)
+    z = torch.as_tensor(drawn).reshape(shape)
     leaf = key.rsplit(".", 1)[-1]
     if leaf in ("original0", "weight_g"):  # weight norm: the norm of each filter
         return (0.02 if "conv_post" in key else 1.0) * (1 + 0.1 * z)

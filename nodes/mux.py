@@ -85,8 +85,7 @@ class MuxAudioVideo(io.ComfyNode):
         start_offset: float = 0.0,
         take: int = 0,
     ) -> io.NodeOutput:
-        waveform = _take(audio, take)
-        rate = int(audio["sample_rate"])
+        waveform, rate = _take(audio, take)
         picture = footage(video, images, frame_rate)
         if picture is None:
             raise MediaError("neither video nor images are connected: connect one of them")
@@ -100,8 +99,8 @@ class MuxAudioVideo(io.ComfyNode):
         return io.NodeOutput(InputImpl.VideoFromFile(str(result.path)), ui=ui.PreviewVideo([saved]))
 
 
-def _take(audio: Input.Audio | None, take: int) -> Tensor:
-    """The waveform (C, T) of one take."""
+def _take(audio: Input.Audio | None, take: int) -> tuple[Tensor, int]:
+    """The waveform (C, T) of one take, and its sample rate."""
     if audio is None:
         raise MediaError(
             "no sound was got (a video without a sound track?): connect the audio of MMAudio "
@@ -113,7 +112,7 @@ def _take(audio: Input.Audio | None, take: int) -> Tensor:
             f"take {take} was asked for, but there are {len(takes)}, counted from 0: set take to "
             f"{len(takes) - 1} or less, or num_samples to {take + 1} or more"
         )
-    return takes[take]
+    return takes[take], int(audio["sample_rate"])
 
 
 def _write(
@@ -125,7 +124,11 @@ def _write(
     start_offset: float,
 ) -> MuxResult:
     start = exact_seconds(start_offset)
-    progress = NodeProgress({"mux": 1})
+    bar = NodeProgress({"mux": 1})
+
+    def progress(_stage: str, done: int, total: int, /) -> None:
+        bar("mux", done, total)
+
     if whole_file(picture):
         assert not isinstance(picture.source, ImageSequence)
         return mux_audio(picture.source, waveform, rate, stem, start=start, progress=progress)

@@ -99,7 +99,8 @@ def read_tensors(path: Path, keys: Mapping[str, str]) -> dict[str, Tensor]:
         with _safetensors(path) as file:
             return {name: file.get_tensor(stored) for name, stored in keys.items()}
     entries = dict(_flatten(_unpickle(path, fmt, "cpu")))
-    return {name: entries[stored] for name, stored in keys.items()}
+    found = {name: entries[stored] for name, stored in keys.items()}
+    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 
 
 def _format(path: Path) -> Format:

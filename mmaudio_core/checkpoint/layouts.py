@@ -109,7 +109,7 @@ def fold_weight_norm(state: State) -> dict[str, Tensor]:
             if key.endswith(direction):
                 stem = key[: -len(direction)]
                 v, g = tensor.float(), state[stem + norm].float()
-                length = torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim)), keepdim=True)
+                length = v.square().sum(dim=tuple(range(1, v.ndim)), keepdim=True).sqrt()
                 folded[stem + ".weight"] = g * v / length
                 break
         else:

@@ -28,8 +28,8 @@ _44K = ("small_44k", "medium_44k", "large_44k", "large_44k_v2")
 class PublishedFile:
     """One file on the Hugging Face hub.
 
-    ``filename`` is its path inside ``repo``; ``bytes`` its size, which is only ``approximate`` where
-    the exact one is not published; ``md5`` its checksum where there is one; ``variants`` the names
+    ``filename`` is its path inside ``repo``; ``bytes`` its size, only ``approximate`` where the
+    exact one is not published; ``md5`` its checksum where there is one; ``variants`` the names
     of the variants that use it.
     """
 

@@ -204,7 +204,7 @@ class FlowNetwork(nn.Module):
             text: (B, 77, text_dim).
             latents: N, the latent's length.
         """
-        segments = sync.unflatten(1, (-1, SEGMENT_TOKENS))
+        segments = torch.unflatten(sync, 1, (-1, SEGMENT_TOKENS))
         sync = (segments + cast(self.sync_pos_emb, sync)).flatten(1, 2)
         clip, sync, text = (
             _chain(proj, x)

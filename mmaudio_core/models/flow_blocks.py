@@ -93,9 +93,11 @@ class JointBlock(nn.Module):
         latent_qkv, latent_mod = self.latent_block.prepare(x.latent, extended, latent_rotation)
         clip_qkv, clip_mod = self.clip_block.prepare(x.clip, common, clip_rotation)
         text_qkv, text_mod = self.text_block.prepare(x.text, common, None)
-        joined = QKV(*(torch.cat(p, dim=2) for p in zip(latent_qkv, clip_qkv, text_qkv)))
+        joined = QKV(
+            *(torch.cat(p, dim=2) for p in zip(latent_qkv, clip_qkv, text_qkv, strict=True))
+        )
         lengths = [x.latent.shape[1], x.clip.shape[1], x.text.shape[1]]
-        latent, clip, text = attend(joined).split(lengths, dim=1)
+        latent, clip, text = torch.split(attend(joined), lengths, dim=1)
         latent = self.latent_block.finish(x.latent, latent, latent_mod)
         if self.last:
             return Streams(latent, x.clip, x.text)

@@ -27,6 +27,6 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     ``rotation`` is ``rotations(L, W)``; the result has the dtype of ``x``.
     """
     cos, sin = rotation
-    a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    a, b = torch.unflatten(x.float(), -1, (-1, 2)).unbind(-1)
     turned = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1)
     return turned.flatten(-2).to(x.dtype)

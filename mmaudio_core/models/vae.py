@@ -62,7 +62,7 @@ def fold_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         w = tensor.float()
         root = math.sqrt(w[0].numel())
-        norm = torch.linalg.vector_norm(w, dim=(1, 2), keepdim=True) / root
+        norm = w.square().sum(dim=(1, 2), keepdim=True).sqrt() / root
         w = w / (_EPS + norm) / root
         if key.endswith("conv_out.weight"):
             w = w * (1 + state[key.replace("conv_out.weight", "learnable_gain")].float())
@@ -80,8 +80,8 @@ def _sum(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor, dim: int = 1) -> Tensor:
-    norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True, dtype=torch.float32)
-    return x / (_EPS + norm / math.sqrt(x.shape[dim])).to(x.dtype)
+    mean_square = x.float().square().mean(dim=dim, keepdim=True)
+    return x / (_EPS + mean_square.sqrt()).to(x.dtype)
 
 
 class _Maker(NamedTuple):
