@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import PartKind
-from .errors import MMAudioError
+from .errors import MMAudioError, NumericsError
 from .features import Features
 from .models.bigvgan import BigVGAN
 from .models.flow import Conditions, FlowNetwork
@@ -100,7 +100,15 @@ def decode(
 
     Returns:
         (takes, 1, round(duration * sample_rate)), float32 on the CPU, in [-1, 1].
+
+    Raises:
+        NumericsError: NaN or infinity in the latents, or from a network.
     """
+    if not bool(torch.isfinite(latents).all()):
+        raise NumericsError(
+            "the latents to decode hold NaN or infinity, finite ones were expected: whatever "
+            "sampled them broke, so choose precision fp32 or other weights, or leave a patch out"
+        )
     fmt = networks.params.audio
     samples = exact_samples(duration, fmt.sample_rate)
     takes = len(latents)

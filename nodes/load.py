@@ -13,7 +13,6 @@ from ..mmaudio_core.checkpoint import (
     verify_part,
 )
 from ..mmaudio_core.checkpoint.published import DEFAULT_VARIANT
-from ..mmaudio_core.errors import CheckpointError
 from . import folders
 from .download import download
 from .feedback import NodeProgress, notify
@@ -93,18 +92,11 @@ class LoadMMAudioModel(io.ComfyNode):
         vocoder: str = AUTO,
         clip: str = AUTO,
         synchformer: str = AUTO,
-    ) -> bool | str:
-        """Say what a file is that is not in a list, instead of only that it is not there."""
-        found = folders.catalog()
-        names = (vae, vocoder, clip, synchformer)
-        asked = {kind: n for kind, n in zip(_CHOSEN, names, strict=True) if n != AUTO}
-        if model not in VARIANTS:
-            asked[PartKind.FLOW] = model
-        try:
-            for kind, name in asked.items():
-                found.named(kind, name)
-        except CheckpointError as error:
-            return str(error)
+    ) -> bool:
+        """Let names pass that are in no list: ``execute`` says what such a file is instead.
+
+        An error from here would be shown once for each of these inputs.
+        """
         return True
 
     @classmethod

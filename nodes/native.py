@@ -73,12 +73,14 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
 
     diffusion_model: NativeFlow
 
-    def __init__(self, network: NativeFlow) -> None:
+    def __init__(self, network: NativeFlow, name: str) -> None:
+        """``name``: of the file the weights came from, for messages."""
         config = _Config({"disable_unet_model_creation": True})
         config.latent_format = MMAudioLatentFormat(network.latent_mean, network.latent_std)
         config.set_inference_dtype(network.dtype, None)
         super().__init__(config, comfy.model_base.ModelType.FLOW)
         self.diffusion_model = network
+        self.name = name
         self.eval()
 
     def process_timestep(self, timestep: Tensor, **_: Any) -> Tensor:

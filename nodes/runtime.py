@@ -8,6 +8,7 @@ import comfy.ops
 import torch
 
 from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
+from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.models.flow import FlowParams
 from ..mmaudio_core.networks import Placed
 from .native import MMAudioBaseModel, NativeFlow
@@ -20,6 +21,11 @@ _DECODERS = (PartKind.VAE, PartKind.VOCODER)
 
 def precision_dtype(precision: str, kind: PartKind = PartKind.FLOW) -> torch.dtype:
     """What a network computes in: as asked, or for ``auto`` what the device does well."""
+    if precision not in (AUTO, *PRECISIONS):  # ComfyUI 0.3 lets any value of a combo through
+        raise MMAudioError(
+            f"precision {precision} was got, expected one of {', '.join((AUTO, *PRECISIONS))}: "
+            "choose one of them"
+        )
     if precision != AUTO:
         return PRECISIONS[precision]
     device, _ = _devices(kind)
@@ -76,7 +82,7 @@ class ComfyNetworks:
             network=NativeFlow if kind is PartKind.FLOW else None,
         )
         if isinstance(network, NativeFlow):
-            network = MMAudioBaseModel(network)
+            network = MMAudioBaseModel(network, self.bundle.parts[kind].path.name)
         patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
         return patcher(network, load_device=load_device, offload_device=offload_device)
 

@@ -11,6 +11,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..mmaudio_core.errors import MMAudioError
+from ..mmaudio_core.networks import Placed, check_finite
 from ..mmaudio_core.progress import Progress
 from ..mmaudio_core.sampler import STAGE, draw_noise
 from .latents import Latent, checked
@@ -69,7 +70,7 @@ def sample(
     def report(step: int, _denoised: Tensor, _x: Tensor, total: int) -> None:
         progress(STAGE, step + 1, total)
 
-    return comfy.sample.sample_custom(
+    samples = comfy.sample.sample_custom(
         model,
         noise,
         max(cfg, 1.0),  # the authors guide from 1 on; ComfyUI takes 1 for none
@@ -83,6 +84,14 @@ def sample(
         disable_pbar=True,
         seed=seeds[0] % SEED_RANGE,
     )
+    base = model.model
+    flow = Placed(
+        network=base.diffusion_model,
+        device=model.load_device,
+        dtype=base.get_dtype(),
+        name=base.name,
+    )
+    return check_finite(samples, "flow network", flow)
 
 
 def _repeat(samples: Tensor, takes: int) -> Tensor:
