@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import nn
 
@@ -39,8 +39,10 @@ def watched(network: nn.Module, tick: Callable[[], None]) -> Generator[None, Non
     def hook(_module: nn.Module, _args: object) -> None:
         tick()
 
-    steps: list[nn.Module] = network.steps()  # pyright: ignore
-    handles: list[Any] = [step.register_forward_pre_hook(hook) for step in steps]
+    handles: list[Any] = [
+        step.register_forward_pre_hook(hook)  # pyright: ignore[reportUnknownMemberType]
+        for step in cast(Steps, network).steps()
+    ]
     try:
         yield
     finally:
