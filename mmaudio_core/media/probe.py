@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from av.container import InputContainer
-from av.error import FFmpegError
-from av.packet import Packet
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
 from .orientation import turned_size
+from .packets import PacketSpan, is_large, packet_span, quick_span
 from .source import ImageSequence, VideoSource, open_video
-from .timing import SYNC_RATE, nominal_step, stores_no_pts
+from .timing import SYNC_RATE
 
 SHORTEST = Fraction(16, SYNC_RATE)
 """Seconds of video below which there is no sync segment (16 frames)."""
@@ -55,16 +51,25 @@ def probe(source: VideoSource | ImageSequence) -> VideoInfo:
             codec="images",
         )
     with open_video(source) as (container, stream):
-        span = packet_span(container, stream)
-        context = stream.codec_context
-        size = turned_size(span.frame) if span.frame else (context.width, context.height)
-        return VideoInfo(
-            duration=span.duration,
-            width=size[0],
-            height=size[1],
-            frame_rate=stream.average_rate or None,
-            codec=context.codec.canonical_name,
-        )
+        if not is_large(container):
+            return _info(stream, packet_span(container, stream))
+        span = quick_span(container, stream)
+        if span is not None:
+            return _info(stream, span)
+    with open_video(source) as (container, stream):
+        return _info(stream, packet_span(container, stream))
+
+
+def _info(stream: VideoStream, span: PacketSpan) -> VideoInfo:
+    context = stream.codec_context
+    size = turned_size(span.frame) if span.frame else (context.width, context.height)
+    return VideoInfo(
+        duration=span.duration,
+        width=size[0],
+        height=size[1],
+        frame_rate=stream.average_rate or None,
+        codec=context.codec.canonical_name,
+    )
 
 
 def check_span(available: Fraction, start: Fraction, duration: Fraction | None) -> Fraction:
@@ -100,88 +105,3 @@ def check_span(available: Fraction, start: Fraction, duration: Fraction | None) 
             " second) is needed. Raise duration, lower start_offset or use a longer video."
         )
     return usable
-
-
-@dataclass(frozen=True, kw_only=True)
-class PacketSpan:
-    """What a stream's packets say of its times.
-
-    Args:
-        begin: the first presentation time, in the stream's ticks; None when no packet has a time.
-        duration: seconds from there to the end of the last frame.
-        stamps: presentation and decoding time of every packet, in ticks; None where libav has
-            none or only a guess.
-        frame: the first frame that decodes.
-    """
-
-    begin: int | None
-    duration: Fraction
-    stamps: tuple[tuple[int | None, int | None], ...]
-    frame: VideoFrame | None
-
-
-def packet_span(container: InputContainer, stream: VideoStream) -> PacketSpan:
-    """Walk through a stream's packets, decoding only until a first frame comes out.
-
-    Packets that an edit list hides count as packets, but not for the times.
-
-    Raises:
-        MediaError: when there are no packets.
-    """
-    # Threads would hold the first frame back until several packets are in.
-    stream.thread_type = "NONE"
-    unit = Fraction(stream.time_base or Fraction(1, 25))
-    step = nominal_step(stream)
-    only_dts = stores_no_pts(container)
-    frame: VideoFrame | None = None
-    stamps: list[tuple[int | None, int | None]] = []
-    untimed = Fraction(0)
-    begin: int | None = None
-    last: int | None = None
-    earlier: int | None = None  # the last but one
-    length = 0  # of the last
-    for packet in readable(container, stream):
-        pts = None if only_dts else packet.pts
-        stamps.append((pts, packet.dts))
-        if frame is None:
-            frame = _first_frame(packet)
-        ticks = packet.dts if pts is None else pts
-        if packet.is_discard:
-            continue
-        if ticks is None:
-            untimed += packet.duration * unit if packet.duration else step
-        elif last is None or ticks > last:
-            earlier, last = last, ticks
-            length = 0 if only_dts else packet.duration or 0
-        elif earlier is None or ticks > earlier:
-            earlier = ticks
-        if ticks is not None:
-            begin = ticks if begin is None else min(begin, ticks)
-    if not stamps:
-        raise MediaError(
-            f"the {stream.codec_context.name} video stream holds no picture data; expected at least"
-            " one frame. The file may be cut off: export or download it again."
-        )
-    timed = Fraction(0)
-    if begin is not None and last is not None:
-        gap = step if earlier is None else (last - earlier) * unit
-        timed = (last - begin) * unit + (length * unit or gap)
-    return PacketSpan(begin=begin, duration=timed + untimed, stamps=tuple(stamps), frame=frame)
-
-
-def readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """The stream's packets up to its end or the first that cannot be read."""
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
-    except FFmpegError:
-        return
-
-
-def _first_frame(packet: Packet[VideoStream]) -> VideoFrame | None:
-    try:
-        frames = packet.decode()
-    except (FFmpegError, ValueError):
-        return None
-    return frames[0] if frames else None

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
-from ..media.probe import PacketSpan, packet_span, readable
+from ..media.packets import PacketSpan, packet_span, readable
 from ..media.source import VideoSource, open_video
 from ..media.timing import nominal_step
 from ..progress import Progress, silent

@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from ..media.probe import PacketSpan, readable
+from ..media.packets import PacketSpan, readable
 from ..media.source import VideoSource, open_video
 from ..media.timing import nominal_step
 

@@ -19,6 +19,7 @@ from mmaudio_core.media import (
     ImageSequence,
     VideoInfo,
     check_span,
+    packets,
     probe,
     still,
 )
@@ -41,6 +42,41 @@ def test_probe(video: Path) -> None:
         duration=F(2), width=96, height=64, frame_rate=F(25), codec="h264"
     )
     assert probe(str(video)) == probe(io.BytesIO(video.read_bytes())) == probe(video)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_a_large_file_is_probed_at_both_ends(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    codec, unit = ("mpeg4", F(1, 25)) if name == "a.avi" else ("libx264", F(1, 1000))
+    write_video(path, steady(200, 25), codec=codec, unit=unit)
+    whole = probe(path)
+    read: list[int] = []
+    original = packets.readable
+
+    def counting(container, stream):
+        for packet in original(container, stream):
+            read.append(packet.size)
+            yield packet
+
+    monkeypatch.setattr(packets, "readable", counting)
+    monkeypatch.setattr(packets, "_LARGE", 0)
+    assert probe(path) == whole
+    assert whole.duration == 8
+    assert len(read) < 150
+
+
+def test_a_large_file_with_a_broken_end_is_read_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.mkv"
+    write_video(path, steady(200, 25), unit=F(1, 1000))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    whole = probe(path)
+    monkeypatch.setattr(packets, "_LARGE", 0)
+    assert probe(path) == whole
+    assert 4 < whole.duration < 8
 
 
 def test_reading_from_memory(video: Path) -> None:
