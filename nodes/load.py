@@ -48,11 +48,12 @@ class LoadMMAudioModel(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "precision",
-                    options=[AUTO, *PRECISIONS],
+                    options=list(PRECISIONS),
                     default=AUTO,
                     tooltip=(
                         "What the networks compute in. auto: half precision where the GPU does it "
-                        "well (VAE and vocoder stay in fp32), fp32 on a CPU."
+                        "well (VAE and vocoder stay in fp32), fp32 on a CPU. fp8_e4m3fn halves the "
+                        "memory of the weights once more, and is the least exact."
                     ),
                 ),
                 io.Boolean.Input(

@@ -6,6 +6,7 @@ import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.ops
 import torch
+from torch import nn
 
 from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
 from ..mmaudio_core.errors import MMAudioError
@@ -13,21 +14,25 @@ from ..mmaudio_core.models.flow import FlowParams
 from ..mmaudio_core.networks import Placed
 from .native import MMAudioBaseModel, NativeFlow
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-AUTO = "auto"
+AUTO, FP8 = "auto", "fp8_e4m3fn"
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = (AUTO, *_DTYPES, FP8)
 # small, and the last to touch the sound: kept in float32 unless a precision is asked for
 _DECODERS = (PartKind.VAE, PartKind.VOCODER)
 
 
 def precision_dtype(precision: str, kind: PartKind = PartKind.FLOW) -> torch.dtype:
-    """What a network computes in: as asked, or for ``auto`` what the device does well."""
-    if precision not in (AUTO, *PRECISIONS):  # ComfyUI 0.3 lets any value of a combo through
+    """What a network computes in: as asked, or else what the device does well.
+
+    fp8 is how weights are stored; what is computed with them is as for ``auto``.
+    """
+    if precision not in PRECISIONS:  # ComfyUI 0.3 lets any value of a combo through
         raise MMAudioError(
-            f"precision {precision} was got, expected one of {', '.join((AUTO, *PRECISIONS))}: "
-            "choose one of them"
+            f"precision {precision} was got, expected one of {', '.join(PRECISIONS)}: choose one "
+            "of them"
         )
-    if precision != AUTO:
-        return PRECISIONS[precision]
+    if precision in _DTYPES:
+        return _DTYPES[precision]
     device, _ = _devices(kind)
     if kind in _DECODERS or mm.is_device_cpu(device):
         return torch.float32
@@ -81,10 +86,24 @@ class ComfyNetworks:
             operations=comfy.ops.manual_cast,
             network=NativeFlow if kind is PartKind.FLOW else None,
         )
+        if self.precision == FP8 and kind not in _DECODERS:
+            _store_fp8(network)
         if isinstance(network, NativeFlow):
             network = MMAudioBaseModel(network, self.bundle.parts[kind].path.name)
         patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
         return patcher(network, load_device=load_device, offload_device=offload_device)
+
+
+def _store_fp8(network: nn.Module) -> None:
+    """Keep the matrices of ComfyUI's layers in fp8; it casts them when they are used.
+
+    Biases, norms and bare parameters are small and lose too much: they stay as they are.
+    """
+    for module in network.modules():
+        weight = getattr(module, "weight", None)
+        layer = hasattr(module, "comfy_cast_weights") and not isinstance(module, nn.Embedding)
+        if layer and weight is not None and weight.ndim > 1:
+            module.weight = nn.Parameter(weight.to(torch.float8_e4m3fn), requires_grad=False)
 
 
 def _devices(kind: PartKind) -> tuple[torch.device, torch.device]:
