@@ -18,7 +18,14 @@ from .models.synchformer import Synchformer
 from .models.tokenizer import tokenize
 from .networks import Networks, Placed, check_finite
 from .progress import Progress, silent, watched
-from .sequence import SEGMENT_FRAMES, SEGMENT_STEP
+from .sequence import (
+    CLIP_FPS,
+    SEGMENT_FRAMES,
+    SEGMENT_STEP,
+    SEGMENT_TOKENS,
+    SYNC_FPS,
+    sync_tokens,
+)
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +123,8 @@ def encode_video(
     """
     clip_parts: list[Tensor] = []
     sync_parts: list[Tensor] = []
-    clip_total, sync_total = int(8 * total), max(1, int(25 * total) // SEGMENT_STEP)
+    clip_total = int(CLIP_FPS * total)
+    sync_total = sync_tokens(int(SYNC_FPS * total)) // SEGMENT_TOKENS
     clip_done = sync_done = 0
     held: Tensor | None = None  # sync frames that later segments need too
     for chunk in reader:

@@ -226,6 +226,12 @@ class Catalog:
                 f"It has the shapes of no published variant, so there is nothing to download: put "
                 f"its {titles} into {folder}, or choose the files in the node."
             )
+        lines += [
+            f"Found, but not what is missing: {name} looks like {part.looks_like}"
+            + (" (a stand-in)" if part.standin else "")
+            for name, part in self._parts
+            if part.kind in kinds
+        ]
         lines += [f"Found, but not usable: {reason}" for reason in self.unusable.values()]
         return MissingPartsError("\n".join(lines), files)
 
