@@ -42,8 +42,9 @@ def mux_audio(
     """Replace a video's sound.
 
     The picture's packets are copied bit for bit, all of them, with their times relative to the
-    first frame shown; no other track of the file is kept. The container is mp4 where it takes the
-    codec, else mov or mkv.
+    first frame shown; no other track of the file is kept. (Transport and raw streams mark where a
+    unit begins; mp4 demands its length there instead, so those packets differ in just that.) The
+    container is mp4 where it takes the codec, else mov or mkv.
 
     Args:
         video: the file with the picture.
@@ -116,6 +117,16 @@ def _like(output: OutputContainer, stream: VideoStream) -> VideoStream:
             f"a {stream.codec_context.name} picture cannot be copied into {output.format.name}"
             f" ({error}). Export the video again, for instance as H.264 in mp4."
         ) from error
-    if stream.codec_context.codec.canonical_name == "hevc" and output.format.name in ("mp4", "mov"):
-        picture.codec_context.codec_tag = "hvc1"  # Apple's players refuse the default, hev1.
+    if _wants_hvc1(stream) and output.format.name in ("mp4", "mov"):
+        picture.codec_context.codec_tag = "hvc1"
     return picture
+
+
+def _wants_hvc1(stream: VideoStream) -> bool:
+    """HEVC whose parameter sets are in its header: Apple's players refuse libav's default, hev1."""
+    if stream.codec_context.codec.canonical_name != "hevc":
+        return False
+    try:
+        return stream.codec_context.codec_tag != "hev1"
+    except UnicodeDecodeError:
+        return True
