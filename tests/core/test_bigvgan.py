@@ -72,6 +72,7 @@ def test_a_constant_passes_the_activation_unchanged_but_for_the_snake():
 
 def test_every_block_is_a_step():
     network = build(PartKind.VOCODER, tiny_weights("bigvgan_16k"))
+    assert isinstance(network, BigVGAN)
     tensors, _ = golden("tiny_bigvgan_16k")
     with counted(network) as ran:
         network(tensors["mel"][:1, :, :4])

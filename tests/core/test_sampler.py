@@ -16,7 +16,7 @@ def conditions() -> tuple[Conditions, Conditions]:
     flow, (tensors, _) = tiny_flow(), golden("tiny_dit_small_16k_5.3s")
     with torch.no_grad():
         return (
-            flow.conditions(*(tensors[k][:1] for k in ("clip", "sync", "text")), 166),
+            flow.conditions(tensors["clip"][:1], tensors["sync"][:1], tensors["text"][:1], 166),
             flow.conditions(
                 flow.empty_clip(1, 42), flow.empty_sync(1, 120), tensors["negative"][:1], 166
             ),

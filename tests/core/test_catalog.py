@@ -1,0 +1,223 @@
+"""Which files belong together, and what is said where some are missing or wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mmaudio_core.checkpoint import VARIANTS, Catalog, MissingPartsError, PartKind, identify
+from mmaudio_core.checkpoint.catalog import misfit, variant_of
+from mmaudio_core.errors import CheckpointError
+from mmaudio_core.standin import write_bundle
+from tests.core.small import to
+from tests.golden_files import tiny_weights
+from tests.parity.build import tiny_bundle
+
+
+def catalog(folder: Path) -> Catalog:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return Catalog([(path.relative_to(folder).as_posix(), path) for path in files])
+
+
+def tiny(folder: Path, *names: str) -> None:
+    for name in names:
+        save_file(tiny_weights(name), folder / f"{name}.safetensors")
+
+
+def test_the_variants_are_the_published_five():
+    assert list(VARIANTS) == ["small_16k", "small_44k", "medium_44k", "large_44k", "large_44k_v2"]
+    widths = {name: (p.latent_dim, p.width, p.joint_depth, p.v2) for name, p in VARIANTS.items()}
+    assert widths == {
+        "small_16k": (20, 448, 4, False),
+        "small_44k": (40, 448, 4, False),
+        "medium_44k": (40, 896, 4, False),
+        "large_44k": (40, 896, 7, False),
+        "large_44k_v2": (40, 896, 7, True),
+    }
+
+
+@pytest.mark.parametrize("variant", ["small_16k", "large_44k_v2"])
+def test_a_set_is_found_whatever_the_files_are_called(variant: str, tmp_path: Path):
+    bundle = tiny_bundle(tmp_path, variant)
+    assert [part.kind for part in bundle.parts.values()] == list(PartKind)
+    assert bundle.params.latent_dim == (20 if variant == "small_16k" else 40)
+    assert not bundle.standin
+    assert all(misfit(bundle.params, p.params) is None for p in list(bundle.parts.values())[1:])
+
+
+def test_parts_are_chosen_to_fit(tmp_path: Path):
+    tiny(tmp_path, "dit_small_16k", "dit_small_44k", "vae_16k", "vae_44k", "clip", "synchformer")
+    tiny(tmp_path, "bigvgan_16k", "bigvgan_44k")
+    for rate, latents in (("16k", 20), ("44k", 40)):
+        bundle = catalog(tmp_path).bundle(f"dit_small_{rate}.safetensors", dtype=torch.float32)
+        assert bundle.params.latent_dim == latents
+        assert bundle.vae.path.name == f"vae_{rate}.safetensors"
+        assert bundle.vocoder.path.name == f"bigvgan_{rate}.safetensors"
+
+
+def test_of_several_that_fit_the_precision_then_the_path_decides(tmp_path: Path):
+    tiny(tmp_path, "dit_small_16k", "bigvgan_16k", "clip", "synchformer")
+    vae = tiny_weights("vae_16k")
+    for name, dtype in (("a", torch.float32), ("b", torch.float16), ("c", torch.float16)):
+        save_file(to(vae, dtype), tmp_path / f"vae_{name}.safetensors")
+    found = catalog(tmp_path)
+    for dtype, name in ((torch.float32, "a"), (torch.float16, "b"), (torch.bfloat16, "a")):
+        bundle = found.bundle("dit_small_16k.safetensors", dtype=dtype)
+        assert bundle.vae.path.name == f"vae_{name}.safetensors"
+    chosen = found.bundle(
+        "dit_small_16k.safetensors",
+        dtype=torch.float32,
+        chosen={PartKind.VAE: "vae_c.safetensors"},
+    )
+    assert chosen.vae.path.name == "vae_c.safetensors"
+
+
+def test_a_merged_file_serves_as_both(tmp_path: Path):
+    tiny(tmp_path, "dit_small_16k", "clip", "synchformer")
+    merged = {f"vae.{key}": value for key, value in tiny_weights("vae_16k").items()}
+    merged |= {f"vocoder.vocoder.{k}": v for k, v in tiny_weights("bigvgan_16k").items()}
+    save_file(merged, tmp_path / "both.safetensors")
+    bundle = catalog(tmp_path).bundle("dit_small_16k.safetensors", dtype=torch.float32)
+    assert bundle.vae.path == bundle.vocoder.path == tmp_path / "both.safetensors"
+
+
+def test_everything_that_is_missing_is_one_error(tmp_path: Path):
+    with pytest.raises(MissingPartsError) as error:
+        catalog(tmp_path).bundle("large_44k_v2", dtype=torch.float32, folder="models/mmaudio")
+    message = str(error.value)
+    assert message.startswith("large_44k_v2: no file found for its flow network, VAE, vocoder, ")
+    assert len(error.value.files) == 5
+    for file in error.value.files:
+        assert file.url() in message
+        assert file.size in message
+        assert file.licence in message
+    assert "not for commercial use" in message
+    assert "Turn on download_missing to fetch them into models/mmaudio" in message
+
+
+def test_a_v1_file_in_the_place_of_a_v2_one_is_named(tmp_path: Path):
+    tiny(tmp_path, "vae_44k", "bigvgan_44k", "clip", "synchformer")
+    save_file(tiny_weights("dit_small_44k"), tmp_path / "mmaudio_large_44k_v2.safetensors")
+    with pytest.raises(MissingPartsError) as error:
+        catalog(tmp_path).bundle("large_44k_v2", dtype=torch.float32)
+    message = str(error.value)
+    assert "mmaudio_large_44k_v2.safetensors looks like a v1 flow network (width 128" in message
+    assert "mmaudio_large_44k_v2.pth" in message  # the file to get instead
+
+
+def test_files_that_cannot_be_used_are_mentioned(tmp_path: Path):
+    tiny(tmp_path, "dit_small_16k", "vae_16k", "bigvgan_16k", "clip")
+    (tmp_path / "synchformer.pth").write_bytes(b"<html>")
+    with pytest.raises(MissingPartsError) as error:
+        catalog(tmp_path).bundle("dit_small_16k.safetensors", dtype=torch.float32)
+    message = str(error.value)
+    assert "no file found for its Synchformer" in message
+    assert "synchformer.pth is not a weights file but a web page" in message
+    assert "has the shapes of no published variant" in message
+    assert error.value.files == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "pieces"),
+    [
+        (
+            PartKind.VAE,
+            "vae_44k.safetensors",
+            ("vae_44k.safetensors does not fit", "latents 40, 20 wanted", "another VAE, or auto"),
+        ),
+        (
+            PartKind.VOCODER,
+            "bigvgan_44k.safetensors",
+            ("mel bands 128, 80 wanted", "samples a frame 512, 256 wanted", "or auto"),
+        ),
+        (
+            PartKind.VAE,
+            "clip.safetensors",
+            ("clip.safetensors looks like a CLIP model", "a VAE was wanted", "another file"),
+        ),
+        (
+            PartKind.CLIP,
+            "dit_large_44k_v2.safetensors",
+            ("looks like a v2 flow network", "a CLIP model was wanted", "another file"),
+        ),
+        (
+            PartKind.VAE,
+            "page.pt",
+            ("page.pt is not a weights file but a web page", "a VAE was wanted"),
+        ),
+        (
+            PartKind.VAE,
+            "gone.pt",
+            ("there is no file gone.pt", "a VAE was wanted", "vae_16k.safetensors"),
+        ),
+    ],
+)
+def test_a_wrong_choice_is_refused(
+    kind: PartKind, name: str, pieces: tuple[str, ...], tmp_path: Path
+):
+    tiny(tmp_path, "dit_small_16k", "dit_large_44k_v2", "vae_16k", "vae_44k", "bigvgan_16k")
+    tiny(tmp_path, "bigvgan_44k", "clip", "synchformer")
+    (tmp_path / "page.pt").write_bytes(b"<html>")
+    with pytest.raises(CheckpointError) as error:
+        catalog(tmp_path).bundle(
+            "dit_small_16k.safetensors", dtype=torch.float32, chosen={kind: name}
+        )
+    for piece in pieces:
+        assert piece in str(error.value), str(error.value)
+
+
+def test_a_flow_network_that_is_none_is_refused(tmp_path: Path):
+    tiny(tmp_path, "vae_16k")
+    with pytest.raises(CheckpointError, match=r"looks like a VAE .*a flow network was wanted"):
+        catalog(tmp_path).bundle("vae_16k.safetensors", dtype=torch.float32)
+
+
+def test_a_clip_of_another_width_does_not_fit():
+    flow = VARIANTS["large_44k_v2"]
+    assert misfit(replace(flow, clip_dim=512), _clip(1024)) == "embedding width 1024, 512 wanted"
+    assert misfit(flow, _clip(1024)) is None
+    assert misfit(flow, flow) is not None
+
+
+def _clip(embed: int):
+    from mmaudio_core.models.clip import CLIPParams
+
+    return CLIPParams(
+        image_size=384,
+        patch_size=14,
+        vision_width=1280,
+        vision_layers=32,
+        vision_heads=16,
+        text_width=1024,
+        text_layers=24,
+        text_heads=16,
+        context_length=77,
+        vocab_size=49408,
+        embed_dim=embed,
+    )
+
+
+def test_stand_ins_and_real_weights_are_not_mixed(tmp_path: Path):
+    write_bundle(tmp_path / "standin", variant="small_16k")
+    found = catalog(tmp_path)
+    bundle = found.bundle("small_16k", dtype=torch.float32)
+    assert bundle.standin
+    assert variant_of(bundle.flow) == "small_16k"
+    tiny(tmp_path, "dit_small_16k", "vae_16k", "bigvgan_16k", "clip")
+    with pytest.raises(MissingPartsError, match=r"its Synchformer(.|\n)*\(a stand-in\)"):
+        catalog(tmp_path).bundle("dit_small_16k.safetensors", dtype=torch.float32)
+
+
+def test_names_by_kind(tmp_path: Path):
+    (tmp_path / "sub").mkdir()
+    tiny(tmp_path / "sub", "vae_16k")
+    tiny(tmp_path, "dit_small_16k")
+    found = catalog(tmp_path)
+    assert found.names(PartKind.VAE) == ["sub/vae_16k.safetensors"]
+    assert found.names(PartKind.FLOW) == ["dit_small_16k.safetensors"]
+    assert found.names(PartKind.CLIP) == []
+    assert variant_of(identify(tmp_path / "dit_small_16k.safetensors")[0]) is None

@@ -1,0 +1,407 @@
+"""Weights files: recognised by content, loaded strictly, refused with a reason."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pickle
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mmaudio_core.checkpoint import Part, PartKind, identify, load_part, verify_part
+from mmaudio_core.checkpoint import header as header_module
+from mmaudio_core.checkpoint.layouts import fold_weight_norm
+from mmaudio_core.errors import CheckpointError
+from mmaudio_core.models.bigvgan import BigVGANParams
+from mmaudio_core.models.clip import CLIPParams
+from mmaudio_core.models.flow import FlowParams
+from tests.core.small import save_torch, to
+from tests.golden_files import golden, relative_error, tiny_weights
+from tests.parity.build import build
+
+State = dict[str, Tensor]
+NAMES = {
+    PartKind.FLOW: "dit_small_16k",
+    PartKind.VAE: "vae_16k",
+    PartKind.VOCODER: "bigvgan_16k",
+    PartKind.CLIP: "clip",
+    PartKind.SYNCHFORMER: "synchformer",
+}
+
+
+def one(path: Path) -> Part:
+    (part,) = identify(path)
+    return part
+
+
+def assert_same(got: nn.Module, expected: nn.Module) -> None:
+    ours, theirs = got.state_dict(), expected.state_dict()
+    assert set(ours) == set(theirs)
+    for key, value in theirs.items():
+        assert torch.equal(ours[key], value), key
+
+
+def said(path: Path, *pieces: str) -> None:
+    """Identifying ``path`` fails, and the message holds the file's name and every piece."""
+    with pytest.raises(CheckpointError) as error:
+        identify(path)
+    for piece in (path.name, *pieces):
+        assert piece in str(error.value), str(error.value)
+
+
+@pytest.mark.parametrize("kind", PartKind)
+def test_every_kind_is_recognised_and_loaded(kind: PartKind, tmp_path: Path):
+    state = tiny_weights(NAMES[kind])
+    save_file(state, tmp_path / "x.safetensors")
+    part = one(tmp_path / "x.safetensors")
+    assert part.kind is kind
+    assert part.dtype == torch.float32
+    assert part.standin is None
+    verify_part(part)
+    network = load_part(part)
+    assert_same(network, build(kind, state))
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())
+
+
+SAVE: dict[str, Callable[[State, Path], object]] = {
+    "safetensors": save_file,
+    "zip": lambda state, path: save_torch(path, state),
+    "old pickle": lambda state, path: save_torch(path, state, old=True),
+}
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".pth", ".pt", ".bin", ".gguf", ""])
+@pytest.mark.parametrize("how", SAVE)
+def test_the_name_s_ending_does_not_matter(how: str, ending: str, tmp_path: Path):
+    path = tmp_path / f"weights{ending}"
+    state = tiny_weights("vae_44k")
+    SAVE[how](state, path)
+    assert_same(load_part(one(path)), build(PartKind.VAE, state))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("how", SAVE)
+def test_every_precision(how: str, dtype: torch.dtype, tmp_path: Path):
+    path = tmp_path / "weights"
+    SAVE[how](to(tiny_weights("dit_large_44k_v2"), dtype), path)
+    part = one(path)
+    assert part.dtype == dtype
+    assert {p.dtype for p in load_part(part).parameters()} == {dtype}
+    assert {p.dtype for p in load_part(part, dtype=torch.float32).parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("nest", ["generator", "state_dict", "model", "ema.model"])
+@pytest.mark.parametrize("kind", [PartKind.FLOW, PartKind.VOCODER, PartKind.SYNCHFORMER])
+def test_nested(kind: PartKind, nest: str, tmp_path: Path):
+    state = tiny_weights(NAMES[kind])
+    nested: object = state
+    for name in reversed(nest.split(".")):
+        nested = {name: nested, "epoch": 3}
+    assert isinstance(nested, dict)
+    path = save_torch(tmp_path / "w.pt", nested)
+    assert_same(load_part(one(path)), build(kind, state))
+    flat = tmp_path / "flat.safetensors"
+    save_file({f"{nest}.{key}": value for key, value in state.items()}, flat)
+    assert_same(load_part(one(flat)), build(kind, state))
+
+
+def test_weight_norm_in_both_spellings_and_folded(tmp_path: Path):
+    state = tiny_weights("bigvgan_44k")
+    old = {
+        key.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): value
+        for key, value in state.items()
+    }
+    assert sum(key.endswith("weight_g") for key in old) > 100
+    tensors, _ = golden("tiny_bigvgan_44k")
+    for number, spelling in enumerate((state, old, fold_weight_norm(state))):
+        path = tmp_path / f"{number}.safetensors"
+        save_file({key: value.contiguous() for key, value in spelling.items()}, path)
+        part = one(path)
+        assert isinstance(part.params, BigVGANParams)
+        assert part.params.hop == 512
+        assert relative_error(load_part(part)(tensors["mel"]), tensors["audio"]) < 1e-4
+
+
+def test_weight_norm_is_over_all_dimensions_but_the_first():
+    g, v = torch.tensor([[[2.0]], [[3.0]]]), torch.randn(2, 4, 5)
+    folded = fold_weight_norm({"up.weight_g": g, "up.weight_v": v, "up.bias": torch.ones(2)})
+    assert set(folded) == {"up.weight", "up.bias"}
+    assert torch.allclose(folded["up.weight"].flatten(1).norm(dim=1), torch.tensor([2.0, 3.0]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_vae_and_vocoder_merged(dtype: torch.dtype, tmp_path: Path):
+    vae, vocoder = tiny_weights("vae_16k"), tiny_weights("bigvgan_16k")
+    merged = {f"vae.{key}": value for key, value in vae.items()}
+    merged |= {f"vocoder.vocoder.{key}": value for key, value in vocoder.items()}
+    path = tmp_path / "audio_vae.safetensors"
+    save_file(to(merged, dtype), path)
+    first, second = identify(path)
+    assert (first.kind, second.kind) == (PartKind.VAE, PartKind.VOCODER)
+    if dtype == torch.float32:
+        assert_same(load_part(first), build(PartKind.VAE, vae))
+        assert_same(load_part(second), build(PartKind.VOCODER, vocoder))
+    tensors, _ = golden("tiny_vae_16k")
+    vae_network = load_part(first, dtype=torch.float32)
+    assert relative_error(vae_network.decode(tensors["z"]), tensors["mel"]) < 0.05  # pyright: ignore
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_tensors_that_are_not_used_are_dropped(shape: tuple[int, ...], tmp_path: Path):
+    flow = tiny_weights("dit_small_16k")
+    extra = {
+        "t_embed.freqs": torch.ones(128),
+        "latent_rot": torch.ones(1, 250, 32, 2, 2),
+        "clip_rot": torch.ones(1, 64, 32, 2, 2),
+    }
+    path = save_torch(tmp_path / "older.pth", {**flow, **extra})
+    assert_same(load_part(one(path)), build(PartKind.FLOW, flow))
+    clip = tiny_weights("clip")
+    path = save_torch(tmp_path / "clip.bin", {**clip, "logit_scale": torch.ones(shape)})
+    assert_same(load_part(one(path)), build(PartKind.CLIP, clip))
+
+
+def test_synchformer_s_other_branches_are_left_out(tmp_path: Path):
+    state = tiny_weights("synchformer")
+    rest = {
+        "afeat_extractor.ast.embeddings.cls_token": torch.zeros(1, 1, 8),
+        "vproj.weight": torch.zeros(8, 8),
+        "aproj.weight": torch.zeros(8, 8),
+        "transformer.OFF_tok": torch.zeros(1, 1, 8),
+    }
+    path = save_torch(tmp_path / "sync.pth", {**rest, **state})
+    assert_same(load_part(one(path)), build(PartKind.SYNCHFORMER, state))
+
+
+def sparse(path: Path, name: str) -> Path:
+    """A safetensors file whose header promises tensors that are never written: a hole."""
+    header: dict[str, object] = {}
+    end = 0
+    manifest = Path(__file__).parent.parent / "golden" / "manifests" / f"{name}.json"
+    for key, shape in json.loads(manifest.read_text()).items():
+        size = 4
+        for length in shape:
+            size *= length
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+    return path
+
+
+def test_only_the_header_is_read(tmp_path: Path):
+    path = sparse(tmp_path / "large.safetensors", "dit_large_44k_v2")
+    before = path.stat().st_blocks * 512
+    part = one(path)
+    verify_part(part)
+    assert path.stat().st_size > 4e9
+    assert before < 1e6  # a hole of 4 GB: reading it all would take seconds and 4 GB
+    assert isinstance(part.params, FlowParams)
+    assert part.params.width == 896
+    assert part.params.v2
+
+
+def test_recognition_is_remembered_until_the_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    module = sys.modules["mmaudio_core.checkpoint.identify"]
+    reads: list[Path] = []
+
+    def counting(path: Path) -> header_module.Header:
+        reads.append(path)
+        return header_module.read_header(path)
+
+    monkeypatch.setattr(module, "read_header", counting)
+    path = tmp_path / "w.safetensors"
+    save_file(tiny_weights("vae_16k"), path)
+    first = one(path)
+    assert one(path) is first
+    assert len(reads) == 1
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))
+    assert one(path).kind is PartKind.VAE
+    assert len(reads) == 2
+    save_file(tiny_weights("bigvgan_16k"), path)
+    assert one(path).kind is PartKind.VOCODER
+    assert len(reads) == 3
+    path.write_bytes(b"")
+    for _again in range(2):
+        said(path, "empty (0 bytes)")
+    assert len(reads) == 4  # a bad file is remembered too
+
+
+@pytest.mark.parametrize(
+    ("content", "pieces"),
+    [
+        (b"", ("is empty (0 bytes)", "Download it again")),
+        (
+            b"<!DOCTYPE html><html><body>Sign in</body></html>",
+            (
+                "a web page",
+                ".safetensors, .pth, .pt or .bin file was expected",
+                "Download it again",
+            ),
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4122302432\n",
+            ("a Git LFS pointer", "git lfs pull", "was expected"),
+        ),
+        (b"GGUF\x03\x00\x00\x00" + bytes(64), ("a GGUF file", "was expected")),
+        (bytes(range(1, 200)), ("something else", "was expected", "Download it again")),
+        (struct.pack("<Q", 40) + b"{" + bytes(60), ("damaged", "was expected")),
+        (b"PK\x03\x04" + bytes(500), ("half a download", "was expected", "Download it again")),
+        (b"\x80\x02" + bytes(40), ("damaged", "publisher")),
+    ],
+    ids=["empty", "html", "lfs", "gguf", "other", "broken header", "zip", "pickle"],
+)
+def test_what_is_no_weights_file(content: bytes, pieces: tuple[str, ...], tmp_path: Path):
+    path = tmp_path / "mmaudio.safetensors"
+    path.write_bytes(content)
+    said(path, *pieces)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+@pytest.mark.parametrize("how", SAVE)
+def test_half_a_download(how: str, share: float, tmp_path: Path):
+    path = tmp_path / "w.pth"
+    SAVE[how](tiny_weights("vae_16k"), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(CheckpointError) as error:
+        identify(path)
+    assert "w.pth" in str(error.value)
+    assert "half" in str(error.value) or "damaged" in str(error.value)
+
+
+class Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.mkdir, (os.fspath(self.path),)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_pickle_with_code_is_refused_and_not_run(old: bool, tmp_path: Path):
+    made = tmp_path / "made"
+    path = tmp_path / "w.pth"
+    torch.save(
+        {**tiny_weights("vae_16k"), "x": Bomb(made)}, path, _use_new_zipfile_serialization=not old
+    )
+    said(path, "more than tensors", "could run code", "safetensors")
+    assert not made.exists()
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_bare_pickle_is_refused(tmp_path: Path):
+    path = tmp_path / "w.pt"
+    path.write_bytes(pickle.dumps({"a": Bomb(tmp_path / "made")}))
+    said(path, "publisher")
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "looks"),
+    [
+        (["model.diffusion_model.input_blocks.0.0.weight"], "a Stable Diffusion checkpoint"),
+        (["text_model.encoder.layers.0.layer_norm1.weight"], "a CLIP text model"),
+        (["transformer.resblocks.0.ln_1.weight", "text_projection"], "a CLIP text model"),
+        (["unet.lora_down.weight"], "a LoRA"),
+        (["double_blocks.0.img_attn.qkv.weight"], "a Flux or HunyuanVideo"),
+        (["something.weight"], "a checkpoint of another model (1 tensors: something.weight"),
+    ],
+)
+def test_another_model_is_named(keys: list[str], looks: str, tmp_path: Path):
+    path = tmp_path / "mmaudio_vae.safetensors"
+    save_file({key: torch.zeros(2, 2) for key in keys}, path)
+    said(path, looks, "flow network, VAE, vocoder, CLIP", "was expected", "choose another file")
+
+
+def test_a_file_without_tensors(tmp_path: Path):
+    said(save_torch(tmp_path / "w.pt", {"epoch": 3}), "without any tensor", "choose another file")
+
+
+def test_a_clip_of_another_size_says_so(tmp_path: Path):
+    state = tiny_weights("clip")
+    state["visual.positional_embedding"] = torch.zeros(257, 160)
+    path = tmp_path / "vit_l.safetensors"
+    save_file(state, path)
+    said(path, "a CLIP has (730, 160)", "choose another file")
+
+
+def test_what_part_of_a_network_is_missing_is_named(tmp_path: Path):
+    state = tiny_weights("synchformer")
+    del state["vfeat_extractor.blocks.0.norm1.weight"]
+    path = tmp_path / "sync.safetensors"
+    save_file(state, path)
+    for check in (verify_part, load_part):
+        with pytest.raises(CheckpointError) as error:
+            check(one(path))
+        message = str(error.value)
+        assert "sync.safetensors looks like a Synchformer" in message
+        assert "vfeat_extractor.blocks.0.norm1.weight is missing" in message
+        assert "Download it again" in message
+
+
+def test_unknown_keys_and_other_shapes_are_refused(tmp_path: Path):
+    state = tiny_weights("dit_small_16k")
+    state["fused_blocks.0.surprise"] = torch.zeros(3)
+    state["clip_cond_proj.bias"] = torch.zeros(7)
+    path = tmp_path / "flow.safetensors"
+    save_file(state, path)
+    with pytest.raises(CheckpointError) as error:
+        load_part(one(path))
+    message = str(error.value)
+    assert "looks like a v1 flow network (width 128, 2+2 blocks, 20 latents)" in message
+    assert "fused_blocks.0.surprise is not known" in message
+    assert "clip_cond_proj.bias has shape (7,), (128,) was expected" in message
+
+
+def test_half_of_a_weight_norm_pair_is_refused(tmp_path: Path):
+    state = tiny_weights("bigvgan_16k")
+    del state["conv_post.parametrizations.weight.original0"]
+    path = tmp_path / "voc.safetensors"
+    save_file(state, path)
+    with pytest.raises(CheckpointError, match=r"conv_post.*original0 is missing"):
+        load_part(one(path))
+
+
+def test_no_such_file(tmp_path: Path):
+    said(tmp_path / "gone.pth", "cannot be read", "choose a file that exists")
+
+
+def test_gzip_is_no_weights_file(tmp_path: Path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(gzip.compress(b"weights"))
+    said(path, "was expected")
+
+
+def test_a_part_says_what_it_looks_like(tmp_path: Path):
+    phrases = {
+        "dit_large_44k_v2": "a v2 flow network (width 128, 2+2 blocks, 40 latents)",
+        "vae_44k": "a VAE (40 latents, 128 mel bands)",
+        "bigvgan_16k": "a BigVGAN vocoder (80 mel bands, 256 samples a frame)",
+        "clip": "a CLIP model (embeddings of 64, text width 128)",
+        "synchformer": "a Synchformer (width 128)",
+    }
+    for name, phrase in phrases.items():
+        path = tmp_path / f"{name}.safetensors"
+        save_file(tiny_weights(name), path)
+        part = one(path)
+        assert part.looks_like == phrase
+        if name == "clip":
+            assert isinstance(part.params, CLIPParams)

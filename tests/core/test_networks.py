@@ -1,0 +1,93 @@
+"""Networks at first use, and NaN in each stage: whose fault it is, and what to do."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.errors import NumericsError
+from mmaudio_core.extract import Footage, Span, extract
+from mmaudio_core.features import Features
+from mmaudio_core.media import ImageSequence
+from mmaudio_core.networks import LoadedNetworks, Placed, check_finite
+from mmaudio_core.pipeline import decode, sample
+from tests.core.small import MemoryNetworks
+from tests.parity.build import tiny_bundle
+
+
+def second_of_video() -> Footage:
+    images = torch.rand(25, 40, 60, 3, generator=torch.Generator().manual_seed(0))
+    return Footage(source=ImageSequence(images=images, frame_rate=Fraction(25)))
+
+
+def features() -> Features:
+    return Features(
+        duration=Fraction(1),
+        clip=None,
+        sync=None,
+        text=torch.zeros(1, 77, 128),
+        negative=torch.zeros(1, 77, 128),
+    )
+
+
+def run(networks: MemoryNetworks, stage: str) -> Tensor | object:
+    if stage in {"text encoder", "CLIP image encoder", "Synchformer"}:
+        return extract(networks, second_of_video(), Span(duration=Fraction(1)))
+    if stage == "flow network":
+        return sample(networks, features(), [0], steps=1)
+    return decode(networks, torch.zeros(1, 32, 20), Fraction(1))
+
+
+# stage, the network it uses, a weight of that which the other stages do not touch
+STAGES = [
+    ("text encoder", PartKind.CLIP, "ln_final.weight"),
+    ("CLIP image encoder", PartKind.CLIP, "visual.ln_post.weight"),
+    ("Synchformer", PartKind.SYNCHFORMER, "vfeat_extractor.norm.weight"),
+    ("flow network", PartKind.FLOW, "fused_blocks.1.linear1.weight"),
+    ("VAE", PartKind.VAE, "decoder.up.0.block.1.conv1.weight"),
+    ("vocoder", PartKind.VOCODER, "conv_pre.weight"),
+]
+
+
+@pytest.mark.parametrize(("stage", "kind", "key"), STAGES)
+def test_broken_weights_are_named(stage: str, kind: PartKind, key: str):
+    networks = MemoryNetworks()
+    weight = networks.use(kind, 0).network.get_parameter(key)
+    weight.data = weight.data.clone()
+    weight.data.view(-1)[0] = torch.nan
+    with pytest.raises(NumericsError) as error:
+        run(networks, stage)
+    message = str(error.value)
+    assert f"the {stage} made NaN or infinite values" in message
+    assert f"the weights in {kind.value}.bin" in message
+    assert key in message
+    assert "get that file again, or choose another" in message
+
+
+def test_sound_weights_put_the_precision_at_fault():
+    network = torch.nn.Linear(2, 2)
+    for dtype, cure in ((torch.float16, "choose precision fp32"), (torch.float32, "report it")):
+        placed = Placed(network=network, device=torch.device("cpu"), dtype=dtype, name="w.pth")
+        with pytest.raises(NumericsError) as error:
+            check_finite(torch.tensor([1.0, float("inf")]), "VAE", placed)
+        message = str(error.value)
+        assert str(dtype).removeprefix("torch.") in message
+        assert "weights in w.pth are finite; finite values were expected" in message
+        assert cure in message
+    assert check_finite(torch.ones(2), "VAE", placed).sum() == 2
+
+
+def test_networks_are_loaded_once_and_only_when_used(tmp_path: Path):
+    networks = LoadedNetworks(bundle=tiny_bundle(tmp_path, "small_16k"), dtype=torch.bfloat16)
+    assert networks.params.latent_dim == 20
+    for path in tmp_path.glob("[1-9]*"):
+        path.unlink()  # only the flow network's file is left
+    placed = networks.use(PartKind.FLOW, 0)
+    assert placed.dtype == torch.bfloat16
+    assert placed.name == "0.safetensors"
+    assert networks.use(PartKind.FLOW, 0) is placed

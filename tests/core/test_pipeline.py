@@ -1,0 +1,214 @@
+"""The whole job: a real clip's golden, takes, lengths, cancelling in every stage."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.errors import MMAudioError
+from mmaudio_core.extract import Footage, Span, extract, look
+from mmaudio_core.features import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE, Features
+from mmaudio_core.media import ImageSequence
+from mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, decode, sample
+from mmaudio_core.progress import Progress, silent
+from mmaudio_core.sampler import STAGE
+from tests.core.small import CancelAt, Cancelled, MemoryNetworks, assert_rows, counted
+from tests.golden_files import relative_error
+
+NETWORKS = MemoryNetworks()
+
+
+def footage(frames: int = 25, rate: int = 25) -> Footage:
+    images = torch.rand(frames, 40, 60, 3, generator=torch.Generator().manual_seed(0))
+    return Footage(source=ImageSequence(images=images, frame_rate=Fraction(rate)))
+
+
+def features(progress: Progress = silent) -> Features:
+    return extract(NETWORKS, footage(), Span(duration=Fraction(1)), "rain", "music", progress)
+
+
+def test_the_sound_of_a_real_clip():
+    assert_rows("e2e_bikes_small_16k_plain")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "e2e_bikes_small_16k_masked",
+        "e2e_bikes_large_44k_v2_plain",
+        "e2e_bikes_large_44k_v2_masked",
+    ],
+)
+def test_the_sound_of_a_real_clip_in_other_ways(name: str):
+    assert_rows(name)
+
+
+def test_frames_of_a_real_clip():
+    assert_rows("media_bikes")
+
+
+def test_take_k_is_the_run_of_seed_plus_k():
+    given = features()
+    latents = sample(NETWORKS, given, [11, 12, 13], steps=2)
+    sound = decode(NETWORKS, latents, given.duration)
+    assert sound.shape == (3, 1, 16_000)
+    for take in range(3):
+        single = sample(NETWORKS, given, [11 + take], steps=2)
+        assert relative_error(latents[take : take + 1], single) < 1e-4
+        assert (
+            relative_error(sound[take : take + 1], decode(NETWORKS, single, given.duration)) < 1e-4
+        )
+
+
+def test_seeds_wrap_at_two_to_the_64():
+    given = features()
+    last, over = (sample(NETWORKS, given, [seed], steps=1) for seed in (2**64 - 1, 2**64))
+    assert torch.equal(over, sample(NETWORKS, given, [0], steps=1))
+    assert not torch.equal(last, over)
+
+
+@pytest.mark.parametrize("seconds", ["0.64", "1", "2.37", "3.3"])
+def test_the_sound_is_exactly_as_long_as_asked(seconds: str):
+    given = extract(NETWORKS, None, Span(duration=Fraction(seconds)), "rain")
+    sound = decode(NETWORKS, sample(NETWORKS, given, [1], steps=1), given.duration)
+    assert sound.shape == (1, 1, round(Fraction(seconds) * 16_000))
+    assert sound.dtype == torch.float32
+    assert sound.abs().max() <= 1
+
+
+def test_a_picture_masked_away_leaves_the_sync_features():
+    span = Span(duration=Fraction(1), mask_away_clip=True)
+    masked = extract(NETWORKS, footage(), span, "rain", "music")
+    assert masked.clip is None
+    seen = features()
+    assert masked.sync is not None and seen.sync is not None
+    assert torch.equal(masked.sync, seen.sync)
+    assert not torch.equal(
+        sample(NETWORKS, masked, [1], steps=1), sample(NETWORKS, seen, [1], steps=1)
+    )
+
+
+def test_one_image_is_encoded_once_and_repeated():
+    span = Span(duration=Fraction(2))
+    still = extract(NETWORKS, footage(frames=1), span, "rain", "music")
+    assert still.clip is not None
+    assert still.clip.shape == (1, 1, 64)
+    assert still.sync is None
+    repeated = Features(
+        duration=still.duration,
+        clip=still.clip.expand(-1, 16, -1),
+        sync=None,
+        text=still.text,
+        negative=still.negative,
+    )
+    assert torch.equal(
+        sample(NETWORKS, still, [1], steps=1), sample(NETWORKS, repeated, [1], steps=1)
+    )
+
+
+def test_duration_zero_is_the_video_s_and_needs_one():
+    whole = look(NETWORKS, footage(frames=30), Span(duration=Fraction(0)))
+    assert whole.features.duration == Fraction(30, 25)
+    assert not whole.notices
+    with pytest.raises(MMAudioError, match=r"a duration of 0 .*without a video: set duration"):
+        extract(NETWORKS, None, Span(duration=Fraction(0)))
+
+
+def test_a_duration_past_the_video_s_end_is_cut_and_said():
+    cut = look(NETWORKS, footage(), Span(duration=Fraction(8), start=Fraction(1, 5)))
+    assert cut.features.duration == Fraction(4, 5)
+    (notice,) = cut.notices
+    assert "0.80 s long, not 8 s" in notice
+    assert "the video ends 1.00 s" in notice
+
+
+@pytest.mark.parametrize(("start", "said"), [("1", "at or past the end"), ("0.5", "0.64 s")])
+def test_a_start_without_enough_video_after_it_is_refused(start: str, said: str):
+    with pytest.raises(MMAudioError, match=said):
+        extract(NETWORKS, footage(), Span(duration=Fraction(8), start=Fraction(start)))
+
+
+def test_features_of_another_model_are_refused():
+    given = features()
+    other = Features(
+        duration=given.duration,
+        clip=torch.zeros(1, 8, 1024),
+        sync=given.sync,
+        text=given.text,
+        negative=given.negative,
+    )
+    with pytest.raises(MMAudioError, match=r"CLIP features of width 1024 were got.* takes 64: ext"):
+        sample(NETWORKS, other, [1], steps=1)
+
+
+def test_half_precision_stays_close():
+    given = features()
+    half = MemoryNetworks(dtype=torch.bfloat16)
+    ours = extract(half, footage(), Span(duration=Fraction(1)), "rain", "music")
+    for name in ("clip", "sync", "text", "negative"):
+        assert relative_error(getattr(ours, name), getattr(given, name)) < 0.05
+    latents = sample(NETWORKS, given, [3], steps=2)
+    assert relative_error(sample(half, given, [3], steps=2), latents) < 0.05
+    sound = decode(half, latents, given.duration)
+    assert sound.isfinite().all()
+
+
+# stage, the network it runs
+STAGES = [
+    (CLIP_STAGE, PartKind.CLIP),
+    (SYNC_STAGE, PartKind.SYNCHFORMER),
+    (TEXT_STAGE, PartKind.CLIP),
+    (STAGE, PartKind.FLOW),
+    (VAE_STAGE, PartKind.VAE),
+    (VOCODER_STAGE, PartKind.VOCODER),
+]
+
+
+def job(progress: Progress = silent) -> torch.Tensor:
+    given = features(progress)
+    latents = sample(NETWORKS, given, [1, 2], steps=2, progress=progress)
+    return decode(NETWORKS, latents, given.duration, progress)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+@pytest.mark.parametrize(("stage", "kind"), STAGES)
+def test_cancelling_stops_within_one_block(stage: str, kind: PartKind, calls: int):
+    if stage == TEXT_STAGE and calls == 3:
+        calls = 2  # a tower of two blocks, then the call that says it is done
+    network = NETWORKS.use(kind, 0).network
+    cancel = CancelAt(stage, calls)
+    before = 0
+
+    def watching(name: str, done: int, total: int, /) -> None:
+        nonlocal before
+        if name == stage and cancel.seen == 0:
+            before = len(ran)
+        cancel(name, done, total)
+
+    with counted(network) as ran, pytest.raises(Cancelled):
+        job(watching)
+    assert len(ran) - before <= calls - 1
+    assert not any(step._forward_pre_hooks for step in network.steps())  # pyright: ignore
+
+
+def test_a_cancelled_job_leaves_nothing_behind():
+    expected = job()
+    for stage, _ in STAGES:
+        with pytest.raises(Cancelled):
+            job(CancelAt(stage, 2))
+    assert torch.equal(job(), expected)
+
+
+def test_every_stage_counts_up_to_its_total():
+    seen: dict[str, list[tuple[int, int]]] = {}
+    job(lambda stage, done, total: seen.setdefault(stage, []).append((done, total)))
+    assert list(seen) == [CLIP_STAGE, SYNC_STAGE, TEXT_STAGE, STAGE, VAE_STAGE, VOCODER_STAGE]
+    for calls in seen.values():
+        assert calls == sorted(calls)
+        assert all(0 <= done <= total for done, total in calls)
+    for stage in (CLIP_STAGE, SYNC_STAGE, TEXT_STAGE, STAGE, VOCODER_STAGE):
+        assert seen[stage][-1][0] == seen[stage][-1][1], stage
