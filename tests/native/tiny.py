@@ -62,6 +62,7 @@ def sample(
     seeds: Sequence[int] = (1,),
     steps: int = 4,
     cfg: float = 4.5,
+    latent: latents.Latent | None = None,
     **others: Any,
 ) -> Tensor:
     """Latents (takes, 1, N, C) of a MODEL, Euler on the linear schedule unless told otherwise."""
@@ -73,7 +74,7 @@ def sample(
         "scheduler": sampling.LINEAR,
         "progress": lambda *_: None,
     }
-    latent = latents.empty(of.duration, params.audio)
+    latent = latent or latents.empty(of.duration, params.audio)
     return sampling.sample(
         model, positive, negative, latent, seeds, steps=steps, cfg=cfg, **(keywords | others)
     )
