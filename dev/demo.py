@@ -135,14 +135,9 @@ def _make(server: ComfyServer, video: Path, model: str, prompt: str | None, down
     )
     execution = client.submit(graph)
     progress = Progress(graph)
-    try:
-        for event in execution.follow(timeout=24 * 3600):
-            progress(event)
-    except KeyboardInterrupt:
-        client.interrupt()
-        raise
-    result = execution.outcome()
-    return _saved(result, server)
+    for event in execution.follow(timeout=24 * 3600):
+        progress(event)
+    return _saved(execution.outcome(), server)
 
 
 def _saved(result: Result, server: ComfyServer) -> Path:

@@ -20,9 +20,8 @@ def has_weights(comfyui: Path, model: str) -> bool:
     files = [
         (path.relative_to(folder).as_posix(), path)
         for folder in folders(comfyui)
-        if folder.is_dir()
-        for path in folder.rglob("*")
-        if path.suffix in _EXTENSIONS and path.is_file()
+        for path in _files(folder)
+        if path.suffix.lower() in _EXTENSIONS
     ]
     try:
         return not Catalog(files).bundle(model, dtype=torch.float32).standin
@@ -42,3 +41,9 @@ def folders(comfyui: Path) -> Iterator[Path]:
         for line in (section or {}).get(FOLDER, "").splitlines():
             if line:
                 yield base / line
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    # ComfyUI follows links to folders; Path.rglob does not
+    for root, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(root, name) for name in names)

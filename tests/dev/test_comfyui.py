@@ -1,0 +1,65 @@
+"""Which ComfyUI is used, and which weights it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dev import comfyui
+from dev.environment import SetupError
+from dev.weights import folders, has_weights
+from mmaudio_core.standin import write_bundle
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Path:
+    """What looks like a ComfyUI."""
+    folder = tmp_path / "ComfyUI"
+    (folder / "comfy").mkdir(parents=True)
+    (folder / "main.py").touch()
+    return folder
+
+
+def test_the_variable_wins(install: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(comfyui.VARIABLE, str(install))
+    assert comfyui.locate() == install
+
+
+def test_a_wrong_variable_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(comfyui.VARIABLE, str(tmp_path))
+    with pytest.raises(SetupError, match=r"is no ComfyUI: main\.py .* expected"):
+        comfyui.locate()
+
+
+def test_the_one_around_the_pack(install: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(comfyui.VARIABLE, raising=False)
+    monkeypatch.setattr(comfyui, "ROOT", install / "custom_nodes" / "pack")
+    assert comfyui.locate() == install
+
+
+def test_a_clone_needs_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(comfyui.VARIABLE, raising=False)
+    monkeypatch.setattr(comfyui, "ROOT", tmp_path / "pack")
+    monkeypatch.setattr(comfyui, "_HOME", tmp_path)
+    with pytest.raises(SetupError, match="is in the way"):
+        comfyui.locate_or_clone()
+
+
+def test_folders_of_the_configuration(install: Path, tmp_path: Path) -> None:
+    (install / "extra_model_paths.yaml").write_text(
+        f"a:\n  base_path: {tmp_path}\n  mmaudio: |\n    one\n    two\n"
+        "b:\n  base_path: beside\n  mmaudio: three\nc:\n  loras: four\nd:\n"
+    )
+    assert list(folders(install)) == [
+        install / "models" / "mmaudio",
+        tmp_path / "one",
+        tmp_path / "two",
+        install / "beside" / "three",
+    ]
+
+
+def test_stand_ins_are_no_weights(install: Path) -> None:
+    write_bundle(install / "models" / "mmaudio", variant="small_16k")
+    assert not has_weights(install, "small_16k")
+    assert not has_weights(install, "large_44k_v2")
