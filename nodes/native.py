@@ -8,6 +8,7 @@ published order and nodes that expect four dimensions work.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ import comfy.model_base
 import comfy.model_management as mm
 import comfy.supported_models_base
 import torch
+from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
 from ..mmaudio_core.errors import MMAudioError
@@ -107,15 +109,10 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
 
     def memory_required(self, input_shape: Sequence[int], cond_shapes: Any = None) -> float:
         """Bytes of activations: about 40 live tensors of (B, tokens, width)."""
-        batch, _, latents, _ = input_shape
-        tokens = latents * 1.25 + 77  # latents, CLIP frames, text
-        return (
-            batch
-            * tokens
-            * self.diffusion_model.params.width
-            * 40
-            * mm.dtype_size(self.get_dtype())
-        )
+        params = self.diffusion_model.params
+        latents = math.prod(input_shape[1:]) / params.latent_dim
+        tokens = input_shape[0] * (latents * 1.25 + 77)  # latents, CLIP frames, text
+        return tokens * params.width * 40 * mm.dtype_size(self.get_dtype())
 
 
 class _Config(comfy.supported_models_base.BASE):
@@ -132,6 +129,28 @@ def conditioning(features: Features, params: FlowParams) -> tuple[Conditioning, 
     lengths = sequence_lengths(features.duration, params.audio)
     positive = {_CLIP: features.clip, _SYNC: features.sync, _LENGTHS: lengths}
     return [[features.text, positive]], [[features.negative, {_LENGTHS: lengths}]]
+
+
+def text_only(positive: Conditioning) -> Conditioning:
+    """The same branch without picture and sync: the prompt alone."""
+    return [
+        [text, {key: value for key, value in rest.items() if key not in (_CLIP, _SYNC)}]
+        for text, rest in positive
+    ]
+
+
+def flow_of(model: ModelPatcher) -> NativeFlow:
+    """The flow network of a MODEL.
+
+    Raises:
+        MMAudioError: a MODEL of another kind.
+    """
+    if not isinstance(model.model, MMAudioBaseModel):
+        raise MMAudioError(
+            f"a MODEL of another kind was got ({type(model.model).__name__}): connect the model "
+            "output of Load MMAudio Model"
+        )
+    return model.model.diffusion_model
 
 
 def _checked_lengths(
