@@ -1,0 +1,66 @@
+"""MMAudioLoraLoader: a LoRA on the flow network, as patches that ComfyUI applies and removes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import folder_paths
+from comfy.model_patcher import ModelPatcher
+from comfy.weight_adapter import LoRAAdapter
+from comfy_api.latest import io
+
+from ..mmaudio_core.lora import LowRank, load_lora
+from .native import flow_of
+from .types import CATEGORY
+
+_FOLDER = "loras"
+
+
+class MMAudioLoraLoader(io.ComfyNode):
+    """Patches a MODEL; several can follow one another."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        names = [name.replace(os.sep, "/") for name in folder_paths.get_filename_list(_FOLDER)]
+        return io.Schema(
+            node_id="MMAudioLoraLoader",
+            display_name="MMAudio LoRA Loader",
+            category=CATEGORY,
+            description="Applies a LoRA that was trained for MMAudio; loaders can be chained.",
+            inputs=[
+                io.Model.Input("model", tooltip="From Load MMAudio Model, or another LoRA."),
+                io.Combo.Input("lora_name", options=names, tooltip="A file in models/loras."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-2.0,
+                    max=2.0,
+                    step=0.01,
+                    tooltip="How much of it; 0: none, below 0: the opposite.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, lora_name: str, **_: object) -> str:
+        stat = os.stat(folder_paths.get_full_path_or_raise(_FOLDER, lora_name))
+        return f"{stat.st_size}:{stat.st_mtime_ns}"  # a training run may write it anew
+
+    @classmethod
+    def execute(cls, model: ModelPatcher, lora_name: str, strength: float) -> io.NodeOutput:
+        shapes = {k: tuple(v.shape) for k, v in flow_of(model).state_dict().items()}
+        path = Path(folder_paths.get_full_path_or_raise(_FOLDER, lora_name))
+        changes = load_lora(path, shapes)
+        patched = model.clone()
+        if strength != 0:
+            patches = {f"diffusion_model.{k}": _adapter(change) for k, change in changes.items()}
+            patched.add_patches(patches, strength)
+        return io.NodeOutput(patched)
+
+
+def _adapter(change: LowRank) -> LoRAAdapter:
+    """ComfyUI divides alpha by the rank."""
+    alpha = change.scale * change.down.shape[0]
+    return LoRAAdapter(set(), (change.up, change.down, alpha, None, None, None))

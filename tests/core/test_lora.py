@@ -1,0 +1,134 @@
+"""LoRA files: every format gives the change that it stands for; what does not fit is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from mmaudio_core.errors import CheckpointError
+from mmaudio_core.lora import load_lora, match_lora
+from mmaudio_core.lora_settings import read_settings
+from tests.golden_files import relative_error, tiny_manifests
+from tests.native.lora_files import RANK, formats, matrices
+
+SHAPES = tiny_manifests()["dit_large_44k_v2"]
+FORMATS = formats(SHAPES)
+QKV = "fused_blocks.0.attn.qkv"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_change_is_the_one_it_stands_for(name: str, tmp_path: Path) -> None:
+    made = FORMATS[name]
+    changes = load_lora(made.write(tmp_path, name), SHAPES)
+    assert changes.keys() == made.deltas.keys()
+    for key, delta in made.deltas.items():
+        assert relative_error(changes[key].delta(SHAPES[key]), delta) < 1e-6, key
+
+
+def test_one_by_one_convolutions_fit_linear_layers() -> None:
+    up, down = matrices((128, 512), 0)
+    key = "joint_blocks.0.text_block.ffn.w2"
+    stored = {f"{key}.lora_up.weight": up[..., None], f"{key}.lora_down.weight": down[..., None]}
+    changes = match_lora(stored, SHAPES)
+    delta = changes[f"{key}.weight"].delta((128, 512))
+    torch.testing.assert_close(delta, up @ down)
+
+
+def test_a_fused_and_a_separate_change_add_up() -> None:
+    width = SHAPES[f"{QKV}.weight"][1]
+    whole, part = matrices((3 * width, width), 0), matrices((width, width), 1)
+    names = (QKV, QKV.replace("qkv", "to_k"))
+    stored = {
+        f"{name}.lora_{letter}.weight": tensor
+        for name, pair in zip(names, (whole, part), strict=True)
+        for letter, tensor in zip("BA", pair, strict=True)
+    }
+    expected = whole[0] @ whole[1]
+    expected.view(-1, 64, 3, width)[:, :, 1] += (part[0] @ part[1]).view(-1, 64, width)
+    got = match_lora(stored, SHAPES)[f"{QKV}.weight"].delta(expected.shape)
+    torch.testing.assert_close(got, expected)
+
+
+def pair(module: str, out: int = 384, width: int = 128) -> dict[str, Tensor]:
+    up, down = matrices((out, width), 0)
+    return {f"{module}.lora_B.weight": up, f"{module}.lora_A.weight": down}
+
+
+def test_keys_that_match_nothing_are_listed() -> None:
+    stored = pair(QKV)
+    for block in range(20, 24):
+        stored |= pair(f"double_blocks.{block}.attn.qkv")
+    with pytest.raises(CheckpointError) as raised:
+        match_lora(stored, SHAPES, name="other.safetensors")
+    message = str(raised.value)
+    assert "8 keys of other.safetensors, which has 10, match nothing" in message
+    assert "double_blocks.20.attn.qkv.lora_B.weight" in message
+    assert "and 4 more" in message
+    assert "lora_down/lora_up" in message
+    assert "choose another LoRA" in message
+
+
+def test_a_matrix_without_the_other_is_told() -> None:
+    stored = pair(QKV)
+    del stored[f"{QKV}.lora_A.weight"]
+    with pytest.raises(CheckpointError, match="without its other matrix"):
+        match_lora(stored, SHAPES)
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ({f"{QKV}.lora_B.bias": torch.zeros(384)}, "lora_B.bias"),
+        ({f"{QKV}.dora_scale": torch.zeros(384, 1)}, "parts of DoRA"),
+        ({"lora_te_text_model.lora_up.weight": torch.zeros(4, 4)}, "for a text encoder"),
+        ({f"{QKV}.lora_B.other.weight": torch.zeros(384, RANK)}, "lora_B.other"),
+        ({f"{QKV}.alpha": torch.zeros(2)}, f"{QKV}.alpha"),
+    ],
+)
+def test_what_cannot_be_applied_is_no_part_of_a_file(extra: dict[str, Tensor], says: str) -> None:
+    with pytest.raises(CheckpointError, match=says):
+        match_lora(pair(QKV) | extra, SHAPES)
+
+
+def test_another_width_is_told() -> None:
+    with pytest.raises(CheckpointError, match=r"1344 x 448 .*384 x 128 was expected.*variant"):
+        match_lora(pair(QKV, 1344, 448), SHAPES)
+    with pytest.raises(CheckpointError, match="512 x 128"):
+        match_lora(pair(f"{QKV[:-3]}to_q", 512), SHAPES)
+
+
+def test_two_ranks_in_a_pair_are_told() -> None:
+    stored = pair(QKV)
+    stored[f"{QKV}.lora_A.weight"] = torch.zeros(RANK + 1, 128)
+    with pytest.raises(CheckpointError, match="rank 4 and 5"):
+        match_lora(stored, SHAPES)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ({"blocks.0.hada_w1_a": torch.zeros(2)}, "holds LoHa"),
+        ({f"{QKV}.weight": torch.zeros(384, 128)}, "holds no LoRA"),
+        ({}, "holds no LoRA"),
+    ],
+)
+def test_a_file_of_another_kind_is_told(tensors: dict[str, Tensor], says: str) -> None:
+    with pytest.raises(CheckpointError, match=says):
+        match_lora(tensors, SHAPES)
+
+
+def test_settings_of_a_trainer_that_corrects_alpha_itself_change_nothing() -> None:
+    settings = read_settings({"ss_network_args": '{"rs_lora": "True"}', "note": "{broken"})
+    assert not settings.rank_stabilised
+    assert settings.alpha is None
+
+
+def test_settings_nested_anywhere_are_found() -> None:
+    text = '{"default": {"use_rslora": true, "lora_alpha": 12, "alpha_pattern": {"w1": 3}}}'
+    settings = read_settings({"peft_config": text})
+    assert settings.rank_stabilised
+    assert settings.alpha_of("fused_blocks.0.linear1", default=4) == 12
+    assert settings.alpha_of("fused_blocks.0.ffn.w1", default=4) == 3

@@ -1,0 +1,34 @@
+"""MMAudioLoraLoader: a patched MODEL samples what one with merged weights samples."""
+
+from __future__ import annotations
+
+from .conftest import Inside
+
+
+def test_every_format_equals_the_merged_network(inside: Inside) -> None:
+    results = inside("lora")("equals_the_merged_network")
+    assert len(results) >= 12
+    for name, result in results.items():
+        assert result["error"] < 1e-4, (name, result)
+        assert result["effect"] > 1e-2, (name, result)  # else nothing was tested
+
+
+def test_other_strengths_and_several_files(inside: Inside) -> None:
+    errors = inside("lora")("strengths")
+    assert max(errors.values()) < 1e-4, errors
+
+
+def test_strength_zero_and_unloading_change_nothing(inside: Inside) -> None:
+    facts = inside("lora")("nothing_changes")
+    assert all(facts.values()), facts
+
+
+def test_files_in_folders_are_named_with_slashes(inside: Inside) -> None:
+    assert "kohya/kohya.safetensors" in inside("lora")("names")
+
+
+def test_what_does_not_fit_is_told(inside: Inside) -> None:
+    said = inside("lora")("errors")
+    assert "made for another variant" in said["wide"]
+    assert "match nothing in this network" in said["foreign"]
+    assert "Load MMAudio Model" in said["model"]
