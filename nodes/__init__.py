@@ -9,7 +9,9 @@ from .decode import MMAudioDecode, MMAudioEncode
 from .edit import MMAudioExtend, MMAudioRegion
 from .feature_parts import MMAudioJoinFeatures, MMAudioTextFeatures, MMAudioVisualFeatures
 from .features import MMAudioFeatureExtract
+from .guider import MMAudioGuider, MMAudioScheduler
 from .load import LoadMMAudioModel
+from .lora import MMAudioLoraLoader
 from .mux import MuxAudioVideo
 from .sample import MMAudioSampler
 
@@ -30,6 +32,9 @@ class MMAudioExtension(ComfyExtension):
             MMAudioVisualFeatures,
             MMAudioTextFeatures,
             MMAudioJoinFeatures,
+            MMAudioLoraLoader,
+            MMAudioGuider,
+            MMAudioScheduler,
         ]
 
 
