@@ -35,6 +35,7 @@ def comfy(comfy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("comfyui")
     for variant in STANDINS:
         write_bundle(folder / "models" / "mmaudio" / variant, variant=variant)
-    # nothing is ever fetched by a test
-    with ComfyServer(comfy_path, folder, env={"HF_HUB_OFFLINE": "1"}) as server:
+    # nothing is ever fetched by a test; networks this small are slowed down by threads
+    environment = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with ComfyServer(comfy_path, folder, env=environment) as server:
         yield server

@@ -133,6 +133,8 @@ def _looks_like(start: bytes) -> str:
         return "a web page"
     if start[4:8] == b"GGUF" or start.startswith(b"GGUF"):
         return "a GGUF file"
+    if start.isascii() and b"\0" not in start:
+        return "a text file"
     return "something else"
 
 

@@ -15,7 +15,7 @@ def test_the_nodes_are_there(comfy: ComfyServer) -> None:
 
 
 def test_nothing_failed_to_load(comfy: ComfyServer) -> None:
-    log = comfy.log_text()
+    log = comfy.log_text().split("got prompt")[0]  # failing jobs, on purpose, come later
     assert "IMPORT FAILED" not in log
     assert "Traceback" not in log
 

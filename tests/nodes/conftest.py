@@ -1,0 +1,15 @@
+"""Small videos in the input folder of the running ComfyUI."""
+
+from __future__ import annotations
+
+import pytest
+
+from dev.server import ComfyServer
+from tests.core.made_videos import steady, write_video
+
+
+@pytest.fixture(scope="session")
+def clip(comfy: ComfyServer) -> str:
+    """Two silent seconds, 25 frames a second, 96 x 96."""
+    write_video(comfy.input / "clip.mp4", steady(50, 25))
+    return "clip.mp4"
