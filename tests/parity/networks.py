@@ -24,6 +24,8 @@ from mmaudio_core.sequence import FORMAT_16K, FORMAT_44K, sequence_lengths
 from .build import build
 from .comparison import FLOAT32, HALF, Comparison, exact
 
+_FEW_STEPS = 4  # float16 convolutions are slow on a CPU: 25 steps of a tiny network take minutes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -37,6 +39,11 @@ class Case:
     def given(self, name: str) -> Tensor:
         """An input, in the dtype to compute in."""
         return self.tensors[name].to(self.dtype)
+
+    def left_out(self, name: str) -> bool:
+        """Whether an output takes too long in this dtype."""
+        found = re.search(r"_steps(\d+)_", name)
+        return self.dtype == torch.float16 and found is not None and int(found[1]) > _FEW_STEPS
 
     def compare(self, name: str, got: Tensor) -> Comparison:
         limit = FLOAT32 if self.dtype == torch.float32 else HALF
@@ -69,6 +76,8 @@ def flow(case: Case) -> Iterator[Comparison]:
         yield from _conditions(case, network, "cond", positive)
         yield from _conditions(case, network, "uncond", negative)
     for name in case.tensors:
+        if case.left_out(name):
+            continue
         if found := re.fullmatch(r"flow_t([\d.]+)", name):
             t = torch.full((batch,), float(found[1]))
             yield case.compare(name, network(x0.to(case.dtype), t, positive))
