@@ -66,7 +66,7 @@ class MMAudioSampler(io.ComfyNode):
                     optional=True,
                     tooltip=(
                         "Start from this sound (MMAudio Encode, or an earlier result) instead of "
-                        "silence; with denoise below 1 it is kept in part."
+                        "noise alone; with denoise below 1 it is kept in part."
                     ),
                 ),
                 io.Float.Input(
