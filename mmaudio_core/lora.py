@@ -32,7 +32,9 @@ _PREFIXES = (
     "network_",
     "unet_",
     "state_dict_",
+    "lora_weights_",
 )
+_TRAINING = ("optimizer", "scheduler")  # what else a trainer's checkpoint holds
 _MATRIX = re.compile(
     r"(?P<module>.+?)[._](?:lora_(?P<letter>A|B|down|up)|lora(?:_linear_layer)?\.(?P<word>down|up))"
     r"(?:\.(?!(?:weight|bias)$)[^.]+)?(?:\.weight)?"
@@ -115,6 +117,8 @@ def match_lora(
     modules: dict[_Place, str] = {}
     unknown: list[str] = []
     for key, tensor in tensors.items():
+        if key.startswith(_TRAINING):
+            continue
         module, role = _split(key)
         place = _look_up(module, table)
         usable = tensor.numel() == 1 if role == _BY_ALPHA else tensor.ndim >= 2

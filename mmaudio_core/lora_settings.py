@@ -2,14 +2,23 @@
 
 PEFT's configuration is found in a file's metadata under several names: flat, as JSON (diffusers:
 ``lora_adapter_metadata``, keys with the component before them), or in ``adapter_config.json``.
-LyCORIS's own ``rs_lora`` is no such setting: the alpha it stores is already corrected for it.
+Checkpoints of MMAudio-Lora have a ``lora_config``, one for all modules or one for each. LyCORIS's
+``rs_lora`` is no such setting: the alpha it stores is already corrected for it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+_STABILISED = re.compile(r"(?:.*\.)?use_rslora")
+_ALPHAS = (
+    re.compile(r"(?:.*\.)?lora_alpha(?P<module>)"),
+    re.compile(r"(?:.*\.)?alpha_pattern\.(?P<module>.+)"),
+    re.compile(r"lora_config\.(?:(?P<module>.+)\.)?alpha"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,27 +48,28 @@ def read_settings(metadata: Mapping[str, object]) -> LoraSettings:
     alpha: float | None = None
     alphas: dict[str, float] = {}
     stabilised = False
-    for name, value in _entries(metadata):
-        if name == "lora_alpha" and (number := _number(value)) is not None:
-            alpha = number
-        elif name == "use_rslora":
+    for path, value in _entries(metadata):
+        if _STABILISED.fullmatch(path):
             stabilised = str(value).strip().lower() in ("true", "1")
-        elif name.startswith("alpha_pattern.") and (number := _number(value)) is not None:
-            alphas[name.removeprefix("alpha_pattern.")] = number
+        match = next((m for form in _ALPHAS if (m := form.fullmatch(path))), None)
+        number = _number(value)
+        if match is None or number is None:
+            continue
+        if match["module"]:
+            alphas[match["module"]] = number
+        else:
+            alpha = number
     return LoraSettings(alpha=alpha, alphas=alphas, rank_stabilised=stabilised)
 
 
-def _entries(value: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """Name and value of every setting, whatever it is nested in."""
+def _entries(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted path and value of every setting, whatever it is nested in."""
     for key, stored in value.items():
         item = _parsed(stored)
-        if not isinstance(item, Mapping):
-            yield key if "alpha_pattern." in key else key.rsplit(".", 1)[-1], item
-        elif key.rsplit(".", 1)[-1] == "alpha_pattern":
-            for module, alpha in item.items():  # pyright: ignore[reportUnknownVariableType]
-                yield f"alpha_pattern.{module}", alpha
+        if isinstance(item, Mapping):
+            yield from _entries(item, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
         else:
-            yield from _entries(item)  # pyright: ignore[reportUnknownArgumentType]
+            yield f"{prefix}{key}", item
 
 
 def _parsed(value: object) -> object:

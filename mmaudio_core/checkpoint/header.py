@@ -56,7 +56,7 @@ class Header:
     path: Path
     format: Format
     tensors: Mapping[str, TensorInfo]
-    metadata: Mapping[str, str]
+    metadata: Mapping[str, str]  # of a pickled file: its texts and numbers
 
 
 def read_header(path: Path) -> Header:
@@ -84,7 +84,11 @@ def read_header(path: Path) -> Header:
             for key, value in entries.items()
             if isinstance(value, Tensor)
         },
-        metadata={key: value for key, value in entries.items() if isinstance(value, str)},
+        metadata={
+            key: str(value)
+            for key, value in entries.items()
+            if isinstance(value, (str, int, float))
+        },
     )
 
 

@@ -44,6 +44,8 @@ class LoraFile:
     config: dict[str, Any] = field(default_factory=dict)  # adapter_config.json beside it
     deltas: dict[str, Tensor] = field(default_factory=dict)
     ending: str = ".safetensors"
+    checkpoint: dict[str, Any] = field(default_factory=dict)  # a pickled file's other entries
+    nested: str = "state_dict"  # the entry with the tensors
 
     def write(self, folder: Path, name: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,7 @@ class LoraFile:
         if self.ending == ".safetensors":
             save_file(self.tensors, path, metadata=self.metadata)
         else:
-            torch.save({"state_dict": self.tensors}, path)
+            torch.save({self.nested: self.tensors, **self.checkpoint}, path)
         if self.config:
             (folder / "adapter_config.json").write_text(json.dumps(self.config))
         return path
@@ -165,6 +167,26 @@ def formats(shapes: Shapes) -> dict[str, LoraFile]:
         ),
         "module_pt": whole(
             shapes, lambda m, what: f"module.{m}.lora.{what}.weight", scale=1.0, ending=".pt"
+        ),
+        "trainer_pt": whole(
+            shapes,
+            lambda m, what: f"{m}.lora_{_LETTER[what]}",
+            scale=8 / RANK,
+            ending=".pt",
+            nested="lora_weights",
+            checkpoint={
+                "lora_config": {"rank": RANK, "alpha": 8.0, "target_modules": ["*.qkv"]},
+                "optimizer_state_dict": {"state": {0: {"exp_avg": torch.zeros(2, 2)}}},
+                "training_step": 3,
+            },
+        ),
+        "trainer_final_pt": whole(
+            shapes,
+            lambda m, what: f"{m}.lora_{_LETTER[what]}",
+            scale=2 / RANK,
+            ending=".pth",
+            nested="lora_weights",
+            checkpoint={"lora_config": {m: {"rank": RANK, "alpha": 2} for m in MODULES}},
         ),
         "diffusers_apart": apart(
             shapes,
