@@ -1,0 +1,177 @@
+"""MuxAudioVideo through a real ComfyUI: the picture untouched, the sound in step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from dev.server import ComfyServer
+from tests.nodes.graphs import (
+    RATE,
+    Graph,
+    decoded,
+    heard,
+    muxed,
+    node,
+    notices,
+    paths,
+    run,
+    sound,
+)
+
+AAC_FRAME = 1024 / RATE
+
+
+def made(server: ComfyServer, graph: Graph) -> Path:
+    """The one file that ``graph`` saves."""
+    (path,) = paths(server, run(server, graph))
+    return path
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(path) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def streams(path: Path) -> dict[str, Any]:
+    """What a file holds: codec, start and end in seconds, by type of stream."""
+    with av.open(path) as container:
+        found: dict[str, Any] = {}
+        for stream in container.streams:
+            assert stream.type not in found
+            unit = stream.time_base
+            times = [
+                (packet.pts * unit, (packet.pts + (packet.duration or 0)) * unit)
+                for packet in container.demux(stream)
+                if packet.pts is not None
+            ]
+            container.seek(0)
+            found[stream.type] = (
+                stream.codec_context.name,
+                float(min(start for start, _ in times)),
+                float(max(end for _, end in times)),
+            )
+        return found
+
+
+def check_step(path: Path) -> None:
+    """Sound and picture start within 5 ms of each other and end within an AAC frame."""
+    found = streams(path)
+    assert set(found) == {"video", "audio"}
+    assert found["audio"][0] == "aac"
+    assert abs(max(0.0, found["audio"][1]) - found["video"][1]) <= 0.005
+    assert abs(found["audio"][2] - found["video"][2]) <= AAC_FRAME + 0.001
+
+
+@pytest.mark.parametrize("file", ["clip", "clip_with_sound"])
+def test_the_picture_is_copied_and_the_sound_replaced(
+    comfy: ComfyServer, file: str, request: pytest.FixtureRequest
+) -> None:
+    name = request.getfixturevalue(file)
+    graph = sound(video=name, extract={"duration": 0.0})
+    path = made(comfy, muxed(graph, video=["video", 0]))
+    assert path.suffix == ".mp4" and path.parent == comfy.output / "test"
+    assert packets(path) == packets(comfy.input / name)
+    check_step(path)
+    got = decoded(path)[0]
+    assert float(got.std()) > 0.01
+
+
+def test_images_become_h264(comfy: ComfyServer, clip: str) -> None:
+    parts = node("GetVideoComponents", video=["video", 0])
+    graph = sound(video=clip, extract={"duration": 0.0}, parts=parts)
+    path = made(comfy, muxed(graph, images=["parts", 0], frame_rate=["parts", 2]))
+    check_step(path)
+    assert len(packets(path)) == 50
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height, stream.average_rate) == (96, 96, 25)
+
+
+def test_an_image_lasts_as_long_as_its_sound(comfy: ComfyServer) -> None:
+    image = node("EmptyImage", width=63, height=65, batch_size=1, color=255)
+    graph = sound(extract={"duration": 1.2}, image=image)
+    path = made(comfy, muxed(graph, images=["image", 0], frame_rate=10.0))
+    assert len(packets(path)) == 12
+    check_step(path)
+
+
+def test_a_video_made_of_images(comfy: ComfyServer, clip: str) -> None:
+    graph = sound(
+        video=clip,
+        extract={"duration": 0.0},
+        parts=node("GetVideoComponents", video=["video", 0]),
+        made=node("CreateVideo", images=["parts", 0], fps=25.0),
+    )
+    path = made(comfy, muxed(graph, video=["made", 0]))
+    check_step(path)
+    assert len(packets(path)) == 50
+
+
+def test_takes(comfy: ComfyServer, clip: str) -> None:
+    graph = sound(video=clip, extract={"duration": 0.0}, sample={"num_samples": 2, "steps": 2})
+    takes = heard(comfy, graph)
+    for number, take in enumerate(takes):
+        result = run(comfy, muxed(graph, video=["video", 0], take=number))
+        got = decoded(paths(comfy, result)[0])[0][: len(take)]
+        likeness = [float(np.corrcoef(got, one[: len(got)])[0, 1]) for one in takes]
+        assert likeness[number] > 0.8 and likeness[1 - number] < 0.5, likeness
+
+
+def test_start_offset(comfy: ComfyServer, clip: str) -> None:
+    """Silence first; what sounds past the picture's end is cut, and that is said."""
+    graph = sound(video=clip, extract={"duration": 0.0})
+    result = run(comfy, muxed(graph, video=["video", 0], start_offset=1.0))
+    assert "cut at its end" in notices(result)["mux"]
+    (path,) = paths(comfy, result)
+    check_step(path)
+    got = decoded(path)[0]
+    early, late = got[: RATE - 2048], got[RATE + 2048 :]
+    assert float(np.abs(early).max()) < 0.01 < float(late.std())
+
+
+def test_names(comfy: ComfyServer, clip: str) -> None:
+    """Folders are made, files counted, and what only ComfyUI's page fills in is left alone."""
+    first, second = (
+        made(
+            comfy,
+            muxed(
+                sound(video=clip, sample={"seed": seed}),
+                video=["video", 0],
+                filename_prefix="a/b/%date%/clip",
+            ),
+        )
+        for seed in (8, 9)
+    )
+    folder = comfy.output / "a" / "b" / "%date%"
+    assert (first, second) == (folder / "clip_00001_.mp4", folder / "clip_00002_.mp4")
+    assert sorted(path.name for path in folder.iterdir()) == [first.name, second.name]
+
+
+def test_what_comes_out_is_a_video(comfy: ComfyServer, clip: str) -> None:
+    """For other nodes too: its parts are the picture and the new sound."""
+    graph = muxed(sound(video=clip, extract={"duration": 0.0}), video=["video", 0])
+    result = run(
+        comfy,
+        {
+            **graph,
+            "parts": node("GetVideoComponents", video=["mux", 0]),
+            "save": node("SaveAudio", audio=["parts", 1], filename_prefix="test/parts"),
+        },
+    )
+    sounds = [path for path in paths(comfy, result) if path.suffix == ".flac"]
+    assert abs(decoded(sounds[0]).shape[1] - 2 * RATE) <= 1024
+
+
+def test_it_is_previewed(comfy: ComfyServer, clip: str) -> None:
+    graph = sound(video=clip, extract={"duration": 0.0}, sample={"seed": 11})
+    result = run(comfy, muxed(graph, video=["video", 0]))
+    (file,) = result.outputs["mux"]["images"]
+    assert file["type"] == "output" and file["subfolder"] == "test"
+    assert result.outputs["mux"]["animated"] == [True]
+    assert comfy.client.view(file)[4:8] == b"ftyp"
