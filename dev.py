@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dev.beside import others, set_up
 from dev.comfyui import VARIABLE, locate_or_clone
 from dev.environment import PYTHON, SetupError, call, check_python, ensure
 from dev.options import demo_parser, to_arguments
@@ -49,6 +50,8 @@ def main(arguments: list[str]) -> int:
         check_python()
         comfyui = locate_or_clone()
         ensure(comfyui)
+        for other in others(comfyui) if options.command == "test" else ():
+            set_up(other)
     except SetupError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

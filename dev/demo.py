@@ -158,6 +158,7 @@ class Progress:
             node: str(entry.get("_meta", {}).get("title", entry["class_type"]))
             for node, entry in graph.items()
         }
+        self._steps: dict[str, list[str]] = {}
         self._shown: tuple[str, int] | None = None
 
     def __call__(self, event: Event) -> None:
@@ -166,17 +167,25 @@ class Progress:
             self._show(data["node"], 0)
         elif event.kind == "progress":
             self._show(data["node"], int(100 * data["value"] / max(data["max"], 1)))
-        elif event.kind == "executed":
-            self._show(data["node"], 100)
         elif event.kind == "progress_text":
             _say(f"  {data['text']}")
 
     def _show(self, node: str | None, percent: int) -> None:
         """``node`` None: the prompt is done."""
-        tenth = percent // 10
-        if node is not None and (node, tenth) != self._shown:
-            self._shown = (node, tenth)
-            _say(f"{self._titles.get(node, node)}: {percent}%")
+        if node is not None and (node, percent // 10) != self._shown:
+            self._shown = (node, percent // 10)
+            _say(f"{self._title(node)}: {percent}%")
+
+    def _title(self, node: str) -> str:
+        # A node can expand into others while it runs: those of node 4 are 4.0.0.1 and so on.
+        parent, _, inner = node.partition(".")
+        title = self._titles.get(parent, parent)
+        if not inner:
+            return title
+        steps = self._steps.setdefault(parent, [])
+        if inner not in steps:
+            steps.append(inner)
+        return f"{title}, step {steps.index(inner) + 1}"
 
 
 def _say(text: str) -> None:

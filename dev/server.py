@@ -7,13 +7,13 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from .beside import python_of
 from .client import ComfyClient
 from .environment import ROOT
 
@@ -148,7 +148,7 @@ class ComfyServer:
         return "\n".join(self.log_text().splitlines()[-lines:])
 
     def _command(self, port: int) -> list[str]:
-        command = [sys.executable, "main.py", "--listen", "127.0.0.1", "--port", str(port)]
+        command = [python_of(self.comfyui), "main.py", "--listen", "127.0.0.1", "--port", str(port)]
         if not self.own_models:
             command += ["--base-directory", str(self.folder)]
         command += ["--input-directory", str(self.input)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.beside import is_set_up, others
 from dev.comfyui import VARIABLE, locate
 from dev.server import ComfyServer
 from mmaudio_core.standin import write_bundle
@@ -20,13 +21,18 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
 
 
-@pytest.fixture(scope="session")
-def comfy_path() -> Path:
-    """The folder of a ComfyUI; without one a test fails, it is not skipped."""
+def _versions() -> list[Path | None]:
+    """The ComfyUI there is, and those beside it that ``dev.py test`` has set up."""
     found = locate()
-    if found is None:
+    return [found] if found is None else [found, *filter(is_set_up, others(found))]
+
+
+@pytest.fixture(scope="session", params=_versions(), ids=lambda path: path and path.name)
+def comfy_path(request: pytest.FixtureRequest) -> Path:
+    """The folder of a ComfyUI, each there is; without any a test fails, it is not skipped."""
+    if request.param is None:
         pytest.fail(f"No ComfyUI was found: run dev.py test, or set {VARIABLE}.")
-    return found
+    return request.param
 
 
 @pytest.fixture(scope="session")

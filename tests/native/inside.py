@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from dev.beside import python_of
 
 HERE = Path(__file__).resolve().parent
 _TIMEOUT = 280  # seconds, below pytest's own limit
@@ -53,7 +54,7 @@ def run_cases(
     """
     work.mkdir(parents=True, exist_ok=True)
     answer = work / "answer.json"
-    command = [sys.executable, str(HERE / "runner.py"), str(comfy_path), name, str(answer)]
+    command = [python_of(comfy_path), str(HERE / "runner.py"), str(comfy_path), name, str(answer)]
     done = subprocess.run(
         [*command, "--base-directory", str(work), *arguments],
         cwd=work,
