@@ -10,6 +10,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.weight_adapter import LoRAAdapter
 from comfy_api.latest import io
 
+from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.lora import LowRank, load_lora
 from .native import flow_of
 from .types import CATEGORY
@@ -45,19 +46,28 @@ class MMAudioLoraLoader(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, lora_name: str, **_: object) -> str:
-        stat = os.stat(folder_paths.get_full_path_or_raise(_FOLDER, lora_name))
+        stat = os.stat(_path(lora_name))
         return f"{stat.st_size}:{stat.st_mtime_ns}"  # a training run may write it anew
 
     @classmethod
     def execute(cls, model: ModelPatcher, lora_name: str, strength: float) -> io.NodeOutput:
         shapes = {k: tuple(v.shape) for k, v in flow_of(model).state_dict().items()}
-        path = Path(folder_paths.get_full_path_or_raise(_FOLDER, lora_name))
-        changes = load_lora(path, shapes)
+        changes = load_lora(_path(lora_name), shapes)
         patched = model.clone()
         if strength != 0:
             patches = {f"diffusion_model.{k}": _adapter(change) for k, change in changes.items()}
             patched.add_patches(patches, strength)
         return io.NodeOutput(patched)
+
+
+def _path(name: str) -> Path:
+    path = folder_paths.get_full_path(_FOLDER, name)
+    if path is None:
+        raise MMAudioError(
+            f"{name} is not in models/loras: put it there, or choose a file that is (R reads the "
+            "folder again)"
+        )
+    return Path(path)
 
 
 def _adapter(change: LowRank) -> LoRAAdapter:
