@@ -21,6 +21,13 @@ def install(tmp_path: Path) -> Path:
     return folder
 
 
+def place_pack(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make ``dev.comfyui`` believe the pack is there, and nothing else is chosen."""
+    monkeypatch.delenv(comfyui.VARIABLE, raising=False)
+    monkeypatch.setattr(comfyui, "ROOT", folder)
+    monkeypatch.setattr(comfyui, "__file__", str(folder / "dev" / "comfyui.py"))
+
+
 def test_the_variable_wins(install: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(comfyui.VARIABLE, str(install))
     assert comfyui.locate() == install
@@ -33,14 +40,12 @@ def test_a_wrong_variable_is_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_one_around_the_pack(install: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(comfyui.VARIABLE, raising=False)
-    monkeypatch.setattr(comfyui, "ROOT", install / "custom_nodes" / "pack")
+    place_pack(install / "custom_nodes" / "pack", monkeypatch)
     assert comfyui.locate() == install
 
 
 def test_a_clone_needs_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(comfyui.VARIABLE, raising=False)
-    monkeypatch.setattr(comfyui, "ROOT", tmp_path / "pack")
+    place_pack(tmp_path / "pack", monkeypatch)
     monkeypatch.setattr(comfyui, "_HOME", tmp_path)
     with pytest.raises(SetupError, match="is in the way"):
         comfyui.locate_or_clone()
