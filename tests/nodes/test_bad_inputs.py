@@ -284,7 +284,7 @@ def test_a_name_that_is_not_there(refused: Refused) -> None:
 
 
 def test_a_precision_that_is_not_there(refused: Refused) -> None:
-    refused(saved(sound(load={"precision": "fp64"})), "fp64", "fp32, bf16, fp16")
+    refused(saved(sound(load={"precision": "fp64"})), "fp64", "fp32", "bf16", "fp16")
 
 
 def test_a_missing_part(comfy: ComfyServer, refused: Refused) -> None:
