@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .checkpoint import PartKind
 from .errors import MMAudioError
-from .media import FrameReader, still
+from .media import FrameReader, Masks, still
 from .models.clip import CLIP
 from .models.synchformer import Synchformer
 from .models.tokenizer import tokenize
@@ -102,9 +102,11 @@ def encode_prompts(
     return TextFeatures(prompt=text, negative=negative)
 
 
-def encode_still(networks: Networks, image: Tensor, progress: Progress = silent) -> Tensor:
-    """CLIP features (1, 1, clip_dim) of one image (H, W, C) in [0, 1]."""
-    return _encode_clip(networks, still(image), progress, 0, 1)[None]
+def encode_still(
+    networks: Networks, image: Tensor, progress: Progress = silent, masks: Masks | None = None
+) -> Tensor:
+    """CLIP features (1, 1, clip_dim) of one image (H, W, C) in [0, 1], as far as it is seen."""
+    return _encode_clip(networks, still(image, masks), progress, 0, 1)[None]
 
 
 def encode_video(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .probe import SHORTEST, VideoInfo, check_span, probe
+from .mask import Masks, lay_masks
+from .probe import SHORTEST, VideoInfo, check_span, frame_times, probe, still_image
 from .reader import FrameChunk, FrameReader
 from .resize import still
 from .source import ImageSequence, VideoSource
@@ -12,9 +13,13 @@ __all__ = [
     "FrameChunk",
     "FrameReader",
     "ImageSequence",
+    "Masks",
     "VideoInfo",
     "VideoSource",
     "check_span",
+    "frame_times",
+    "lay_masks",
     "probe",
     "still",
+    "still_image",
 ]

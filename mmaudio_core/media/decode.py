@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -18,9 +17,11 @@ from torch import Tensor
 
 from ..errors import MediaError
 from .orientation import turn_of
+from .picture import Picture
 from .resize import to_bytes
 from .source import ImageSequence, VideoSource, describe, open_video
 from .timing import Clock, Stamp
+from .webp import is_webp, webp_pictures
 
 _WORTH_SEEKING = 2
 """Seconds of start below which decoding from the beginning is as fast as seeking."""
@@ -32,21 +33,6 @@ Timed: TypeAlias = Generator[tuple[Stamp, VideoFrame], None, None]
 """Decoded frames with their times."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One frame of a video, not yet converted.
-
-    Args:
-        time: seconds after the first frame shown.
-        until: when it disappears, were it the last.
-        rgb: makes the picture, (H, W, 3) uint8, turned upright.
-    """
-
-    time: Fraction
-    until: Fraction
-    rgb: Callable[[], Tensor]
-
-
 def pictures(source: VideoSource | ImageSequence, start: Fraction) -> Iterator[Picture]:
     """All pictures from one shown no later than ``start`` on.
 
@@ -55,6 +41,8 @@ def pictures(source: VideoSource | ImageSequence, start: Fraction) -> Iterator[P
     """
     if isinstance(source, ImageSequence):
         return _images(source, start)
+    if is_webp(source):
+        return webp_pictures(source, start)
     return _decoded(source, start)
 
 

@@ -62,6 +62,22 @@ def packet_span(container: InputContainer, stream: VideoStream) -> PacketSpan:
     return walk.span()
 
 
+def shown_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
+    """When each packet's frame is shown, in seconds after the first one, ascending.
+
+    Packets that an edit list hides, or that have no time at all, are left out.
+    """
+    unit = Fraction(stream.time_base or Fraction(1, 25))
+    only_dts = stores_no_pts(container)
+    ticks: list[int] = []
+    for packet in readable(container, stream):
+        tick = packet.dts if only_dts or packet.pts is None else packet.pts
+        if tick is not None and not packet.is_discard:
+            ticks.append(tick)
+    ticks.sort()
+    return [(tick - ticks[0]) * unit for tick in ticks]
+
+
 def is_large(container: InputContainer) -> bool:
     """Whether reading all of a file only for its length takes long and its end can be found."""
     return container.size >= _LARGE and not _INDEXED.isdisjoint(container.format.name.split(","))

@@ -1,4 +1,4 @@
-"""How long a video is and what it looks like, without decoding it."""
+"""How long a video is, what it looks like, when its frames are shown, without decoding it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from av.video.stream import VideoStream
+from torch import Tensor
 
 from ..errors import MediaError
 from .orientation import turned_size
-from .packets import PacketSpan, is_large, packet_span, quick_span
+from .packets import PacketSpan, is_large, packet_span, quick_span, shown_times
 from .source import ImageSequence, VideoSource, open_video
 from .timing import SYNC_RATE
+from .webp import is_webp, read_webp, webp_pictures
 
 SHORTEST = Fraction(16, SYNC_RATE)
 """Seconds of video below which there is no sync segment (16 frames)."""
@@ -50,6 +52,15 @@ def probe(source: VideoSource | ImageSequence) -> VideoInfo:
             frame_rate=source.frame_rate,
             codec="images",
         )
+    if is_webp(source):
+        webp = read_webp(source)
+        return VideoInfo(
+            duration=webp.times[-1],
+            width=webp.width,
+            height=webp.height,
+            frame_rate=len(webp.lengths) / webp.times[-1],
+            codec="webp",
+        )
     with open_video(source) as (container, stream):
         if not is_large(container):
             return _info(stream, packet_span(container, stream))
@@ -58,6 +69,33 @@ def probe(source: VideoSource | ImageSequence) -> VideoInfo:
             return _info(stream, span)
     with open_video(source) as (container, stream):
         return _info(stream, packet_span(container, stream))
+
+
+def frame_times(source: VideoSource | ImageSequence) -> list[Fraction]:
+    """When each frame is shown, in seconds after the first one; nothing is decoded.
+
+    Raises:
+        MediaError: as ``probe``.
+    """
+    if isinstance(source, ImageSequence):
+        return [number / source.frame_rate for number in range(len(source.images))]
+    if is_webp(source):
+        return list(read_webp(source).times[:-1])
+    with open_video(source) as (container, stream):
+        return shown_times(container, stream)
+
+
+def still_image(source: VideoSource | ImageSequence) -> Tensor | None:
+    """The picture (H, W, C) in [0, 1] of what is one image and no video; None for a video.
+
+    Raises:
+        MediaError: a WebP file that cannot be read.
+    """
+    if isinstance(source, ImageSequence):
+        return source.images[0] if len(source.images) == 1 else None
+    if not is_webp(source) or len(read_webp(source).lengths) > 1:
+        return None
+    return next(webp_pictures(source, Fraction(0))).rgb().float() / 255
 
 
 def _info(stream: VideoStream, span: PacketSpan) -> VideoInfo:

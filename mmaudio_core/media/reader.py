@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from ..progress import Progress, silent
-from .decode import Picture, pictures
+from .decode import pictures
+from .mask import CLIP_NEUTRAL, SYNC_NEUTRAL, Masks, Veil
+from .picture import Picture
 from .resize import CLIP_SIZE, SYNC_SIZE, for_clip, for_sync
 from .source import ImageSequence, VideoSource
 from .timing import CLIP_RATE, SYNC_RATE, first_output, whole_frames
@@ -36,10 +38,11 @@ class _Format:
     rate: int
     size: int
     resize: Callable[[Tensor], Tensor]
+    neutral: tuple[int, int, int]
 
 
-_CLIP = _Format(rate=CLIP_RATE, size=CLIP_SIZE, resize=for_clip)
-_SYNC = _Format(rate=SYNC_RATE, size=SYNC_SIZE, resize=for_sync)
+_CLIP = _Format(rate=CLIP_RATE, size=CLIP_SIZE, resize=for_clip, neutral=CLIP_NEUTRAL)
+_SYNC = _Format(rate=SYNC_RATE, size=SYNC_SIZE, resize=for_sync, neutral=SYNC_NEUTRAL)
 
 
 class FrameReader:
@@ -50,6 +53,7 @@ class FrameReader:
         start: where time 0 of the output lies, in seconds after the first frame shown.
         duration: seconds wanted; None means to the end.
         clip, sync: False leaves out that stream and the work for it.
+        masks: what of each source frame may be seen; None means all of it.
         chunk_seconds: seconds of video in a chunk.
         progress: called at every source frame as ("frames", done, total), in 25ths of a second;
             total is unknown, and equals done, where no duration is wanted.
@@ -66,6 +70,7 @@ class FrameReader:
         duration: Fraction | None = None,
         clip: bool = True,
         sync: bool = True,
+        masks: Masks | None = None,
         chunk_seconds: int = 8,
         progress: Progress = silent,
     ) -> None:
@@ -74,6 +79,7 @@ class FrameReader:
         self._wanted = duration
         self._clip = clip
         self._sync = sync
+        self._veil = None if masks is None else Veil(masks)
         self._chunk_seconds = chunk_seconds
         self._progress = progress
         self._duration: Fraction | None = None
@@ -106,7 +112,7 @@ class FrameReader:
             self._report(certain)
             if self._wanted is not None and time >= self._wanted:
                 break
-            shown = _Shown(picture)
+            shown = _Shown(picture, self._veil)
         duration = end if self._wanted is None else min(end, self._wanted)
         if shown is not None:
             yield from chunks.up_to(duration, shown)
@@ -122,8 +128,9 @@ class FrameReader:
 class _Shown:
     """The source frame on show: converted and resized at most once, and only when picked."""
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, picture: Picture, veil: Veil | None) -> None:
         self._picture = picture
+        self._veil = veil
         self._rgb: Tensor | None = None
         self._resized: dict[int, Tensor] = {}
 
@@ -131,7 +138,10 @@ class _Shown:
         if form.size not in self._resized:
             if self._rgb is None:
                 self._rgb = self._picture.rgb()
-            self._resized[form.size] = form.resize(self._rgb)
+            rgb = self._rgb
+            if self._veil is not None:
+                rgb = self._veil(rgb, self._picture.time, form.neutral)
+            self._resized[form.size] = form.resize(rgb)
         return self._resized[form.size]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import MediaError
+from .mask import CLIP_NEUTRAL, Masks, Veil
 
 CLIP_SIZE = 384
 SYNC_SIZE = 224
@@ -30,8 +31,12 @@ def for_sync(picture: Tensor) -> Tensor:
     return _resize(picture, height, width)[:, top : top + SYNC_SIZE, left : left + SYNC_SIZE]
 
 
-def still(image: Tensor) -> Tensor:
+def still(image: Tensor, masks: Masks | None = None) -> Tensor:
     """One image for CLIP: (H, W, C >= 3) float in [0, 1] -> (1, 3, 384, 384) uint8.
+
+    Args:
+        image: the image.
+        masks: of which the first says what may be seen; None means all of it.
 
     Raises:
         MediaError: on another shape, or NaN or infinity in the image.
@@ -41,7 +46,10 @@ def still(image: Tensor) -> Tensor:
             f"an image of shape {tuple(image.shape)} was given; expected (height, width, 3 or more"
             " channels). Connect one IMAGE."
         )
-    return for_clip(to_bytes(image))[None]
+    picture = to_bytes(image)
+    if masks is not None:
+        picture = Veil(masks)(picture, masks.times[0], CLIP_NEUTRAL)
+    return for_clip(picture)[None]
 
 
 def to_bytes(image: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ BLOCKED = (
     "transformers",
     "huggingface_hub",
     "scipy",
+    "PIL",
 )
 _SCRIPT = """
 import importlib, sys
