@@ -7,7 +7,7 @@ from fractions import Fraction
 from comfy_api.latest import Input, io
 
 from ..mmaudio_core.encode import ENCODER_STAGE, encode
-from ..mmaudio_core.errors import MediaError
+from ..mmaudio_core.errors import MediaError, MMAudioError
 from ..mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, decode
 from ..mmaudio_core.sequence import exact_seconds
 from .feedback import NodeProgress
@@ -33,6 +33,12 @@ class MMAudioDecode(io.ComfyNode):
     @classmethod
     def execute(cls, mmaudio: ComfyNetworks, samples: Latent) -> io.NodeOutput:
         latents, fmt, duration = checked(samples)
+        if fmt != mmaudio.params.audio:
+            raise MMAudioError(
+                f"a latent of a {fmt.sample_rate} Hz model was got, one of a "
+                f"{mmaudio.params.audio.sample_rate} Hz model was expected: decode with the "
+                "model that sampled it"
+            )
         progress = NodeProgress({VAE_STAGE: 1, VOCODER_STAGE: 4})
         waveform = decode(mmaudio, latents[:, 0], duration, progress)
         return io.NodeOutput({"waveform": waveform, "sample_rate": fmt.sample_rate})

@@ -61,6 +61,8 @@ def sample(
 
     Take k draws its noise from a generator of its own, so that it equals a run of its seed alone.
     """
+    _check_choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS)
+    _check_choice("scheduler", scheduler, schedulers())
     start = _repeat(checked(latent)[0], len(seeds))
     levels = sigmas(model, sampler_name, scheduler, steps, denoise)
     if len(levels) < 2:
@@ -92,6 +94,15 @@ def sample(
         name=base.name,
     )
     return check_finite(samples, "flow network", flow)
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """ComfyUI 0.3 lets any value of a combo through."""
+    if value not in choices:
+        raise MMAudioError(
+            f"{name} {value} was got, which this ComfyUI does not have: choose one of "
+            f"{', '.join(choices)}"
+        )
 
 
 def _repeat(samples: Tensor, takes: int) -> Tensor:

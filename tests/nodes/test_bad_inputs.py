@@ -183,6 +183,28 @@ def test_a_latent_of_something_else(refused: Refused, latent: dict[str, Any], sh
     refused(saved(graph), f"a latent of shape {shape}", "was expected", "made by an MMAudio node")
 
 
+def test_a_latent_of_another_model(refused: Refused) -> None:
+    other = node("LoadMMAudioModel", model=MODEL, precision="auto", download_missing=False)
+    graph = sound(
+        load={"model": "large_44k_v2"},
+        extract={"mmaudio": ["other", 0]},
+        other=other,
+        decode=node("MMAudioDecode", mmaudio=["load", 0], samples=["extract", 3]),
+    )
+    refused(
+        saved(graph, "decode"),
+        "a latent of a 16000 Hz model was got",
+        "44100 Hz model was expected",
+        "decode with the model that sampled it",
+    )
+
+
+@pytest.mark.parametrize("name", ["sampler_name", "scheduler"])
+def test_a_choice_that_is_not_there(refused: Refused, name: str) -> None:
+    """0.8 answers with its own words, and leaves out long lists."""
+    refused(saved(sound(sample={name: "zigzag"})), name, "zigzag")
+
+
 # --- weights
 
 
