@@ -1,9 +1,20 @@
-"""Sound onto a picture: a file's own, packets untouched, or one encoded from images."""
+"""Sound onto a picture: a file's own, packets untouched, or one that is encoded."""
 
 from __future__ import annotations
 
 from .copy import mux_audio
-from .encode import encode_images
+from .encode import encode_images, encode_video
+from .options import AUDIO_CODECS, CONTAINERS, ORIGINALS, FileOptions, SoundOptions
 from .result import MuxResult
 
-__all__ = ["MuxResult", "encode_images", "mux_audio"]
+__all__ = [
+    "AUDIO_CODECS",
+    "CONTAINERS",
+    "ORIGINALS",
+    "FileOptions",
+    "MuxResult",
+    "SoundOptions",
+    "encode_images",
+    "encode_video",
+    "mux_audio",
+]

@@ -18,16 +18,11 @@ from ..media.source import VideoSource, open_video
 from ..media.timing import nominal_step
 from ..progress import Progress, silent
 from .encode import encode_video
-from .order import packet_times
+from .formats import plan_copy
+from .options import FileOptions, SoundOptions
+from .order import packet_times, shown_first
 from .result import MuxResult, written_whole
-from .sound import Sound, SoundTrack, fit_sound
-
-_MP4 = {"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "vvc"}
-"""Codecs that go into mp4 and that players expect there."""
-_MOV = {"prores", "dnxhd", "cfhd", "png", "qtrle", "h263", "svq3", "cinepak", "dvvideo", "hap"}
-"""Codecs at home in QuickTime files only."""
-_ANIMATIONS = {"gif", "webp", "apng"}
-"""Pictures that no container with sound takes."""
+from .soundtrack import Soundtrack, soundtrack
 
 
 def mux_audio(
@@ -37,14 +32,16 @@ def mux_audio(
     path_stem: Path,
     *,
     start: Fraction = Fraction(0),
+    sound: SoundOptions | None = None,
+    file: FileOptions | None = None,
     progress: Progress = silent,
 ) -> MuxResult:
-    """Replace a video's sound.
+    """Give a video another sound.
 
     The picture's packets are copied bit for bit, all of them, with their times relative to the
-    first frame shown; no other track of the file is kept. (Transport and raw streams mark where a
-    unit begins; mp4 demands its length there instead, so those packets differ in just that.) The
-    container is mp4 where it takes the codec, else mov or mkv.
+    first frame shown; of the file's other tracks only the best sound can be kept. (Transport and
+    raw streams mark where a unit begins; mp4 demands its length there instead, so those packets
+    differ in just that.) A container that does not take the picture's codec gets it encoded.
 
     Args:
         video: the file with the picture.
@@ -52,6 +49,7 @@ def mux_audio(
         sample_rate: of the waveform, in Hz.
         path_stem: the file to write, without its suffix.
         start: where in the picture the sound begins, in seconds; silence before it.
+        sound, file: see there.
         progress: called as ("mux", packets done, packets).
 
     Returns:
@@ -61,49 +59,68 @@ def mux_audio(
         MediaError: when the video cannot be read, the waveform cannot be used, or the file cannot
             be written.
     """
+    file = file or FileOptions()
     with open_video(video) as (container, stream):
         span = packet_span(container, stream)
         codec = stream.codec_context.codec.canonical_name
-    sound, notes = fit_sound(waveform, sample_rate, start=start, length=span.duration)
-    suffix = _container_for(codec)
-    if suffix is None:
-        notes += (f"{codec} cannot be copied beside sound: the picture was encoded as H.264.",)
-        return encode_video(video, sound, path_stem, notes=notes, progress=progress)
-    if suffix != "mp4":
-        notes += (f"{codec} does not go into mp4: wrote {suffix}.",)
-    with written_whole(path_stem, suffix) as (output, path):
-        _copy(video, span, output, sound, progress)
-    return MuxResult(path=path, video_codec=codec, container=suffix, notes=notes)
-
-
-def _container_for(codec: str) -> str | None:
-    if codec in _ANIMATIONS:
-        return None
-    return "mp4" if codec in _MP4 else "mov" if codec in _MOV else "mkv"
+        zero = shown_first(span, stream)
+    plan = plan_copy(codec, file)
+    if not plan.copied:
+        return encode_video(
+            video,
+            waveform,
+            sample_rate,
+            path_stem,
+            start=start,
+            sound=sound,
+            file=file,
+            plan=plan,
+            progress=progress,
+        )
+    heard, length, notes = soundtrack(
+        waveform,
+        sample_rate,
+        start=start,
+        zero=zero,
+        length=span.duration,
+        source=video,
+        options=(sound or SoundOptions(), file),
+        plan=plan,
+        progress=progress,
+    )
+    until = length if length < span.duration else None
+    with written_whole(path_stem, plan.container, file.metadata) as (output, path):
+        _copy(video, span, until, output, heard, progress)
+    notes = (*plan.notes, *notes)
+    return MuxResult(path=path, video_codec=codec, container=plan.container, notes=notes)
 
 
 def _copy(
     video: VideoSource,
     span: PacketSpan,
+    until: Fraction | None,
     output: OutputContainer,
-    sound: Sound,
+    heard: Soundtrack,
     progress: Progress,
 ) -> None:
     times = packet_times(video, span)
     with open_video(video) as (container, stream):
-        picture = _like(output, stream)
-        track = SoundTrack(output, sound)
         unit = Fraction(stream.time_base or Fraction(1, 25))
+        if until is not None:
+            # Later pictures that earlier ones refer to stay.
+            times = times[: 1 + max(i for i, time in enumerate(times) if time.pts * unit < until)]
+        picture = _like(output, stream)
         step = max(1, round(nominal_step(stream) / unit))
         packets = zip(readable(container, stream), times, strict=False)
-        for done, (packet, time) in enumerate(packets):
-            progress("mux", done, len(times))
-            track.write_until(max(Fraction(0), time.dts * unit))
-            packet.pts, packet.dts = time.pts, time.dts
-            packet.duration = packet.duration or step
-            packet.stream = picture
-            output.mux(packet)
-        track.finish()
+        with heard.into(output) as tracks:
+            for done, (packet, time) in enumerate(packets):
+                progress("mux", done, len(times))
+                tracks.write_until(max(Fraction(0), time.dts * unit))
+                packet.pts, packet.dts = time.pts, time.dts
+                packet.duration = packet.duration or step
+                packet.stream = picture
+                output.mux(packet)
+            tracks.finish()
         progress("mux", len(times), len(times))
 
 

@@ -26,6 +26,11 @@ class Times:
     dts: int
 
 
+def shown_first(span: PacketSpan, stream: VideoStream) -> Fraction:
+    """When the first frame is shown, in seconds of the file's own clock."""
+    return (span.begin or 0) * Fraction(stream.time_base or Fraction(1, 25))
+
+
 def packet_times(video: VideoSource, span: PacketSpan) -> list[Times]:
     """Times of every packet relative to the first frame shown.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,12 @@ from av.error import FFmpegError
 from ..errors import MediaError
 from ..media.source import reason
 
-FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
+FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 """File suffix -> libav's name of the container."""
+_HALF = ".mmaudio-"
+"""How names of files begin that are not complete."""
+_OLD = 24 * 60 * 60
+"""Seconds without a change after which nobody is writing a file any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,7 @@ class MuxResult:
     Args:
         path: where it is.
         video_codec: the picture's codec, for instance ``h264``.
-        container: mp4, mov or mkv, also the file's suffix.
+        container: mp4, mov, mkv or webm, also the file's suffix.
         notes: what the user should know, a sentence each.
     """
 
@@ -39,22 +44,30 @@ class MuxResult:
 
 @contextmanager
 def written_whole(
-    path_stem: Path, suffix: str
+    path_stem: Path, suffix: str, metadata: Mapping[str, str] | None = None
 ) -> Generator[tuple[OutputContainer, Path], None, None]:
     """A container to write into, which becomes ``<path_stem>.<suffix>`` when the block ends well.
 
-    Until then it has a hidden name in the same folder; whatever is raised, that file goes.
+    Until then it has a hidden name in the same folder; whatever is raised, that file goes. One
+    that a killed process left goes when the next file is written there a day later or more.
+
+    Args:
+        metadata: what the file says of itself; in mp4 and mov under names of one's own.
 
     Raises:
         MediaError: when the file system or libav refuses to write.
     """
     path = path_stem.with_name(f"{path_stem.name}.{suffix}")
     # A short name of its own: the final one may already be as long as the file system allows.
-    half = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    options = {"movflags": "+faststart"} if suffix in ("mp4", "mov") else {}
+    half = path.with_name(f"{_HALF}{uuid.uuid4().hex}.tmp")
+    _clear(path.parent)
+    options: dict[str, str] = {}
+    if suffix in ("mp4", "mov"):
+        options["movflags"] = "+faststart" + ("+use_metadata_tags" if metadata else "")
     try:
         container = av.open(os.fspath(half), "w", format=FORMATS[suffix], options=options)
         try:
+            container.metadata.update(metadata or {})
             yield container, path
         except BaseException:
             # Closing what is half written may fail once more; what was raised first counts.
@@ -67,6 +80,14 @@ def written_whole(
         raise _refused(path, error) from error
     finally:
         half.unlink(missing_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what killed processes left; what is still being written is younger."""
+    with suppress(OSError):
+        for left in folder.glob(f"{_HALF}*.tmp"):
+            if time.time() - left.stat().st_mtime > _OLD:
+                left.unlink()
 
 
 def _rename(half: Path, path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import FrameReader, ImageSequence, probe
-from mmaudio_core.mux import encode_images, mux_audio
+from mmaudio_core.mux import FileOptions, encode_images, mux_audio
 
 from .made_videos import numbered, numbers, set_display_matrix, steady, write_video
 
@@ -240,13 +240,15 @@ def test_images_are_encoded(rate: Fraction, tmp_path: Path) -> None:
 
 def test_pixel_format_and_quality(tmp_path: Path) -> None:
     sound = torch.zeros(1, 16000)
-    full = encode_images(IMAGES, sound, 16000, tmp_path / "a", pix_fmt="yuv444p", crf=0)
+    full = encode_images(
+        IMAGES, sound, 16000, tmp_path / "a", file=FileOptions(pix_fmt="yuv444p", crf=0)
+    )
     info = probe(full.path)
     assert (info.width, info.height) == (97, 65)
-    small = encode_images(IMAGES, sound, 16000, tmp_path / "b", crf=45)
+    small = encode_images(IMAGES, sound, 16000, tmp_path / "b", file=FileOptions(crf=45))
     assert sum(map(len, packets_of(small.path))) < sum(map(len, packets_of(full.path)))
     with pytest.raises(MediaError, match="'nothing' was asked for; expected one that libav knows"):
-        encode_images(IMAGES, sound, 16000, tmp_path / "c", pix_fmt="nothing")
+        encode_images(IMAGES, sound, 16000, tmp_path / "c", file=FileOptions(pix_fmt="nothing"))
     assert len(list(tmp_path.iterdir())) == 2
 
 
