@@ -44,6 +44,7 @@ class MMAudioVisualFeatures(io.ComfyNode):
                 io.Float.Input(
                     "frame_rate", default=25.0, min=0.01, max=1000.0, step=0.001, optional=True
                 ),
+                io.Mask.Input("mask", optional=True),
             ],
             outputs=[MMAudioVisual.Output(display_name="visual")],
             hidden=[io.Hidden.unique_id],
@@ -59,6 +60,7 @@ class MMAudioVisualFeatures(io.ComfyNode):
         video: Input.Video | None = None,
         images: Tensor | None = None,
         frame_rate: float = 25.0,
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
         span = Span(
             duration=exact_seconds(duration),
@@ -66,7 +68,7 @@ class MMAudioVisualFeatures(io.ComfyNode):
             mask_away_clip=mask_away_clip,
         )
         progress = NodeProgress({CLIP_STAGE: 1, SYNC_STAGE: 1})
-        seen = look(mmaudio, footage(video, images, frame_rate), span, progress)
+        seen = look(mmaudio, footage(video, images, frame_rate, mask), span, progress)
         notify(cls.hidden.unique_id, seen.notices)
         return io.NodeOutput(seen.features)
 

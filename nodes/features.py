@@ -12,8 +12,9 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
 from ..mmaudio_core.errors import MediaError
+from .footage import image_rate
 from .presets import PRESETS, with_preset
-from .types import CATEGORY, MMAudio, MMAudioFeatures
+from .types import CATEGORY, MMAudio, MMAudioFeatures, VideoInfo
 
 # The parts get the link, not the value: ComfyUI cannot tell whether two values are the same.
 _LINK = {"rawLink": True}
@@ -101,6 +102,20 @@ class MMAudioFeatureExtract(io.ComfyNode):
                     optional=True,
                     tooltip="Words added to the negative prompt.",
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip=(
+                        "Sound for what is in the white only; black is hidden. One mask, or one a "
+                        "frame."
+                    ),
+                    extra_dict=_LINK,
+                ),
+                VideoInfo.Input(
+                    "video_info",
+                    optional=True,
+                    tooltip="From VideoHelperSuite, in place of frame_rate.",
+                ),
             ],
             outputs=[
                 MMAudioFeatures.Output(display_name="features"),
@@ -126,6 +141,8 @@ class MMAudioFeatureExtract(io.ComfyNode):
         images: Any = None,
         frame_rate: float = 25.0,
         negative_preset: str = "none",
+        mask: Any = None,
+        video_info: Any = None,
     ) -> io.NodeOutput:
         if video is not None and images is not None:
             raise MediaError(
@@ -134,7 +151,8 @@ class MMAudioFeatureExtract(io.ComfyNode):
         graph = GraphBuilder()
         picture = {"video": video} if images is None else {"images": images}
         if images is not None:  # with a video it would only make ComfyUI look at it again
-            picture["frame_rate"] = frame_rate
+            picture["frame_rate"] = image_rate(frame_rate, video_info)
+        picture["mask"] = mask
         visual = graph.node(
             "MMAudioVisualFeatures",
             mmaudio=mmaudio,

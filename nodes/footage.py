@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,12 +17,49 @@ from ..mmaudio_core.media import ImageSequence
 from ..mmaudio_core.sequence import exact_seconds
 
 
-def footage(video: Input.Video | None, images: Tensor | None, frame_rate: float) -> Footage | None:
-    """What to make sound for; None where neither is connected.
+def footage(
+    video: Input.Video | None,
+    images: Tensor | None,
+    frame_rate: float,
+    mask: Tensor | None = None,
+) -> Footage | None:
+    """What to make sound for, and what of it may be seen; None where neither is connected.
 
     Raises:
-        MediaError: both are connected.
+        MediaError: both are connected, or a mask alone.
     """
+    found = _footage(video, images, frame_rate)
+    if mask is None:
+        return found
+    if found is None:
+        raise MediaError(
+            "a mask is connected, but no picture for it to hide: connect video or images, or "
+            "disconnect the mask"
+        )
+    return replace(found, mask=mask)
+
+
+def image_rate(frame_rate: float, video_info: Any) -> float:
+    """Images a second: what VideoHelperSuite says of those it loaded, else ``frame_rate``.
+
+    Raises:
+        MediaError: the info holds no rate.
+    """
+    if video_info is None:
+        return frame_rate
+    told = video_info if isinstance(video_info, Mapping) else {}
+    for key in ("loaded_fps", "source_fps"):
+        rate = told.get(key)
+        if isinstance(rate, (int, float)) and math.isfinite(rate) and rate > 0:
+            return float(rate)
+    raise MediaError(
+        f"video_info holds no frame rate (got {str(video_info)[:100]}); expected loaded_fps or "
+        "source_fps above 0: connect the video_info of VideoHelperSuite's Load Video, or "
+        "disconnect it and set frame_rate"
+    )
+
+
+def _footage(video: Input.Video | None, images: Tensor | None, frame_rate: float) -> Footage | None:
     if video is not None and images is not None:
         raise MediaError(
             "both video and images are connected, one of them was expected: disconnect one"

@@ -8,6 +8,7 @@ MMAudio = io.Custom("MMAUDIO")  # nodes.runtime.ComfyNetworks
 MMAudioFeatures = io.Custom("MMAUDIO_FEATURES")  # mmaudio_core.features.Features
 MMAudioVisual = io.Custom("MMAUDIO_VISUAL")  # mmaudio_core.features.VisualFeatures
 MMAudioText = io.Custom("MMAUDIO_TEXT")  # mmaudio_core.features.TextFeatures
+VideoInfo = io.Custom("VHS_VIDEOINFO")  # of VideoHelperSuite: a dict, see nodes.footage.image_rate
 
 CATEGORY = "audio/MMAudio"
 PARTS = "audio/MMAudio/parts"

@@ -41,8 +41,20 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
             "start_offset": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 600.0}),
             "mask_away_clip": ("BOOLEAN", {"default": False}),
         },
-        {"video": ("VIDEO", {}), "images": ("IMAGE", {}), "frame_rate": FRAME_RATE},
-        [("features", "MMAUDIO_FEATURES")],
+        {
+            "video": ("VIDEO", {}),
+            "images": ("IMAGE", {}),
+            "frame_rate": FRAME_RATE,
+            "negative_preset": ("COMBO", {"default": "none"}),
+            "mask": ("MASK", {}),
+            "video_info": ("VHS_VIDEOINFO", {}),
+        },
+        [
+            ("features", "MMAUDIO_FEATURES"),
+            ("positive", "CONDITIONING"),
+            ("negative", "CONDITIONING"),
+            ("latent", "LATENT"),
+        ],
     ),
     "MMAudioSampler": (
         {

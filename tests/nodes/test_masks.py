@@ -1,0 +1,87 @@
+"""Masks over the picture, WebP, and VideoHelperSuite's info, through a real ComfyUI."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dev.server import ComfyServer
+from tests.core.made_videos import numbered
+from tests.nodes.graphs import (
+    Graph,
+    Inputs,
+    failure,
+    heard,
+    node,
+    notices,
+    ran,
+    run,
+    same,
+    saved,
+    sound,
+)
+
+
+def masked(clip: str, value: float, count: int = 1, **extract: object) -> Graph:
+    """The sound of a clip behind ``count`` masks, all white (1) or black (0)."""
+    seen: Inputs = {"duration": 1.0, "mask": ["masks", 0], **extract}
+    return sound(video=clip, extract=seen) | {
+        "mask": node("SolidMask", value=value, width=32, height=16),
+        "picture": node("MaskToImage", mask=["mask", 0]),
+        "pictures": node("RepeatImageBatch", image=["picture", 0], amount=count),
+        "masks": node("ImageToMask", image=["pictures", 0], channel="red"),
+    }
+
+
+def test_white_keeps_and_black_hides(comfy: ComfyServer, clip: str) -> None:
+    (plain,) = heard(comfy, sound(video=clip, extract={"duration": 1.0}))
+    (white,) = heard(comfy, masked(clip, 1.0))
+    (black,) = heard(comfy, masked(clip, 0.0))
+    assert same(plain, white) and not same(plain, black)
+
+
+def test_only_the_look_at_the_picture_runs_again(comfy: ComfyServer, clip: str) -> None:
+    run(comfy, saved(masked(clip, 0.25)))
+    again = ran(run(comfy, saved(masked(clip, 0.75))))
+    parts = [name for name in again if name.startswith("extract.")]
+    assert len(parts) == 2, again  # looking, joining; the prompts are not read again
+
+
+def test_one_a_frame_or_told(comfy: ComfyServer, clip: str) -> None:
+    assert notices(run(comfy, saved(masked(clip, 0.5, count=50)))) == {}
+    (told,) = notices(run(comfy, saved(masked(clip, 0.5, count=7)))).values()
+    assert "7 masks were got for the video's 50 frames" in told
+
+
+def test_a_mask_alone_is_refused(comfy: ComfyServer, clip: str) -> None:
+    graph = masked(clip, 1.0)
+    del graph["extract"]["inputs"]["video"]
+    assert "a mask is connected, but no picture" in failure(comfy, saved(graph))
+
+
+def test_images_with_the_info_of_video_helper_suite(comfy: ComfyServer, clip: str) -> None:
+    def graph(**extract: object) -> Graph:
+        return sound(extract={"duration": 0.0, "images": ["parts", 0], **extract}) | {
+            "file": node("LoadVideo", file=clip),
+            "parts": node("GetVideoComponents", video=["file", 0]),
+        }
+
+    (slow,) = heard(comfy, graph(frame_rate=12.5))
+    for info in ({"loaded_fps": 12.5, "source_fps": 25}, {"source_fps": 12.5}):
+        (told,) = heard(comfy, graph(video_info=info))
+        assert same(told, slow)
+    message = failure(comfy, saved(graph(video_info={"loaded_fps": 0})))
+    assert "video_info holds no frame rate (got {'loaded_fps': 0}); expected" in message
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_webp(comfy: ComfyServer, count: int) -> None:
+    """An animation is a video, a still one is an image."""
+    frames = [Image.fromarray(numbered(n)) for n in range(count)]
+    path = comfy.input / f"{count}.webp"
+    frames[0].save(path, save_all=count > 1, append_images=frames[1:], duration=50, lossless=True)
+    (take,) = heard(comfy, sound(video=path.name, extract={"duration": 0.8}))
+    (text,) = heard(comfy, sound(extract={"duration": 0.8}))
+    assert len(take) == len(text) and not same(take, text)
+    assert np.isfinite(take).all()
