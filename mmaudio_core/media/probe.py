@@ -105,7 +105,7 @@ def _info(stream: VideoStream, span: PacketSpan) -> VideoInfo:
         duration=span.duration,
         width=size[0],
         height=size[1],
-        frame_rate=stream.average_rate or None,
+        frame_rate=Fraction(stream.average_rate) if stream.average_rate else None,
         codec=context.codec.canonical_name,
     )
 

@@ -66,7 +66,7 @@ def open_video(source: VideoSource) -> Generator[tuple[InputContainer, VideoStre
     # An absolute path is never taken for a protocol ("a:b.mp4").
     file = os.path.abspath(source) if isinstance(source, (str, os.PathLike)) else source
     try:
-        container = av.open(file, mode="r", metadata_errors="replace")
+        container = _open(file)
     except (FFmpegError, ValueError, OSError) as error:
         raise MediaError(
             f"{name} cannot be opened as a video ({reason(error)}); expected a whole video file"
@@ -75,6 +75,13 @@ def open_video(source: VideoSource) -> Generator[tuple[InputContainer, VideoStre
         ) from error
     with container:
         yield container, _main_stream(container, name)
+
+
+def _open(file: str | BinaryIO) -> InputContainer:
+    try:
+        return av.open(file, mode="r", metadata_errors="replace")
+    except TypeError:  # PyAV 19 took the argument away, and replaces by itself
+        return av.open(file, mode="r")
 
 
 def describe(source: VideoSource) -> str:
