@@ -20,10 +20,13 @@ from .models.vae import VAE
 from .networks import Networks, Placed, check_finite
 from .progress import Progress, silent, watched
 from .sampler import draw_noise, euler
+from .scenes import scene_cuts
 from .sequence import SequenceLengths, exact_samples, sequence_lengths
+from .windows import Plan, WindowParams, plan_windows, project
 
 VAE_STAGE, VOCODER_STAGE = "VAE", "vocoder"
 _SEED_RANGE = 2**64
+_WINDOWS = WindowParams()
 
 
 def sample(
@@ -33,9 +36,10 @@ def sample(
     *,
     steps: int = 25,
     cfg: float = 4.5,
+    windows: WindowParams = _WINDOWS,
     progress: Progress = silent,
 ) -> Tensor:
-    """Draw latents, one take a seed.
+    """Draw latents, one take a seed; what is longer than 10 s, in windows.
 
     Returns:
         (takes, N, latent_dim), float32 on the CPU, on the VAE's scale.
@@ -51,7 +55,10 @@ def sample(
     flow = placed.network
     assert isinstance(flow, FlowNetwork)
     with torch.no_grad():
-        positive, negative = conditions(placed, features, lengths)
+        plan = plan_windows(
+            lengths, features.duration, params.audio, windows, scene_cuts(features.clip)
+        )
+        positive, negative = conditions(placed, features, lengths, plan)
         noise = draw_noise([s % _SEED_RANGE for s in seeds], lengths.latent, params.latent_dim)
         latents = euler(
             flow,
@@ -61,15 +68,16 @@ def sample(
             steps=steps,
             cfg=cfg,
             dtype=placed.dtype,
+            plan=plan,
             progress=progress,
         )
         return check_finite(flow.unnormalize(latents), "flow network", placed).cpu()
 
 
 def conditions(
-    placed: Placed, features: Features, lengths: SequenceLengths
+    placed: Placed, features: Features, lengths: SequenceLengths, plan: Plan | None = None
 ) -> tuple[Conditions, Conditions]:
-    """Conditions of the two branches of guidance, each of batch 1."""
+    """Conditions of the two branches of guidance, each of batch 1; with a plan, of its windows."""
     flow = placed.network
     assert isinstance(flow, FlowNetwork)
     _check_widths(flow, features)
@@ -82,9 +90,10 @@ def conditions(
     clip = no_clip if features.clip is None else place(features.clip)
     clip = clip.expand(-1, lengths.clip, -1) if clip.shape[1] == 1 else clip
     sync = no_sync if features.sync is None else place(features.sync)
-    positive = flow.conditions(clip, sync, place(features.text), lengths.latent)
-    negative = flow.conditions(no_clip, no_sync, place(features.negative), lengths.latent)
-    return positive, negative
+    return (
+        project(flow, plan, clip, sync, place(features.text), lengths.latent),
+        project(flow, plan, no_clip, no_sync, place(features.negative), lengths.latent),
+    )
 
 
 def decode(

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from .models.flow import Conditions, FlowNetwork
 from .progress import Progress, silent, watched
+from .windows import Plan, window_velocity
 
 STAGE = "sampling"
+_TOGETHER = 8  # windows in one batch
 
 
 def draw_noise(seeds: Sequence[int], latents: int, width: int) -> Tensor:
@@ -34,6 +36,7 @@ def euler(
     steps: int,
     cfg: float,
     dtype: torch.dtype,
+    plan: Plan | None = None,
     progress: Progress = silent,
 ) -> Tensor:
     """Integrate from noise to data on ``linspace(0, 1, steps + 1)``.
@@ -45,6 +48,7 @@ def euler(
         steps: how many steps.
         cfg: guidance strength, ``v = cfg * v_cond + (1 - cfg) * v_negative``; below 1, none.
         dtype: of the network's arithmetic; the latent itself stays float32.
+        plan: windows, where the conditions are those of windows.
         progress: called with ("sampling", step, steps) before every block.
 
     Returns:
@@ -60,7 +64,11 @@ def euler(
     for step in range(steps):
         t = times[step].to(x.device).expand(len(branches) * batch)
         with watched(network, lambda step=step: progress(STAGE, step, steps)):
-            v = network(x.to(dtype).repeat(len(branches), 1, 1), t, stacked).float()
+            both = x.to(dtype).repeat(len(branches), 1, 1)
+            if plan is None:
+                v = network(both, t, stacked).float()
+            else:
+                v = window_velocity(network, both, t, stacked, plan, together=_TOGETHER).float()
         if len(branches) > 1:
             v_cond, v_negative = v.chunk(2)
             v = cfg * v_cond + (1 - cfg) * v_negative

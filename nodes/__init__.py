@@ -11,6 +11,7 @@ from .feature_parts import MMAudioJoinFeatures, MMAudioTextFeatures, MMAudioVisu
 from .features import MMAudioFeatureExtract
 from .guider import MMAudioGuider, MMAudioScheduler
 from .load import LoadMMAudioModel
+from .long_form import MMAudioLongForm
 from .lora import MMAudioLoraLoader
 from .mux import MuxAudioVideo
 from .sample import MMAudioSampler
@@ -35,6 +36,7 @@ class MMAudioExtension(ComfyExtension):
             MMAudioLoraLoader,
             MMAudioGuider,
             MMAudioScheduler,
+            MMAudioLongForm,
         ]
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import comfy.conds
@@ -24,11 +26,15 @@ from torch import Tensor, nn
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.features import Features
 from ..mmaudio_core.models.flow import Conditions, FlowNetwork, FlowParams, spread_rows
+from ..mmaudio_core.scenes import scene_cuts
 from ..mmaudio_core.sequence import SequenceLengths, sequence_lengths
+from ..mmaudio_core.windows import Plan, WindowParams, plan_windows, project, window_velocity
 
 # Entries of a CONDITIONING's dict.
-_CLIP, _SYNC, _LENGTHS = "mmaudio_clip", "mmaudio_sync", "mmaudio_lengths"
+_CLIP, _SYNC, _TIMELINE = "mmaudio_clip", "mmaudio_sync", "mmaudio_timeline"
 _CONDITIONS = ("clip", "sync", "text", "common")  # of core Conditions, as model conds
+_PLAN = "plan"
+_TOGETHER = 8  # windows, of all takes and branches, in one batch
 
 Conditioning = list[list[Any]]  # ComfyUI's CONDITIONING
 
@@ -44,9 +50,16 @@ class NativeFlow(FlowNetwork):
 
     def forward(self, x: Tensor, t: Tensor, **conditions: Any) -> Tensor:
         """ComfyUI's velocity (B, 1, N, C) of ``x`` at the network's time ``t`` (B,)."""
+        plan: Plan | None = conditions.get(_PLAN)
         parts = {name: conditions[name] for name in _CONDITIONS}
-        spread = spread_rows(parts["sync"].shape[1], x.shape[2], x.device)
-        return -super().forward(x[:, 0], t, Conditions(**parts, spread=spread))[:, None]
+        length = x.shape[2] if plan is None else plan.lengths.latent
+        spread = spread_rows(parts["sync"].shape[-2], length, x.device)
+        made = Conditions(**parts, spread=spread)
+        if plan is None:
+            return -super().forward(x[:, 0], t, made)[:, None]
+        return -window_velocity(super().forward, x[:, 0], t, made, plan, together=_TOGETHER)[
+            :, None
+        ]
 
 
 def _check_interrupt(_module: nn.Module, _inputs: Any) -> None:
@@ -70,6 +83,19 @@ class MMAudioLatentFormat(comfy.latent_formats.LatentFormat):
         return latent * self._std.to(latent.device) + self._mean.to(latent.device)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """A job's time: both branches of guidance carry it.
+
+    Attributes:
+        duration: seconds.
+        cuts: seconds at which the picture changes.
+    """
+
+    duration: Fraction
+    cuts: tuple[float, ...] = ()
+
+
 class MMAudioBaseModel(comfy.model_base.BaseModel):
     """What a MODEL of this pack holds; ``diffusion_model`` has the published keys."""
 
@@ -83,6 +109,7 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         super().__init__(config, comfy.model_base.ModelType.FLOW)
         self.diffusion_model = network
         self.name = name
+        self.windows = WindowParams()  # replaced by MMAudioLongForm
         self.eval()
 
     def process_timestep(self, timestep: Tensor, **_: Any) -> Tensor:
@@ -92,26 +119,32 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
     def extra_conds(self, **inputs: Any) -> dict[str, comfy.conds.CONDRegular]:
         """Project a CONDITIONING's features once for all steps."""
         network = self.diffusion_model
-        lengths = _checked_lengths(inputs.get(_LENGTHS), inputs["noise"], network.params)
+        lengths = _checked_lengths(inputs.get(_TIMELINE), inputs["noise"], network.params)
         device, dtype = inputs["device"], self.get_dtype()
 
         def place(x: Tensor) -> Tensor:
             return x.to(device=device, dtype=dtype)
 
+        timeline: Timeline = inputs[_TIMELINE]
+        plan = plan_windows(
+            lengths, timeline.duration, network.params.audio, self.windows, timeline.cuts
+        )
         text, clip, sync = inputs["cross_attn"], inputs.get(_CLIP), inputs.get(_SYNC)
         _check_widths(network.params, text, clip, sync)
         clip = network.empty_clip(1, lengths.clip) if clip is None else clip
         sync = network.empty_sync(1, lengths.sync) if sync is None else sync
         if clip.shape[1] == 1:  # a still picture
             clip = clip.expand(-1, lengths.clip, -1)
-        made = network.conditions(place(clip), place(sync), place(text), lengths.latent)
-        return {name: comfy.conds.CONDRegular(getattr(made, name)) for name in _CONDITIONS}
+        made = project(network, plan, place(clip), place(sync), place(text), lengths.latent)
+        conds = {name: comfy.conds.CONDRegular(getattr(made, name)) for name in _CONDITIONS}
+        return conds if plan is None else {**conds, _PLAN: comfy.conds.CONDConstant(plan)}
 
     def memory_required(self, input_shape: Sequence[int], cond_shapes: Any = None) -> float:
         """Bytes of activations: about 40 live tensors of (B, tokens, width)."""
         params = self.diffusion_model.params
         latents = math.prod(input_shape[1:]) / params.latent_dim
-        tokens = input_shape[0] * (latents * 1.25 + 77)  # latents, CLIP frames, text
+        one = min(latents, 512) * 1.25 + 77  # latents, CLIP frames, text; longer ones in windows
+        tokens = max(input_shape[0], _TOGETHER if latents > 512 else 0) * one
         return tokens * params.width * 40 * mm.dtype_size(self.get_dtype())
 
 
@@ -126,9 +159,9 @@ def conditioning(features: Features, params: FlowParams) -> tuple[Conditioning, 
 
     The negative one has the negative prompt's text and neither picture nor sync.
     """
-    lengths = sequence_lengths(features.duration, params.audio)
-    positive = {_CLIP: features.clip, _SYNC: features.sync, _LENGTHS: lengths}
-    return [[features.text, positive]], [[features.negative, {_LENGTHS: lengths}]]
+    timeline = Timeline(duration=features.duration, cuts=scene_cuts(features.clip))
+    positive = {_CLIP: features.clip, _SYNC: features.sync, _TIMELINE: timeline}
+    return [[features.text, positive]], [[features.negative, {_TIMELINE: timeline}]]
 
 
 def text_only(positive: Conditioning) -> Conditioning:
@@ -154,13 +187,14 @@ def flow_of(model: ModelPatcher) -> NativeFlow:
 
 
 def _checked_lengths(
-    lengths: SequenceLengths | None, noise: Tensor, params: FlowParams
+    timeline: Timeline | None, noise: Tensor, params: FlowParams
 ) -> SequenceLengths:
-    if lengths is None:
+    if timeline is None:
         raise MMAudioError(
             "a conditioning of another kind was got (CLIPTextEncode?): connect positive and "
             "negative of MMAudio Feature Extract"
         )
+    lengths = sequence_lengths(timeline.duration, params.audio)
     length, width = lengths.latent, params.latent_dim
     if tuple(noise.shape[1:]) != (1, length, width):
         raise MMAudioError(

@@ -5,7 +5,7 @@ MMAudio (Cheng et al., arXiv 2412.15322): a rectified flow from noise (t = 0) to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -78,6 +78,12 @@ class Conditions:
     common: Tensor  # (B, D): the projected means of clip and text, summed
     spread: Tensor  # (N,) int64: the row of ``sync`` each latent takes
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> Conditions:
+        """The same with every tensor of the batch changed alike."""
+        names = [f.name for f in fields(self) if f.name != "spread"]
+        changed = {name: change(getattr(self, name)) for name in names}
+        return Conditions(**changed, spread=self.spread)
+
     @staticmethod
     def stack(parts: Sequence[Conditions]) -> Conditions:
         """Join batches of equal lengths."""
@@ -87,9 +93,7 @@ class Conditions:
 
     def expand(self, batch: int) -> Conditions:
         """A batch of one, repeated without copying."""
-        names = [f.name for f in fields(self) if f.name != "spread"]
-        repeated = {n: getattr(self, n).expand(batch, *getattr(self, n).shape[1:]) for n in names}
-        return Conditions(**repeated, spread=self.spread)
+        return self.each(lambda tensor: tensor.expand(batch, *tensor.shape[1:]))
 
 
 def spread_rows(rows: int, latents: int, device: torch.device) -> Tensor:

@@ -1,0 +1,148 @@
+"""Where windows lie, and what their joins do to a known signal."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+import torch
+from torch import Tensor
+
+from mmaudio_core.errors import MMAudioError
+from mmaudio_core.scenes import scene_cuts
+from mmaudio_core.sequence import FORMAT_16K, FORMAT_44K, FORMATS, AudioFormat, sequence_lengths
+from mmaudio_core.windows import Join, Plan, WindowParams, plan_windows
+
+SECONDS = ("10.01", "10.5", "14.4", "14.8", "16", "20", "30.123", "60", "299.97", "600")
+
+
+def plan(
+    seconds: str | Fraction,
+    fmt: AudioFormat = FORMAT_44K,
+    cuts: tuple[float, ...] = (),
+    join: Join = Join.BLEND,
+) -> tuple[Plan, int]:
+    """The plan of that many seconds, and the latent's length."""
+    duration = Fraction(seconds)
+    lengths = sequence_lengths(duration, fmt)
+    made = plan_windows(lengths, duration, fmt, WindowParams(join=join), cuts)
+    assert made is not None
+    return made, lengths.latent
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("join", Join)
+@pytest.mark.parametrize("seconds", SECONDS)
+def test_windows_cover_the_sound_once(seconds: str, join: Join, fmt: AudioFormat) -> None:
+    made, length = plan(seconds, fmt, (7.0, 15.5), join)
+    ones = torch.ones(1, len(made.windows), made.lengths.latent, 1)
+    torch.testing.assert_close(made.join(ones, length), torch.ones(1, length, 1))
+    whole = sequence_lengths(Fraction(seconds), fmt)
+    last = made.windows[-1]
+    assert last.latent + made.lengths.latent == whole.latent
+    assert last.clip + made.lengths.clip == whole.clip
+    assert last.sync + made.lengths.sync == whole.sync
+    assert bool((made.weights > 0).any(dim=1).all())
+
+
+@pytest.mark.parametrize("seconds", SECONDS)
+def test_a_windows_streams_start_together(seconds: str) -> None:
+    made, _ = plan(seconds)
+    rate = FORMAT_44K.sample_rate / FORMAT_44K.samples_per_latent
+    for window in made.windows:
+        start = window.sync / 8 * 0.32  # seconds: sync segments start every 8 of 25 frames
+        assert abs(window.latent / rate - start) <= 0.5 / rate + 1e-9
+        assert abs(window.clip / 8 - start) <= 0.5 / 8
+
+
+def test_up_to_ten_seconds_is_one_pass() -> None:
+    for seconds in ("0.64", "8", "10"):
+        lengths = sequence_lengths(Fraction(seconds), FORMAT_44K)
+        assert plan_windows(lengths, Fraction(seconds), FORMAT_44K, WindowParams()) is None
+
+
+def test_the_number_of_windows_grows_with_the_duration() -> None:
+    counts = [len(plan(str(s))[0].windows) for s in (60, 120, 240, 480)]
+    assert counts == [10, 19, 38, 75]
+
+
+def test_a_join_lies_on_a_cut() -> None:
+    made, length = plan("16", FORMAT_16K, cuts=(5.9,))
+    first = made.weights[0]
+    assert set(first.tolist()) == {0.0, 1.0}
+    assert first.sum().item() == pytest.approx(5.9 * 31.25, abs=1)
+    blended, _ = plan("16", FORMAT_16K, cuts=(0.5,))  # not where two windows meet
+    assert 0 < blended.weights[0][180] < 1
+    assert length == 500
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(0.5, 0.1), (8, 0), (8, 4.1)])
+def test_impossible_windows_are_told(window: float, overlap: float) -> None:
+    with pytest.raises(MMAudioError, match="windows of .* were got; .* change window or overlap"):
+        WindowParams(window=Fraction(window), overlap=Fraction(overlap))
+
+
+def test_cuts_are_told_from_clip_features() -> None:
+    shots = torch.nn.functional.normalize(torch.randn(3, 64, generator=_seeded(0)), dim=-1)
+    frames = shots.repeat_interleave(20, dim=0)
+    frames = frames + 0.01 * torch.randn(60, 64, generator=_seeded(1))
+    assert scene_cuts(frames[None]) == (19.5 / 8, 39.5 / 8)
+    assert scene_cuts(frames[None, :20]) == ()
+    assert scene_cuts(None) == ()
+
+
+@pytest.mark.parametrize(
+    ("join", "level", "high"),
+    [(Join.AVERAGE, 0.70, 0.5), (Join.BLEND, 0.81, 0.7), (Join.SWAP, 1.0, 3.0)],
+)
+def test_what_a_join_does_to_a_band_limited_signal(join: Join, level: float, high: float) -> None:
+    """Level, and share of the upper band, inside joins against elsewhere.
+
+    Each window's content is a signal of its own below a quarter of the band: what windows that do
+    not agree would put there. Averages lose level; swapping keeps it, and makes frequencies that
+    are in neither.
+    """
+    made, length = plan("60", join=join)
+    ratios = [_join_ratios(made, length, seed) for seed in range(8)]
+    got_level, got_high = (sum(r[i] for r in ratios) / len(ratios) for i in (0, 1))
+    assert got_level == pytest.approx(level, abs=0.06)
+    if join is Join.SWAP:
+        assert got_high > high
+    else:
+        assert got_high < 1.5
+
+
+def _join_ratios(made: Plan, length: int, seed: int) -> tuple[float, float]:
+    parts = torch.stack(
+        [_band_limited(made.lengths.latent, seed * 100 + i) for i in range(len(made.windows))]
+    )
+    joined = made.join(parts[None], length)[0]
+    inside = torch.zeros(length, dtype=torch.bool)
+    for window, weights in zip(made.windows, made.weights, strict=True):
+        zone = (weights > 0) & (weights < 1)
+        if bool(((weights == 0) | (weights == 1)).all()):  # swap: where the weights alternate
+            flips = weights.diff().abs() > 0
+            zone = torch.cat((flips, flips[-1:]))
+        inside[window.latent : window.latent + len(zone)] |= zone
+    level = joined[inside].std() / joined[~inside].std()
+    return level.item(), _high_share(joined, inside) / _high_share(joined, ~inside)
+
+
+def _high_share(signal: Tensor, where: Tensor) -> float:
+    """Energy of second differences to energy: what is high outweighs what is low."""
+    bend = signal[2:] - 2 * signal[1:-1] + signal[:-2]
+    picked = where[1:-1]
+    return (bend[picked].square().mean() / signal[1:-1][picked].square().mean()).item()
+
+
+def _band_limited(length: int, seed: int) -> Tensor:
+    """(length, 8) noise below a quarter of the band, of unit variance."""
+    spectrum = torch.fft.rfft(torch.randn(length, 8, generator=_seeded(seed)), dim=0)
+    spectrum[math.ceil(len(spectrum) / 4) :] = 0
+    signal = torch.fft.irfft(spectrum, n=length, dim=0)
+    return signal / signal.std()
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
