@@ -23,5 +23,5 @@ def scene_cuts(clip: Tensor | None) -> tuple[float, ...]:
         return ()
     distance = 1 - F.cosine_similarity(clip[0, 1:].float(), clip[0, :-1].float(), dim=-1)
     threshold = max(_LEAST, _ABOVE_MEDIAN * distance.median().item())
-    frames = (distance > threshold).nonzero()[:, 0].tolist()
+    frames = [index for index, far in enumerate(distance) if far > threshold]
     return tuple((frame + 0.5) / CLIP_FPS for frame in frames)

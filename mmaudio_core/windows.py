@@ -207,7 +207,7 @@ def window_velocity(
             t.repeat_interleave(some.shape[1]),
             conditions.each(lambda tensor: tensor[:, group].flatten(0, 1)),  # noqa: B023
         )
-        velocities.append(v.unflatten(0, (batch, -1)))
+        velocities.append(torch.unflatten(v, 0, (batch, -1)))
     return plan.join(torch.cat(velocities, dim=1), x.shape[1])
 
 

@@ -39,5 +39,5 @@ def test_a_description_has_source_size_and_licence() -> None:
 
 
 def test_an_unknown_variant_names_the_known_ones() -> None:
-    with pytest.raises(MMAudioError, match="'large'.*small_16k, .*large_44k_v2"):
+    with pytest.raises(MMAudioError, match=r"'large'.*small_16k, .*large_44k_v2"):
         files_for("large")

@@ -79,7 +79,7 @@ def test_a_join_lies_on_a_cut() -> None:
 
 @pytest.mark.parametrize(("window", "overlap"), [(0.5, 0.1), (8, 0), (8, 4.1)])
 def test_impossible_windows_are_told(window: float, overlap: float) -> None:
-    with pytest.raises(MMAudioError, match="windows of .* were got; .* change window or overlap"):
+    with pytest.raises(MMAudioError, match=r"windows of .* were got; .* change window or overlap"):
         WindowParams(window=Fraction(window), overlap=Fraction(overlap))
 
 
