@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from comfy_api.latest import Input, InputImpl, io, ui
@@ -13,11 +16,22 @@ from torch import Tensor
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.extract import Footage
 from ..mmaudio_core.media import ImageSequence
-from ..mmaudio_core.mux import MuxResult, encode_images, mux_audio
+from ..mmaudio_core.mux import (
+    FileOptions,
+    MuxResult,
+    SoundOptions,
+    encode_images,
+    encode_video,
+    mux_audio,
+)
+from ..mmaudio_core.mux.sound import check_sound
 from ..mmaudio_core.sequence import exact_seconds
 from .feedback import NodeProgress, notify
 from .footage import footage, whole_file
+from .mux_options import file_options, option_inputs, sound_options, workflow_metadata
 from .types import CATEGORY
+
+ALL_TAKES = -1
 
 
 class MuxAudioVideo(io.ComfyNode):
@@ -40,7 +54,11 @@ class MuxAudioVideo(io.ComfyNode):
                     default="mmaudio/video",
                     tooltip="Folder and start of the file's name, under ComfyUI's output folder.",
                 ),
-                io.Video.Input("video", optional=True, tooltip="Its own sound is replaced."),
+                io.Video.Input(
+                    "video",
+                    optional=True,
+                    tooltip="Its own sound becomes what original_audio says.",
+                ),
                 io.Image.Input("images", optional=True, tooltip="Frames, instead of a video."),
                 io.Float.Input(
                     "frame_rate",
@@ -63,14 +81,15 @@ class MuxAudioVideo(io.ComfyNode):
                 io.Int.Input(
                     "take",
                     default=0,
-                    min=0,
+                    min=ALL_TAKES,
                     max=4095,
                     optional=True,
-                    tooltip="Which take of the batch to use; the first is 0.",
+                    tooltip="Which take of the batch to use; the first is 0. -1: a file of each.",
                 ),
+                *option_inputs(),
             ],
             outputs=[io.Video.Output(display_name="video")],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
         )
 
@@ -84,61 +103,124 @@ class MuxAudioVideo(io.ComfyNode):
         frame_rate: float = 25.0,
         start_offset: float = 0.0,
         take: int = 0,
+        **settings: Any,
     ) -> io.NodeOutput:
-        waveform, rate = _take(audio, take)
+        takes, rate = _takes(audio, take)
         picture = footage(video, images, frame_rate)
         if picture is None:
             raise MediaError("neither video nor images are connected: connect one of them")
+        metadata = workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
+        job = _Job(
+            picture=picture,
+            video=video,
+            start=exact_seconds(start_offset),
+            sound=sound_options(settings),
+            file=file_options(settings, metadata),
+        )
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix, folder_paths.get_output_directory()
         )
-        stem = Path(folder) / f"{name}_{counter:05}_"
-        result = _write(picture, video, waveform, rate, stem, start_offset)
-        notify(cls.hidden.unique_id, result.notes)
-        saved = ui.SavedResult(result.path.name, subfolder, io.FolderType.output)
-        return io.NodeOutput(InputImpl.VideoFromFile(str(result.path)), ui=ui.PreviewVideo([saved]))
+        bar = NodeProgress({str(number): 1 for number in range(len(takes))})
+        results = [
+            job.write(
+                one, rate, Path(folder) / f"{name}_{counter + number:05}_", _part(bar, number)
+            )
+            for number, one in enumerate(takes)
+        ]
+        notify(cls.hidden.unique_id, dict.fromkeys(note for r in results for note in r.notes))
+        saved = [ui.SavedResult(r.path.name, subfolder, io.FolderType.output) for r in results]
+        first = InputImpl.VideoFromFile(str(results[0].path))
+        return io.NodeOutput(first, ui=ui.PreviewVideo(saved))
 
 
-def _take(audio: Input.Audio | None, take: int) -> tuple[Tensor, int]:
-    """The waveform (C, T) of one take, and its sample rate."""
+def _takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], int]:
+    """The waveforms (C, T) of the takes to write, none of them broken, and their sample rate."""
     if audio is None:
         raise MediaError(
             "no sound was got (a video without a sound track?): connect the audio of MMAudio "
             "Sampler"
         )
-    takes = audio["waveform"]
+    takes, rate = audio["waveform"], int(audio["sample_rate"])
     if take >= len(takes):
         raise MediaError(
             f"take {take} was asked for, but there are {len(takes)}, counted from 0: set take to "
             f"{len(takes) - 1} or less, or num_samples to {take + 1} or more"
         )
-    return takes[take], int(audio["sample_rate"])
+    chosen = list(takes) if take == ALL_TAKES else [takes[take]]
+    for one in chosen:
+        check_sound(one, rate)
+    return chosen, rate
 
 
-def _write(
-    picture: Footage,
-    video: Input.Video | None,
-    waveform: Tensor,
-    rate: int,
-    stem: Path,
-    start_offset: float,
-) -> MuxResult:
-    start = exact_seconds(start_offset)
-    bar = NodeProgress({"mux": 1})
+def _part(bar: NodeProgress, number: int) -> Callable[[str, int, int], None]:
+    """Progress of one take."""
 
     def progress(_stage: str, done: int, total: int, /) -> None:
-        bar("mux", done, total)
+        bar(str(number), done, total)
 
-    if whole_file(picture):
-        assert not isinstance(picture.source, ImageSequence)
-        return mux_audio(picture.source, waveform, rate, stem, start=start, progress=progress)
-    frames = picture.source
-    if not isinstance(frames, ImageSequence):  # a trimmed file: its frames, cut by ComfyUI
-        assert video is not None
-        parts = video.get_components()
-        frames = ImageSequence(images=parts.images, frame_rate=exact_seconds(parts.frame_rate))
-    if len(frames.images) == 1:  # a still picture lasts as long as its sound
-        seconds = start + exact_seconds(waveform.shape[-1]) / rate
-        count = max(1, math.ceil(seconds * frames.frame_rate))
-        frames = replace(frames, images=frames.images.expand(count, -1, -1, -1))
-    return encode_images(frames, waveform, rate, stem, start=start, progress=progress)
+    return progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What is the same for all takes."""
+
+    picture: Footage
+    video: Input.Video | None
+    start: Fraction
+    sound: SoundOptions
+    file: FileOptions
+
+    def write(
+        self, take: Tensor, rate: int, stem: Path, progress: Callable[[str, int, int], None]
+    ) -> MuxResult:
+        """One file: the picture copied where that can be."""
+        frames = self.picture.source
+        if isinstance(frames, ImageSequence):
+            if len(frames.images) == 1:  # a still picture lasts as long as its sound
+                seconds = self.start + Fraction(take.shape[-1], rate)
+                count = max(1, math.ceil(seconds * frames.frame_rate))
+                frames = replace(frames, images=frames.images.expand(count, -1, -1, -1))
+            return encode_images(
+                frames,
+                take,
+                rate,
+                stem,
+                start=self.start,
+                sound=self.sound,
+                file=self.file,
+                original=self._original(),
+                progress=progress,
+            )
+        if whole_file(self.picture):
+            return mux_audio(
+                frames,
+                take,
+                rate,
+                stem,
+                start=self.start,
+                sound=self.sound,
+                file=self.file,
+                progress=progress,
+            )
+        return encode_video(
+            frames,
+            take,
+            rate,
+            stem,
+            begin=self.picture.start,
+            duration=self.picture.duration,
+            start=self.start,
+            sound=self.sound,
+            file=self.file,
+            progress=progress,
+        )
+
+    def _original(self) -> tuple[Tensor, int] | None:
+        """The sound of a video that is no file."""
+        if self.sound.original == "replace" or self.video is None:
+            return None
+        audio = self.video.get_components().audio
+        if audio is None or not audio["waveform"].numel():
+            return None
+        return audio["waveform"][0], int(audio["sample_rate"])

@@ -26,6 +26,10 @@ from ..progress import Progress
 _GAP = Fraction(1, 50)
 """Seconds that two frames may lie apart before the gap counts as one: clocks of files are rough."""
 
+_PREROLL = Fraction(1, 10)
+"""Seconds before the picture whose packets a copy keeps, since decoders hold their first ones back;
+where an edit list hides them, or a codec delay that comes from a file that has it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Original:
@@ -152,6 +156,8 @@ class CopiedTrack:
         self._unit = Fraction(stream.time_base or Fraction(1, 48_000))
         self._zero = round(original.zero / self._unit)
         self._end = original.length
+        hidden = container.format.name in ("mp4", "mov") or "matroska" in source.format.name
+        self._preroll = _PREROLL if hidden else Fraction(0)
         self._packets = _packets(source, stream)
         self._next: Packet[AudioStream] | None = None
         self._clock = 0
@@ -192,7 +198,9 @@ class CopiedTrack:
             self._clock = ticks + length
             if ticks * self._unit >= self._end:
                 return
-            if self._clock <= 0 or (self._last is not None and ticks <= self._last):
+            if self._clock * self._unit <= -self._preroll or (
+                self._last is not None and ticks <= self._last
+            ):
                 continue
             self._last = packet.pts = packet.dts = ticks
             self._next = packet

@@ -78,7 +78,18 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
             "images": ("IMAGE", {}),
             "frame_rate": FRAME_RATE,
             "start_offset": ("FLOAT", {"default": 0.0}),
-            "take": ("INT", {"default": 0, "min": 0}),
+            "take": ("INT", {"default": 0, "min": -1}),
+            "original_audio": ("COMBO", {"default": "replace"}),
+            "gain_db": ("FLOAT", {"default": 0.0, "min": -60.0, "max": 24.0}),
+            "fade_in": ("FLOAT", {"default": 0.0, "min": 0.0}),
+            "fade_out": ("FLOAT", {"default": 0.0, "min": 0.0}),
+            "loudness": ("COMBO", {"default": "off"}),
+            "container": ("COMBO", {"default": "auto"}),
+            "audio_codec": ("COMBO", {"default": "auto"}),
+            "bitrate": ("INT", {"default": 0, "min": 0}),
+            "trim_to_audio": ("BOOLEAN", {"default": False}),
+            "crf": ("INT", {"default": 19, "min": 0, "max": 51}),
+            "pix_fmt": ("COMBO", {"default": "yuv420p"}),
         },
         [("video", "VIDEO")],
     ),
@@ -144,6 +155,20 @@ def test_every_widget_is_explained(info: dict[str, Any]) -> None:
 def test_precisions(info: dict[str, Any]) -> None:
     precision = options(info["LoadMMAudioModel"]["input"]["required"]["precision"])
     assert precision[:4] == ["auto", "fp32", "bf16", "fp16"]
+
+
+def test_choices_of_the_muxer(info: dict[str, Any]) -> None:
+    described = info["MuxAudioVideo"]["input"]["optional"]
+    assert {
+        key: options(described[key])
+        for key in ("original_audio", "loudness", "container", "audio_codec", "pix_fmt")
+    } == {
+        "original_audio": ["replace", "mix", "duck", "keep_as_track"],
+        "loudness": ["off", "-14 LUFS", "-16 LUFS", "-23 LUFS"],
+        "container": ["auto", "mp4", "mov", "mkv", "webm"],
+        "audio_codec": ["auto", "aac", "opus", "flac", "pcm"],
+        "pix_fmt": ["yuv420p", "yuv420p10le", "yuv444p"],
+    }
 
 
 @pytest.fixture

@@ -108,6 +108,11 @@ def test_pages_name_every_choice(nodes: dict[str, Node]) -> None:
     for name, key in (
         ("LoadMMAudioModel", "precision"),
         ("MMAudioFeatureExtract", "negative_preset"),
+        ("MuxAudioVideo", "original_audio"),
+        ("MuxAudioVideo", "loudness"),
+        ("MuxAudioVideo", "container"),
+        ("MuxAudioVideo", "audio_codec"),
+        ("MuxAudioVideo", "pix_fmt"),
     ):
         line = items((PAGES / f"{name}.md").read_text(encoding="utf-8"), "Inputs")[key]
         kind, options = inputs(nodes[name])[key]
