@@ -59,6 +59,7 @@ def write_video(
     unit: Fraction = Fraction(1, 90_000),
     container: str | None = None,
     options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
     sound: bool = False,
 ) -> Path | io.BytesIO:
     """Encode ``numbered`` frames shown at ``times``; with ``sound``, a second of silence too."""
@@ -66,7 +67,7 @@ def write_video(
         options = _X264 if codec == "libx264" else {}
     steps = [later - earlier for earlier, later in pairwise(times)]
     rate = 1 / min(steps) if steps else Fraction(25)
-    with av.open(path, "w", format=container) as output:
+    with av.open(path, "w", format=container, container_options=container_options) as output:
         stream = output.add_stream(codec, rate=rate.limit_denominator(1001), options=options)
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
