@@ -158,7 +158,7 @@ def _safetensors(path: Path) -> Any:
 
 
 def _unpickle(path: Path, fmt: Format, device: str) -> object:
-    if fmt is Format.TORCH_ZIP and not zipfile.is_zipfile(path):
+    if fmt is Format.TORCH_ZIP and not _has_directory(path):
         raise CheckpointError(
             f"{path.name} looks like half a download ({path.stat().st_size:,} bytes are here): its "
             f"archive has no end. A complete PyTorch checkpoint was expected. {_AGAIN}"
@@ -173,12 +173,20 @@ def _unpickle(path: Path, fmt: Format, device: str) -> object:
             "tensors are loaded, because anything else could run code. Get the file from its "
             "publisher, or convert it to safetensors."
         ) from None
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, AttributeError) as error:
+    except Exception as error:  # damaged pickles fail in any way there is
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{path.name} looks like a damaged or half downloaded PyTorch checkpoint: {reason}. "
             f"{_AGAIN}"
         ) from None
+
+
+def _has_directory(path: Path) -> bool:
+    """Whether a zip archive's directory, which is at its end, is there."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it begins, but is damaged
+        return False
 
 
 def _flatten(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:

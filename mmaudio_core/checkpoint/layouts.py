@@ -100,7 +100,12 @@ def plain_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, 
 
 
 def fold_weight_norm(state: State) -> dict[str, Tensor]:
-    """``w = g v / ||v||``, the norm over all dimensions but the first, in float32."""
+    """``w = g v / ||v||``, the norm over all dimensions but the first, in float32.
+
+    Raises:
+        KeyError: a pair is not complete.
+        ValueError: a pair's shapes do not fit.
+    """
     folded: dict[str, Tensor] = {}
     for key, tensor in state.items():
         if key.endswith(_NORMS):
@@ -109,6 +114,10 @@ def fold_weight_norm(state: State) -> dict[str, Tensor]:
             if key.endswith(direction):
                 stem = key[: -len(direction)]
                 v, g = tensor.float(), state[stem + norm].float()
+                if g.shape != (*v.shape[:1], *(1 for _ in v.shape[1:])):
+                    raise ValueError(
+                        f"{stem + norm} has shape {tuple(g.shape)} beside {tuple(v.shape)}"
+                    )
                 length = v.square().sum(dim=tuple(range(1, v.ndim)), keepdim=True).sqrt()
                 folded[stem + ".weight"] = g * v / length
                 break

@@ -26,6 +26,8 @@ def verify_part(part: Part) -> None:
         got = layout.fold(stored)
     except KeyError as error:
         raise _incomplete(part, [f"{error.args[0]} is missing"]) from None
+    except (ValueError, RuntimeError, IndexError) as error:  # tensors that do not fit each other
+        raise _incomplete(part, [str(error).partition("\n")[0]]) from None
     wanted = layout.network(part.params, device="meta").state_dict()
     faults = _faults(wanted, got)
     if faults:

@@ -380,6 +380,15 @@ def test_half_of_a_weight_norm_pair_is_refused(tmp_path: Path):
         load_part(one(path))
 
 
+def test_a_weight_norm_pair_that_does_not_fit_is_refused(tmp_path: Path):
+    state = tiny_weights("bigvgan_16k")
+    state["conv_post.parametrizations.weight.original0"] = torch.ones(1, 3, 1)
+    path = tmp_path / "voc.safetensors"
+    save_file(state, path)
+    with pytest.raises(CheckpointError, match=r"conv_post.*original0 has shape \(1, 3, 1\) beside"):
+        load_part(one(path))
+
+
 def test_no_such_file(tmp_path: Path):
     said(tmp_path / "gone.pth", "cannot be read", "choose a file that exists")
 
