@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from torch import Tensor
 
@@ -19,7 +19,7 @@ from ..errors import MediaError
 from .orientation import turn_of
 from .picture import Picture
 from .resize import to_bytes
-from .source import ImageSequence, VideoSource, describe, open_video
+from .source import ImageSequence, VideoSource, check_size, open_video, reason, undecodable
 from .timing import Clock, Stamp
 from .webp import is_webp, webp_pictures
 
@@ -72,11 +72,7 @@ def _decoded(source: VideoSource, start: Fraction) -> Iterator[Picture]:
         frames = _frames(container, stream)
         first = next(frames, None)
         if first is None:
-            raise MediaError(
-                f"no frame of {describe(source)} could be decoded (codec"
-                f" {stream.codec_context.name}); expected a whole video in a codec this PyAV"
-                " knows. Export it again, for instance as H.264 in mp4."
-            )
+            raise undecodable(source, stream)
         zero = first[0].time
         sought = None
         if first[0].exact and start >= _WORTH_SEEKING:
@@ -135,6 +131,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Timed:
         except (FFmpegError, ValueError):
             continue
         for frame in frames:
+            check_size(frame)
             yield clock.stamp(frame), frame
 
 
@@ -154,9 +151,23 @@ def _packets(
         yield None
 
 
+def _without_matrix(frame: VideoFrame, converter: VideoReformatter) -> VideoFrame:
+    try:
+        return converter.reformat(frame, format="rgb24", src_colorspace=Colorspace.DEFAULT)
+    except FFmpegError as error:
+        raise MediaError(
+            f"a frame of {frame.width}x{frame.height} pixels cannot be turned into RGB"
+            f" ({reason(error)}); expected a common pixel format, not {frame.format.name}. Export"
+            " the video again, for instance as H.264 in mp4."
+        ) from error
+
+
 def _to_rgb(frame: VideoFrame, converter: VideoReformatter) -> Tensor:
     """(H, W, 3) uint8: what ``to_ndarray(format="rgb24")`` gives, without its copy, upright."""
-    rgb = converter.reformat(frame, format="rgb24")
+    try:
+        rgb = converter.reformat(frame, format="rgb24")
+    except FFmpegError:  # a rare or damaged YCbCr matrix, such as BT.2020's constant luminance
+        rgb = _without_matrix(frame, converter)
     plane = rgb.planes[0]
     rows = torch.frombuffer(plane, dtype=torch.uint8).view(rgb.height, plane.line_size)
     return turn_of(frame)(rows[:, : rgb.width * 3].view(rgb.height, rgb.width, 3))

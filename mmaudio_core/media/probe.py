@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import MediaError
 from .orientation import turned_size
 from .packets import PacketSpan, is_large, packet_span, quick_span, shown_times
-from .source import ImageSequence, VideoSource, open_video
+from .source import ImageSequence, VideoSource, check_size, open_video, undecodable
 from .timing import SYNC_RATE
 from .webp import is_webp, read_webp, webp_pictures
 
@@ -63,12 +63,12 @@ def probe(source: VideoSource | ImageSequence) -> VideoInfo:
         )
     with open_video(source) as (container, stream):
         if not is_large(container):
-            return _info(stream, packet_span(container, stream))
+            return _info(source, stream, packet_span(container, stream))
         span = quick_span(container, stream)
         if span is not None:
-            return _info(stream, span)
+            return _info(source, stream, span)
     with open_video(source) as (container, stream):
-        return _info(stream, packet_span(container, stream))
+        return _info(source, stream, packet_span(container, stream))
 
 
 def frame_times(source: VideoSource | ImageSequence) -> list[Fraction]:
@@ -98,9 +98,13 @@ def still_image(source: VideoSource | ImageSequence) -> Tensor | None:
     return next(webp_pictures(source, Fraction(0))).rgb().float() / 255
 
 
-def _info(stream: VideoStream, span: PacketSpan) -> VideoInfo:
+def _info(source: VideoSource, stream: VideoStream, span: PacketSpan) -> VideoInfo:
     context = stream.codec_context
+    if span.frame is not None:
+        check_size(span.frame)
     size = turned_size(span.frame) if span.frame else (context.width, context.height)
+    if 0 in size:  # neither a frame nor the file tells it
+        raise undecodable(source, stream)
     return VideoInfo(
         duration=span.duration,
         width=size[0],

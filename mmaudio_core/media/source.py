@@ -14,10 +14,14 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
+
+MOST_PIXELS = 8192 * 8192
+"""What one frame may have."""
 
 VideoSource: TypeAlias = Union[str, "os.PathLike[str]", BinaryIO]
 """A path, or an open binary file such as ``io.BytesIO``."""
@@ -90,6 +94,33 @@ def describe(source: VideoSource) -> str:
         return f"'{os.fspath(source)}'"
     name = getattr(source, "name", None)
     return f"'{name}'" if isinstance(name, str) else "the video given as data in memory"
+
+
+def check_size(frame: VideoFrame) -> None:
+    """Refuse frames so large that they are sure to be a damaged header's, or fill the memory.
+
+    Raises:
+        MediaError: more than 8192x8192 pixels.
+    """
+    if frame.width * frame.height > MOST_PIXELS:
+        raise too_large(frame.width, frame.height)
+
+
+def too_large(width: int, height: int) -> MediaError:
+    """What to raise on frames of more than ``MOST_PIXELS``."""
+    return MediaError(
+        f"a frame of {width}x{height} pixels was got; expected no more than 8192x8192. If the video"
+        " is not that large, it is damaged: export it again. If it is, scale it down."
+    )
+
+
+def undecodable(source: VideoSource, stream: VideoStream) -> MediaError:
+    """What to raise when not one frame of a video decodes."""
+    return MediaError(
+        f"no frame of {describe(source)} could be decoded (codec {stream.codec_context.name});"
+        " expected a whole video in a codec this PyAV knows. Export it again, for instance as"
+        " H.264 in mp4."
+    )
 
 
 def reason(error: Exception) -> str:

@@ -20,7 +20,7 @@ import torch
 
 from ..errors import MediaError
 from .picture import Picture
-from .source import ImageSequence, VideoSource, describe
+from .source import MOST_PIXELS, ImageSequence, VideoSource, describe, too_large
 
 _UNTIMED = Fraction(1, 10)
 """Seconds that a frame of length 0 stays, as in browsers; and a still picture."""
@@ -79,6 +79,8 @@ def read_webp(source: VideoSource) -> WebP:
         whole = end + end % 2
     if not sizes or not (lengths or stills):
         raise MediaError(f"{describe(source)} holds no whole frame; {_AGAIN}")
+    if sizes[0][0] * sizes[0][1] > MOST_PIXELS:
+        raise too_large(*sizes[0])
     body = data[8:whole].ljust(whole - 8, b"\0")
     return WebP(
         width=sizes[0][0],

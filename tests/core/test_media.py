@@ -21,6 +21,7 @@ from mmaudio_core.media import (
     check_span,
     packets,
     probe,
+    source,
     still,
 )
 from mmaudio_core.media.resize import for_clip, for_sync, to_bytes
@@ -176,6 +177,28 @@ def test_nothing_decodes(tmp_path: Path) -> None:
     blank(path, set(range(10)))
     with pytest.raises(MediaError, match=r"no frame of .* could be decoded .*; expected a whole"):
         list(FrameReader(path))
+
+
+def test_a_frame_too_large_is_told(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "MOST_PIXELS", 96 * 63)
+    for read in (probe, lambda path: list(FrameReader(path))):
+        with pytest.raises(MediaError, match=r"a frame of 96x64 pixels was got; expected no more"):
+            read(video)
+
+
+def test_a_matrix_that_libav_cannot_convert(tmp_path: Path) -> None:
+    """BT.2020 with constant luminance; the picture is read as if it said nothing of its own."""
+    path = tmp_path / "a.mov"
+    write_video(path, steady(3, 3), codec="prores_ks", pix_fmt="yuv422p10le")
+    plain = next(iter(FrameReader(path)))
+    data = bytearray(path.read_bytes())
+    for header in (n for n in range(len(data)) if data[n : n + 4] == b"icpf"):
+        data[header + 20] = 10
+    path.write_bytes(data)
+    told = next(iter(FrameReader(path)))
+    assert numbers(told.sync) == numbers(plain.sync)
 
 
 @pytest.mark.parametrize(
