@@ -6,25 +6,24 @@ Each function takes its networks from a ``Networks``, so that a host decides wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from .checkpoint import PartKind
-from .errors import MMAudioError, NumericsError
+from .decode import VAE_STAGE as VAE_STAGE
+from .decode import VOCODER_STAGE as VOCODER_STAGE
+from .decode import decode as decode
+from .errors import MMAudioError
 from .features import Features
-from .models.bigvgan import BigVGAN
 from .models.flow import Conditions, FlowNetwork
-from .models.vae import VAE
 from .networks import Networks, Placed, check_finite
-from .progress import Progress, silent, watched
+from .progress import Progress, silent
 from .sampler import draw_noise, euler
 from .scenes import scene_cuts
-from .sequence import SequenceLengths, exact_samples, sequence_lengths
+from .sequence import SequenceLengths, sequence_lengths
 from .windows import Plan, WindowParams, plan_windows, project
 
-VAE_STAGE, VOCODER_STAGE = "VAE", "vocoder"
 _SEED_RANGE = 2**64
 _WINDOWS = WindowParams()
 
@@ -94,57 +93,6 @@ def conditions(
         project(flow, plan, clip, sync, place(features.text), lengths.latent),
         project(flow, plan, no_clip, no_sync, place(features.negative), lengths.latent),
     )
-
-
-def decode(
-    networks: Networks, latents: Tensor, duration: Fraction, progress: Progress = silent
-) -> Tensor:
-    """Waveforms of latents on the VAE's scale, a take at a time.
-
-    Args:
-        networks: where VAE and vocoder come from.
-        latents: (takes, N, latent_dim).
-        duration: seconds the result is cut to.
-        progress: called at least once a block.
-
-    Returns:
-        (takes, 1, round(duration * sample_rate)), float32 on the CPU, in [-1, 1].
-
-    Raises:
-        NumericsError: NaN or infinity in the latents, or from a network.
-    """
-    if not bool(torch.isfinite(latents).all()):
-        raise NumericsError(
-            "the latents to decode hold NaN or infinity, finite ones were expected: whatever "
-            "sampled them broke, so choose precision fp32 or other weights, or leave a patch out"
-        )
-    fmt = networks.params.audio
-    samples = exact_samples(duration, fmt.sample_rate)
-    takes = len(latents)
-    mels: list[Tensor] = []
-    waveforms: list[Tensor] = []
-    placed = networks.use(PartKind.VAE, latents.shape[1] * 2048 * 4 * 16)
-    vae = placed.network
-    assert isinstance(vae, VAE)
-    for take, latent in enumerate(latents):
-        with (
-            torch.no_grad(),
-            watched(vae, lambda: progress(VAE_STAGE, take, takes)),  # noqa: B023
-        ):
-            z = latent.T[None].to(device=placed.device, dtype=placed.dtype)
-            mels.append(check_finite(vae.decode(z).float().cpu(), "VAE", placed))
-    placed = networks.use(PartKind.VOCODER, latents.shape[1] * fmt.samples_per_latent * 24 * 4 * 16)
-    vocoder = placed.network
-    assert isinstance(vocoder, BigVGAN)
-    for take, mel in enumerate(mels):
-        with (
-            torch.no_grad(),
-            watched(vocoder, lambda: progress(VOCODER_STAGE, take, takes)),  # noqa: B023
-        ):
-            waveform = vocoder(mel.to(device=placed.device, dtype=placed.dtype))
-            waveforms.append(check_finite(waveform.float().cpu(), "vocoder", placed)[..., :samples])
-    progress(VOCODER_STAGE, takes, takes)
-    return torch.cat(waveforms)
 
 
 def _check_widths(flow: FlowNetwork, features: Features) -> None:

@@ -13,9 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..chunks import spans
 from .ops import bare, cast
 
 TAPS = 12
+REACH = TAPS // 2 - 1  # of the activation, in samples: 2.5 of either filter, at one rate
+# What a CPU works on at a time: so much that it stays in a core's cache, and channels to fill its
+# vectors. Memory that is new for every operation costs more than the arithmetic does.
+_BLOCK, _BLOCK_CHANNELS = 1 << 18, 48
 _CUTOFF, _HALF_WIDTH = 0.25, 0.3  # of the sample rate
 
 
@@ -33,7 +38,7 @@ def lowpass() -> Tensor:
 
 
 class SnakeBeta(nn.Module):
-    """``x + sin^2(x e^alpha) / (e^beta + 1e-9)``, a frequency and a magnitude a channel."""
+    """Holds the logarithms of a frequency and of what divides the magnitude, one a channel."""
 
     def __init__(
         self, channels: int, *, device: torch.device | str | None, dtype: torch.dtype | None
@@ -42,11 +47,10 @@ class SnakeBeta(nn.Module):
         self.alpha = bare(channels, device=device, dtype=dtype)
         self.beta = bare(channels, device=device, dtype=dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C, T)."""
-        alpha = cast(self.alpha, x).exp()[:, None]
-        magnitude = 1.0 / (cast(self.beta, x).exp()[:, None] + 1e-9)
-        return torch.addcmul(x, torch.sin(x * alpha).square_(), magnitude)
+    def scales(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Frequency ``e^alpha`` and magnitude ``1 / (e^beta + 1e-9)``, each (C, 1)."""
+        frequency = cast(self.alpha, like).exp()[:, None]
+        return frequency, 1.0 / (cast(self.beta, like).exp()[:, None] + 1e-9)
 
 
 class _Filter(nn.Module):
@@ -75,10 +79,46 @@ class AliasFreeActivation(nn.Module):
         self.downsample = _Downsample(device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, channels = x.float(), x.shape[1]
-        up = cast(self.upsample.filter, x).expand(channels, 1, TAPS)
-        down = cast(self.downsample.lowpass.filter, x).expand(channels, 1, TAPS)
-        x = F.pad(x, (5, 5), mode="replicate")
-        x = 2 * F.conv_transpose1d(x, up, stride=2, groups=channels)[..., 15:-15]
-        x = F.pad(self.act(x), (5, 6), mode="replicate")
-        return F.conv1d(x, down, stride=2, groups=channels)
+        x = x.float()
+        length = x.shape[-1]
+        frequency, magnitude = self.act.scales(x)
+        up = 2 * cast(self.upsample.filter, x).repeat(x.shape[1], 1, 1)
+        down = cast(self.downsample.lowpass.filter, x).repeat(x.shape[1], 1, 1)
+        padded = x.new_empty(*x.shape[:-1], length + 2 * REACH)
+        padded[..., REACH:-REACH] = x
+        padded[..., :REACH] = x[..., :1]
+        padded[..., -REACH:] = x[..., -1:]
+        out = torch.empty_like(x)
+        channels, times = _block(x)
+        for c in range(0, x.shape[1], channels):
+            some = slice(c, c + channels)
+            for start, stop in spans(length, times):
+                made = _raised(padded[:, some, start : stop + 2 * REACH], up[some])
+                wave = (made * frequency[some]).sin_().square_()
+                made.addcmul_(wave, magnitude[some])
+                if start == 0:
+                    made[..., :REACH] = made[..., REACH : REACH + 1]
+                if stop == length:
+                    made[..., -REACH:] = made[..., -REACH - 1 : -REACH]
+                out[:, some, start:stop] = _lowered(made, down[some])
+        return out
+
+
+def _raised(x: Tensor, taps: Tensor) -> Tensor:
+    """(B, C, T + 10) with 5 neighbours at either end -> (B, C, 2 T + 10), again with 5."""
+    return F.conv_transpose1d(x, taps, stride=2, groups=x.shape[1])[..., 10:-10]
+
+
+def _lowered(x: Tensor, taps: Tensor) -> Tensor:
+    """(B, C, 2 T + 10) with 5 neighbours at either end -> (B, C, T)."""
+    return F.conv1d(x, taps, stride=2, groups=x.shape[1])
+
+
+def _block(x: Tensor) -> tuple[int, int]:
+    """Channels and samples of (B, C, T) to work on at a time."""
+    batch, channels, length = x.shape
+    if x.device.type != "cpu":
+        return channels, length
+    channels = min(channels, _BLOCK_CHANNELS)
+    times = _BLOCK * torch.get_num_threads() // (batch * channels)
+    return channels, max(times, 4 * REACH)  # only the first and the last may reach past an end

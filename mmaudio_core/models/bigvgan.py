@@ -6,17 +6,20 @@ is folded by the loader.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from .alias_free import AliasFreeActivation
+from ..chunks import Local, piece, spans, whole
+from .alias_free import REACH, AliasFreeActivation
 from .ops import Operations
 from .shapes import Shapes
 
 _DILATIONS = (1, 3, 5)
+_ENDS = 7  # kernel of the first and the last convolution
 FLOAT32_SUFFIXES = (".filter", ".alpha", ".beta")  # what the activations compute with
 
 
@@ -38,7 +41,7 @@ class BigVGANParams:
             CheckpointError: a shape is missing or is not one this architecture has.
         """
         got = Shapes(network="BigVGAN vocoder", shapes=shapes)
-        width, mels, _ = got.of("conv_pre.weight", None, None, 7)
+        width, mels, _ = got.of("conv_pre.weight", None, None, _ENDS)
         stages = got.depth("ups")
         branches = got.depth("resblocks") // stages
         return cls(
@@ -61,6 +64,12 @@ class BigVGANParams:
         for rate in self.rates:
             hop *= rate
         return hop
+
+    def reach(self, rate: int) -> int:
+        """How far a stage sees, in its outputs: its transposed convolution and its widest block."""
+        around = max(self.kernels) // 2
+        blocks = sum(around * dilation + around + 2 * REACH for dilation in _DILATIONS)
+        return rate // 2 + blocks
 
 
 class AMPBlock(nn.Module):
@@ -120,7 +129,7 @@ class BigVGAN(nn.Module):
     ) -> None:
         super().__init__()
         self.params = params
-        ends = {"kernel_size": 7, "padding": 3, "device": device, "dtype": dtype}
+        ends = {"kernel_size": _ENDS, "padding": _ENDS // 2, "device": device, "dtype": dtype}
         self.conv_pre = operations.Conv1d(params.mels, params.width, **ends)
         widths = [params.width >> i for i in range(len(params.rates) + 1)]
         self.ups = nn.ModuleList()
@@ -140,15 +149,39 @@ class BigVGAN(nn.Module):
     def steps(self) -> list[nn.Module]:
         return list(self.resblocks)
 
+    def parts(self, dtype: torch.dtype) -> list[Local]:
+        """Log mel (B, mels, L) to waveform, as steps that are local; ``dtype``: of the mel."""
+        around = _ENDS // 2
+        stages = [
+            Local(run=partial(self._stage, i, dtype), up=rate, reach=self.params.reach(rate))
+            for i, rate in enumerate(self.params.rates)
+        ]
+        return [
+            Local(run=self.conv_pre, reach=around),
+            *stages,
+            Local(run=partial(self._end, dtype), reach=REACH + around),
+        ]
+
     def forward(self, mel: Tensor) -> Tensor:
         """Log mel (B, mels, L) to waveform (B, 1, L * hop) in [-1, 1], in the mel's dtype."""
-        dtype = mel.dtype
-        x = self.conv_pre(mel)
+        return whole(self.parts(mel.dtype), mel)
+
+    def pieces(self, mel: Tensor, longest: int) -> Iterator[Tensor]:
+        """``forward(mel)`` one piece after another, each of at most ``longest`` frames."""
+        steps, hop = self.parts(mel.dtype), self.params.hop
+        for start, stop in spans(mel.shape[-1], longest):
+            yield piece(steps, mel, (start * hop, stop * hop))
+
+    def _stage(self, stage: int, dtype: torch.dtype, x: Tensor) -> Tensor:
+        up: nn.Module = self.ups[stage].get_submodule("0")
+        x = up(x.to(dtype)).float()
         branches = len(self.params.kernels)
-        for stage, up in enumerate(self.ups):
-            raised: Tensor = up[0](x.to(dtype))  # pyright: ignore[reportIndexIssue]
-            x = raised.float()
-            blocks = self.resblocks[stage * branches : (stage + 1) * branches]
-            x = torch.stack([block(x, dtype) for block in blocks]).mean(dim=0)
+        first, *others = self.resblocks[stage * branches : (stage + 1) * branches]
+        total: Tensor = first(x, dtype)
+        for block in others:
+            total = total + block(x, dtype)
+        return total / branches
+
+    def _end(self, dtype: torch.dtype, x: Tensor) -> Tensor:
         x = self.conv_post(self.activation_post(x).to(dtype))
         return torch.tanh(x) if self.params.tanh else x.clamp(-1, 1)
