@@ -1,7 +1,7 @@
 """Weights files: what they are, which belong together, and loading them."""
 
-from .catalog import Bundle as Bundle
 from .catalog import VARIANTS as VARIANTS
+from .catalog import Bundle as Bundle
 from .catalog import Catalog as Catalog
 from .catalog import MissingPartsError as MissingPartsError
 from .identify import Part as Part
