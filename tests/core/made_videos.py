@@ -61,8 +61,12 @@ def write_video(
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
     sound: bool = False,
+    layouts: Sequence[str] = (),
 ) -> Path | io.BytesIO:
-    """Encode ``numbered`` frames shown at ``times``; with ``sound``, a second of silence too."""
+    """Encode ``numbered`` frames shown at ``times``.
+
+    With ``sound``, or a track for each of ``layouts``, there is a second of silence too.
+    """
     if options is None:
         options = _X264 if codec == "libx264" else {}
     steps = [later - earlier for earlier, later in pairwise(times)]
@@ -72,7 +76,8 @@ def write_video(
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = unit
-        audio = output.add_stream("aac", rate=16000, layout="mono") if sound else None
+        layouts = layouts or (("mono",) if sound else ())
+        tracks = [output.add_stream("aac", rate=16000, layout=layout) for layout in layouts]
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(numbered(number, *size), "rgb24")
             frame = frame.reformat(format=pix_fmt)
@@ -80,10 +85,11 @@ def write_video(
             frame.time_base = unit
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
-        if audio is not None:
-            silence = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
+        for track, layout in zip(tracks, layouts, strict=True):
+            still = np.zeros((len(av.AudioLayout(layout).channels), 16000), np.float32)
+            silence = av.AudioFrame.from_ndarray(still, "fltp", layout)
             silence.sample_rate = 16000
-            output.mux([*audio.encode(silence), *audio.encode(None)])
+            output.mux([*track.encode(silence), *track.encode(None)])
     return path
 
 
