@@ -9,15 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
-import av
-import numpy as np
 import torch
-from av.container import OutputContainer
-from av.video.format import VideoFormat
-from av.video.reformatter import ColorRange, Colorspace
-from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
@@ -30,19 +23,12 @@ from ..progress import Progress, silent
 from .formats import Plan, plan_encode
 from .options import FileOptions, SoundOptions
 from .order import shown_first
+from .picture import add_picture, shape_for
 from .result import MuxResult, written_whole
 from .soundtrack import soundtrack
 
-_BT709 = 1
-"""libav's number of it as a matrix, as primaries and as a transfer curve."""
 _TICKS = 90_000
 """Ticks a second for times that follow no frame rate."""
-_LARGEST = 2**31 - 1
-"""libav keeps numerators and denominators in 32 bits."""
-_PLAIN = "yuv420p"
-_BITS = 8
-"""Of each colour, in pictures that are not deep."""
-_VP9 = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
 
 
 def encode_images(
@@ -197,10 +183,17 @@ def _encode(
         plan=plan,
         progress=progress,
     )
-    shape, more = _shape(part.info, plan, file.pix_fmt)
+    shape, more = shape_for(part.info, plan, file.pix_fmt)
     total = max(1, whole_frames(length, SYNC_RATE))
     with written_whole(path_stem, plan.container, file.metadata) as (output, path):
-        stream = _encoder(output, plan, shape, part, file.crf)
+        stream = add_picture(
+            output,
+            plan,
+            shape,
+            frame_rate=part.info.frame_rate,
+            unit=part.unit,
+            crf=file.crf,
+        )
         with heard.into(output) as tracks:
             for picture, time in part.shown(length):
                 progress("encode", min(total, whole_frames(time, SYNC_RATE)), total)
@@ -218,70 +211,3 @@ def _encode(
         container=plan.container,
         notes=(*plan.notes, *more, *notes),
     )
-
-
-def _shape(info: VideoInfo, plan: Plan, pix_fmt: str) -> tuple[_Shape, tuple[str, ...]]:
-    shape = _Shape(info.width, info.height, pix_fmt)
-    known = av.Codec(plan.video_encoder, "w").video_formats or ()
-    if pix_fmt in {form.name for form in known}:
-        return shape, ()
-    note = f"{plan.picture} cannot be encoded as {pix_fmt} here: {_PLAIN} was used."
-    return _Shape(info.width, info.height, _PLAIN), (note,)
-
-
-class _Shape:
-    """The encoded picture's size and pixel format."""
-
-    def __init__(self, width: int, height: int, pix_fmt: str) -> None:
-        try:
-            form = VideoFormat(pix_fmt)
-        except ValueError as error:
-            raise MediaError(
-                f"a pixel format '{pix_fmt}' was asked for; expected one that libav knows, for"
-                " instance yuv420p or yuv444p."
-            ) from error
-        self.pix_fmt = pix_fmt
-        self.is_deep = max(part.bits for part in form.components) > _BITS
-        self._more_x = width % 2 if form.chroma_width(2) == 1 else 0
-        self._more_y = height % 2 if form.chroma_height(2) == 1 else 0
-        self.width = width + self._more_x
-        self.height = height + self._more_y
-
-    def frame(self, picture: Tensor) -> av.VideoFrame:
-        """(H, W, 3) uint8, or uint16 in int32 -> a frame to encode, BT.709."""
-        if self._more_x:
-            picture = torch.cat([picture, picture[:, -1:]], 1)
-        if self._more_y:
-            picture = torch.cat([picture, picture[-1:]], 0)
-        pixels = picture.contiguous().numpy()
-        if picture.dtype == torch.uint8:
-            frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
-        else:
-            frame = av.VideoFrame.from_ndarray(pixels.astype(np.uint16), "rgb48le")
-        return frame.reformat(
-            format=self.pix_fmt,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-        )
-
-
-def _encoder(
-    output: OutputContainer, plan: Plan, shape: _Shape, part: _Part, crf: int
-) -> VideoStream:
-    rate = (part.info.frame_rate or Fraction(25)).limit_denominator(100_000)
-    if max(rate.numerator, part.unit.denominator) > _LARGEST:
-        raise MediaError(
-            f"a frame rate of {float(rate):g} was given, more than a video file can hold."
-            " Set frame_rate to the images' own rate, for instance 25."
-        )
-    options = {"crf": str(crf)} | (_VP9 if plan.encoded == "vp9" else {})
-    added = output.add_stream(plan.video_encoder, rate=rate, options=options)
-    stream = cast(VideoStream, added)
-    stream.width = shape.width
-    stream.height = shape.height
-    stream.pix_fmt = shape.pix_fmt
-    context = stream.codec_context
-    context.time_base = part.unit
-    context.color_range = ColorRange.MPEG
-    context.colorspace = context.color_primaries = context.color_trc = _BT709
-    return stream

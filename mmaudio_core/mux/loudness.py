@@ -63,9 +63,10 @@ def normalised(
     if math.isinf(measured):
         return waveform, ("The sound is silent: its loudness was left as it is.",)
     gain = min(_MOST, loudness - measured)
-    result, lowered = waveform, 0.0
+    result, lowered, peaks = waveform, 0.0, true_peaks(waveform)
     for _ in range(_ROUNDS):
-        result, lowered = limited(waveform * 10 ** (gain / 20), sample_rate)
+        factor = 10 ** (gain / 20)
+        result, lowered = limited(waveform * factor, sample_rate, peaks * factor)
         measured = integrated_loudness(result, sample_rate)
         if abs(measured - loudness) < _NEAR or gain >= _MOST:
             break
@@ -80,33 +81,47 @@ def normalised(
     return result, notes
 
 
-def limited(waveform: Tensor, sample_rate: int) -> tuple[Tensor, float]:
+def limited(
+    waveform: Tensor, sample_rate: int, peaks: Tensor | None = None
+) -> tuple[Tensor, float]:
     """(C, T) samples whose true peaks are at most ``CEILING``, and decibels taken off at most.
 
     The gain looks ahead: at each peak it is what the peak needs, or lower; around it, a mean of
     what is needed nearby. Nothing is changed where nothing is too loud.
+
+    Args:
+        peaks: of ``true_peaks``, where they are known.
     """
     ceiling = 10 ** (CEILING / 20)
-    peaks = _peaks(waveform)
+    peaks = true_peaks(waveform) if peaks is None else peaks
     if not (peaks > ceiling).any():
         return waveform, 0.0
     reach = max(1, round(_AHEAD * sample_rate))
     width = 2 * reach + 1
-    needed = ceiling / peaks.clamp_min(ceiling)
-    around = torch.nn.functional.pad(-needed[None], (reach, reach), value=-1.0)
-    lowest = -torch.nn.functional.max_pool1d(around, width, 1)
-    padded = torch.nn.functional.pad(lowest, (reach, reach), mode="replicate").double()
+    needed = torch.nn.functional.pad(ceiling / peaks.clamp_min(ceiling), (reach, reach), value=1.0)
+    lowest = _sliding_min(needed, width)
+    padded = torch.nn.functional.pad(lowest[None], (reach, reach), mode="replicate").double()
     sums = torch.nn.functional.pad(padded.cumsum(1), (1, 0))
     gain = ((sums[:, width:] - sums[:, :-width]) / width).float()
     return waveform * gain, float(-20 * gain.min().log10())
 
 
+def _sliding_min(values: Tensor, width: int) -> Tensor:
+    """(T,) -> (T - width + 1,) minimum of each ``width`` neighbours, in log2(width) steps."""
+    size = 1
+    while size < width:
+        step = min(size, width - size)
+        values = torch.minimum(values[:-step], values[step:])
+        size += step
+    return values
+
+
 def true_peak(waveform: Tensor) -> float:
     """The highest level (dBTP) of the wave that (C, T) samples stand for."""
-    return 20 * math.log10(max(1e-10, float(_peaks(waveform).max())))
+    return 20 * math.log10(max(1e-10, float(true_peaks(waveform).max())))
 
 
-def _peaks(waveform: Tensor) -> Tensor:
+def true_peaks(waveform: Tensor) -> Tensor:
     """(C, T) samples -> (T,) highest level from each to the next, in any channel."""
     phases = torch.arange(_OVER) / _OVER
     offsets = torch.arange(-_TAPS + 1, _TAPS + 1)

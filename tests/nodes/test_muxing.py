@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,73 @@ def test_takes(comfy: ComfyServer, clip: str) -> None:
         got = decoded(paths(comfy, result)[0])[0][: len(take)]
         likeness = [float(np.corrcoef(got, one[: len(got)])[0, 1]) for one in takes]
         assert likeness[number] > 0.8 and likeness[1 - number] < 0.5, likeness
+
+
+def test_every_take(comfy: ComfyServer, clip: str) -> None:
+    """A file each, all shown; what comes out is the first."""
+    graph = sound(video=clip, extract={"duration": 0.0}, sample={"num_samples": 2, "steps": 2})
+    takes = heard(comfy, graph)
+    graph = muxed(graph, video=["video", 0], take=-1, audio_codec="pcm")
+    save = node(
+        "SaveVideo", video=["mux", 0], filename_prefix="test/first", format="auto", codec="auto"
+    )
+    result = run(comfy, {**graph, "save": save})
+    assert "wrote mov" in notices(result)["mux"]
+    folder = comfy.output / "test"
+    files = [folder / file["filename"] for file in result.outputs["mux"]["images"]]
+    (file,) = result.outputs["save"]["images"]
+    for path, take in zip([*files, folder / file["filename"]], [*takes, takes[0]], strict=True):
+        got = decoded(path)[0][: len(take)]
+        assert float(np.abs(got - take[: len(got)]).max()) < 4 * 2**-15
+
+
+def test_the_original_as_a_track(comfy: ComfyServer, clip_with_sound: str) -> None:
+    graph = sound(video=clip_with_sound, extract={"duration": 0.0}, sample={"seed": 21})
+    options = {"original_audio": "keep_as_track", "container": "mkv", "fade_in": 0.2}
+    path = made(comfy, muxed(graph, video=["video", 0], **options))
+    assert path.suffix == ".mkv"
+    with av.open(path) as kept, av.open(comfy.input / clip_with_sound) as source:
+        assert len(kept.streams.audio) == 2
+        old = [bytes(packet) for packet in source.demux(audio=0) if packet.size]
+        copied = [bytes(packet) for packet in kept.demux(audio=1) if packet.size]
+        assert copied and old[-len(copied) :] == copied
+    assert packets(path) == packets(comfy.input / clip_with_sound)
+
+
+def test_the_original_of_a_video_made_of_parts(comfy: ComfyServer, clip: str) -> None:
+    """Mixed into webm, at the loudness asked for; no picture is copied, so none is noted."""
+    first = sound(video=clip, extract={"duration": 0.0}, sample={"seed": 22})
+    graph = {
+        **first,
+        "parts": node("GetVideoComponents", video=["video", 0]),
+        "made": node("CreateVideo", images=["parts", 0], fps=25.0, audio=["sample", 0]),
+    }
+    options = {"original_audio": "mix", "container": "webm", "loudness": "-23 LUFS"}
+    path = made(comfy, muxed(graph, video=["made", 0], **options))
+    found = streams(path)
+    assert (path.suffix, found["video"][0], found["audio"][0]) == (".webm", "vp9", "opus")
+    assert -26 < 20 * np.log10(decoded(path)[0].std()) < -16
+
+
+def test_trimmed_to_the_sound(comfy: ComfyServer, clip: str) -> None:
+    graph = sound(video=clip, extract={"duration": 1.0})
+    whole = made(comfy, muxed(graph, video=["video", 0]))
+    cut = made(comfy, muxed(graph, video=["video", 0], trim_to_audio=True))
+    assert len(packets(whole)) == 50 and 25 <= len(packets(cut)) <= 28
+
+
+def test_the_workflow_is_in_the_file(comfy: ComfyServer, clip: str) -> None:
+    """As SaveVideo writes it, word for word."""
+    graph = muxed(sound(video=clip, sample={"seed": 23}), video=["video", 0])
+    save = node(
+        "SaveVideo", video=["video", 0], filename_prefix="test/save", format="auto", codec="auto"
+    )
+    graph = {**graph, "save": save}
+    told = []
+    for path in paths(comfy, run(comfy, graph)):
+        with av.open(path) as container:
+            told.append(container.metadata["prompt"])
+    assert told[0] == told[1] and json.loads(told[0])["mux"] == graph["mux"]
 
 
 def test_start_offset(comfy: ComfyServer, clip: str) -> None:
