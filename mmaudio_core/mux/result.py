@@ -79,7 +79,8 @@ def written_whole(
     except FFmpegError as error:
         raise _refused(path, error) from error
     finally:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):  # what was raised counts, not that nothing could be removed
+            half.unlink(missing_ok=True)
 
 
 def _clear(folder: Path) -> None:
