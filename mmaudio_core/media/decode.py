@@ -19,7 +19,15 @@ from ..errors import MediaError
 from .orientation import turn_of
 from .picture import Picture
 from .resize import to_bytes
-from .source import ImageSequence, VideoSource, check_size, open_video, reason, undecodable
+from .source import (
+    ImageSequence,
+    VideoSource,
+    check_size,
+    open_video,
+    reason,
+    undecodable,
+    use_threads,
+)
 from .timing import Clock, Stamp
 from .webp import is_webp, webp_pictures
 
@@ -68,7 +76,7 @@ def _decoded(source: VideoSource, start: Fraction) -> Iterator[Picture]:
         )
 
     with open_video(source) as (container, stream):
-        stream.thread_type = "AUTO"
+        use_threads(stream)
         frames = _frames(container, stream)
         first = next(frames, None)
         if first is None:
@@ -85,7 +93,7 @@ def _decoded(source: VideoSource, start: Fraction) -> Iterator[Picture]:
                 yield picture(stamp, frame, zero)
             return
     with open_video(source) as (container, stream):
-        stream.thread_type = "AUTO"
+        use_threads(stream)
         for stamp, frame in _frames(container, stream):
             yield picture(stamp, frame, zero)
 

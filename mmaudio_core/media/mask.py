@@ -22,6 +22,8 @@ CLIP_NEUTRAL = (123, 117, 104)
 """CLIP's mean colour, in 255ths."""
 SYNC_NEUTRAL = (128, 128, 128)
 """Mid grey: Synchformer's frames have mean 0.5."""
+_ROWS = 128
+"""Rows mixed at once, since numbers of 16 bits need twice the picture's memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +74,14 @@ class Veil:
         if seen.min(initial=255) == 255:
             return rgb
         hidden = np.array(neutral, np.uint16)
-        # At most 255 * 255 + 127, which 16 bits hold.
-        mixed = rgb.numpy() * seen
-        mixed += (255 - seen) * hidden
-        mixed += 127
-        mixed //= 255
-        return torch.as_tensor(mixed.astype(np.uint8))
+        veiled = torch.empty_like(rgb, memory_format=torch.contiguous_format)
+        for top in range(0, height, _ROWS):
+            rows = slice(top, top + _ROWS)
+            # At most 255 * 255 + 127, which 16 bits hold.
+            mixed = rgb[rows].numpy() * seen[rows]
+            mixed += (255 - seen[rows]) * hidden + 127
+            veiled[rows] = torch.as_tensor((mixed // 255).astype(np.uint8))
+        return veiled
 
 
 def check_mask(mask: Tensor) -> None:
