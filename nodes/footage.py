@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.extract import Footage
-from ..mmaudio_core.media import ImageSequence
+from ..mmaudio_core.media import ImageSequence, still_image
 from ..mmaudio_core.sequence import exact_seconds
 
 
@@ -72,6 +72,9 @@ def _footage(video: Input.Video | None, images: Tensor | None, frame_rate: float
         components = video.get_components()
         rate = Fraction(components.frame_rate)
         return Footage(source=ImageSequence(images=components.images, frame_rate=rate))
+    image = still_image(video.get_stream_source())
+    if image is not None:  # a still WebP
+        return Footage(source=ImageSequence(images=image[None], frame_rate=exact_rate(frame_rate)))
     start, duration = _trim(video)
     return Footage(source=video.get_stream_source(), start=start, duration=duration)
 

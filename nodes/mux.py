@@ -27,9 +27,9 @@ from ..mmaudio_core.mux import (
 from ..mmaudio_core.mux.sound import check_sound
 from ..mmaudio_core.sequence import exact_seconds
 from .feedback import NodeProgress, notify
-from .footage import footage, whole_file
+from .footage import footage, image_rate, whole_file
 from .mux_options import file_options, option_inputs, sound_options, workflow_metadata
-from .types import CATEGORY
+from .types import CATEGORY, VideoInfo
 
 ALL_TAKES = -1
 
@@ -87,6 +87,11 @@ class MuxAudioVideo(io.ComfyNode):
                     tooltip="Which take of the batch to use; the first is 0. -1: a file of each.",
                 ),
                 *option_inputs(),
+                VideoInfo.Input(
+                    "video_info",
+                    optional=True,
+                    tooltip="From VideoHelperSuite, in place of frame_rate.",
+                ),
             ],
             outputs=[io.Video.Output(display_name="video")],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -103,10 +108,11 @@ class MuxAudioVideo(io.ComfyNode):
         frame_rate: float = 25.0,
         start_offset: float = 0.0,
         take: int = 0,
+        video_info: Any = None,
         **settings: Any,
     ) -> io.NodeOutput:
         takes, rate = _takes(audio, take)
-        picture = footage(video, images, frame_rate)
+        picture = footage(video, images, image_rate(frame_rate, video_info))
         if picture is None:
             raise MediaError("neither video nor images are connected: connect one of them")
         metadata = workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)

@@ -90,6 +90,7 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
             "trim_to_audio": ("BOOLEAN", {"default": False}),
             "crf": ("INT", {"default": 19, "min": 0, "max": 51}),
             "pix_fmt": ("COMBO", {"default": "yuv420p"}),
+            "video_info": ("VHS_VIDEOINFO", {}),
         },
         [("video", "VIDEO")],
     ),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from dev.server import ComfyServer
+from mmaudio_core.media import probe
 from tests.core.made_videos import numbered
 from tests.nodes.graphs import (
     Graph,
     Inputs,
     failure,
     heard,
+    muxed,
     node,
     notices,
+    paths,
     ran,
     run,
     same,
@@ -75,13 +79,36 @@ def test_images_with_the_info_of_video_helper_suite(comfy: ComfyServer, clip: st
     assert "video_info holds no frame rate (got {'loaded_fps': 0}); expected" in message
 
 
+def test_the_muxer_takes_the_info_too(comfy: ComfyServer, clip: str) -> None:
+    graph = {
+        "file": node("LoadVideo", file=clip),
+        "parts": node("GetVideoComponents", video=["file", 0]),
+        "sound": node("EmptyAudio", duration=1.0, sample_rate=16_000, channels=1),
+        "mux": node(
+            "MuxAudioVideo",
+            audio=["sound", 0],
+            filename_prefix="test/video",
+            images=["parts", 0],
+            video_info={"loaded_fps": 12.5},
+        ),
+    }
+    (path,) = paths(comfy, run(comfy, graph))
+    with av.open(path) as container:
+        assert container.streams.video[0].average_rate == 12.5
+        assert sum(1 for _ in container.decode(video=0)) == 50
+
+
 @pytest.mark.parametrize("count", [1, 20])
 def test_webp(comfy: ComfyServer, count: int) -> None:
     """An animation is a video, a still one is an image."""
     frames = [Image.fromarray(numbered(n)) for n in range(count)]
     path = comfy.input / f"{count}.webp"
     frames[0].save(path, save_all=count > 1, append_images=frames[1:], duration=50, lossless=True)
-    (take,) = heard(comfy, sound(video=path.name, extract={"duration": 0.8}))
+    graph = sound(video=path.name, extract={"duration": 0.8})
+    (take,) = heard(comfy, graph)
     (text,) = heard(comfy, sound(extract={"duration": 0.8}))
     assert len(take) == len(text) and not same(take, text)
     assert np.isfinite(take).all()
+    (written,) = paths(comfy, run(comfy, muxed(graph, video=["video", 0])))
+    seconds = probe(written).duration
+    assert seconds == 1 if count > 1 else 0.75 < seconds < 0.85
