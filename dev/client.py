@@ -145,6 +145,10 @@ class ComfyClient:
         """Every node's interface by id, or that of one node alone."""
         return self._json(f"/object_info/{node}" if node else "/object_info")
 
+    def templates(self) -> dict[str, list[str]]:
+        """Names of the workflows that each pack offers."""
+        return self._json("/workflow_templates")
+
     def submit(self, prompt: Prompt) -> Execution:
         """Queue an API prompt.
 

@@ -15,6 +15,7 @@ from .long_form import MMAudioLongForm
 from .lora import MMAudioLoraLoader
 from .mux import MuxAudioVideo
 from .sample import MMAudioSampler
+from .templates import hide_api_prompts
 
 
 class MMAudioExtension(ComfyExtension):
@@ -41,6 +42,7 @@ class MMAudioExtension(ComfyExtension):
 
 
 def extension() -> MMAudioExtension:
-    """The extension; registers the folder of the weights."""
+    """The extension; registers the folder of the weights, tidies the templates."""
     folders.register()
+    hide_api_prompts()
     return MMAudioExtension()

@@ -1,0 +1,195 @@
+"""What a running ComfyUI says of its nodes, and whether saved graphs fit to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+_PYTHON: dict[str, tuple[type, ...]] = {
+    "INT": (int,),
+    "FLOAT": (int, float),
+    "STRING": (str,),
+    "BOOLEAN": (bool,),
+}
+# Chosen by whoever opens the template, from files of their own.
+_FILES = ("video_upload", "image_upload", "audio_upload")
+CONTROLS = ("fixed", "increment", "decrement", "randomize")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One input of a node."""
+
+    name: str
+    type: str
+    required: bool
+    settings: Mapping[str, Any]
+    options: tuple[Any, ...]
+
+    @property
+    def is_widget(self) -> bool:
+        return self.type in _WIDGETS and not self.settings.get("forceInput")
+
+    @property
+    def is_file(self) -> bool:
+        return any(self.settings.get(key) for key in _FILES)
+
+    @property
+    def widgets(self) -> int:
+        """Values that a saved graph holds for it: seeds and files have a second widget."""
+        second = self.settings.get("control_after_generate") or self.is_file
+        return 0 if not self.is_widget else 1 + bool(second)
+
+    def fault(self, value: Any) -> str | None:
+        """Why ``value`` does not fit, or None."""
+        if not self.is_widget:
+            return f"{self.name} is a {self.type}, no value"
+        if self.type == "COMBO":
+            known = value in self.options or (self.is_file and isinstance(value, str))
+            return None if known else f"{self.name}: {value!r} is none of {self.options}"
+        expected = _PYTHON[self.type]
+        if not isinstance(value, expected) or (isinstance(value, bool) and self.type != "BOOLEAN"):
+            return f"{self.name}: {value!r} is no {self.type}"
+        low, high = self.settings.get("min", value), self.settings.get("max", value)
+        return None if low <= value <= high else f"{self.name}: {value} is not in {low} to {high}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A node's interface, inputs in the order of its widgets."""
+
+    inputs: tuple[Input, ...]
+    outputs: tuple[tuple[str, str], ...]  # name, type
+
+    def input(self, name: str) -> Input | None:
+        return next((one for one in self.inputs if one.name == name), None)
+
+
+def read(entry: Mapping[str, Any]) -> Node:
+    """An entry of ``/object_info``."""
+    return Node(
+        inputs=tuple(_inputs(entry["input"])),
+        outputs=tuple(zip(entry["output_name"], entry["output"], strict=True)),
+    )
+
+
+def _inputs(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[Input]:
+    for part in ("required", "optional"):
+        for name, (kind, *rest) in parts.get(part, {}).items():
+            settings = rest[0] if rest else {}
+            listed = isinstance(kind, list)
+            yield Input(
+                name=name,
+                type="COMBO" if listed else kind,
+                required=part == "required",
+                settings=settings,
+                options=tuple(kind if listed else settings.get("options", ())),
+            )
+
+
+def prompt_faults(graph: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
+    """What does not fit in an API prompt."""
+    faults: list[str] = []
+    for key, entry in graph.items():
+        if entry["class_type"] not in info:
+            faults.append(f"{key}: there is no node {entry['class_type']}")
+            continue
+        node = read(info[entry["class_type"]])
+        missing = [
+            one.name for one in node.inputs if one.required and one.name not in entry["inputs"]
+        ]
+        faults += [f"{key}: {name} is missing" for name in missing]
+        for name, value in entry["inputs"].items():
+            one = node.input(name)
+            if one is None:
+                fault = f"there is no input {name}"
+            elif isinstance(value, list):
+                fault = _link_fault(one, value, graph, info)
+            else:
+                fault = one.fault(value)
+            faults += [f"{key} ({entry['class_type']}): {fault}"] if fault else []
+    return faults
+
+
+def _link_fault(
+    one: Input, link: list[Any], graph: Mapping[str, Any], info: Mapping[str, Any]
+) -> str | None:
+    source, slot = link
+    if source not in graph:
+        return f"{one.name}: there is no node {source}"
+    outputs = read(info[graph[source]["class_type"]]).outputs
+    if slot >= len(outputs):
+        return f"{one.name}: node {source} has no output {slot}"
+    kind = outputs[slot][1]
+    return None if kind == one.type else f"{one.name} is a {one.type}, {source} gives a {kind}"
+
+
+def template_faults(template: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
+    """What does not fit in a saved graph, but for what its prompt shows."""
+    faults: list[str] = []
+    nodes = {entry["id"]: entry for entry in template["nodes"]}
+    for entry in nodes.values():
+        if is_note(entry):
+            continue
+        node, where = read(info[entry["type"]]), f"{entry['id']} ({entry['type']})"
+        saved = [(i["name"], i["type"], "widget" in i) for i in entry["inputs"]]
+        if saved != [(i.name, i.type, i.is_widget) for i in node.inputs]:
+            faults.append(f"{where}: inputs are {saved}")
+        if [(o["name"], o["type"]) for o in entry["outputs"]] != list(node.outputs):
+            faults.append(f"{where}: outputs are {entry['outputs']}")
+        if len(entry["widgets_values"]) != sum(i.widgets for i in node.inputs):
+            faults.append(f"{where}: widgets_values are {entry['widgets_values']}")
+    for number, source, slot, target, place, kind in template["links"]:
+        out, into = nodes[source]["outputs"][slot], nodes[target]["inputs"][place]
+        if number not in (out["links"] or []) or into["link"] != number:
+            faults.append(f"link {number} is not on both its nodes")
+        if not kind == out["type"] == into["type"]:
+            faults.append(f"link {number}: {out['type']}, {kind}, {into['type']}")
+    ends = {i["link"] for n in nodes.values() for i in n["inputs"]} - {None}
+    if ends != {link[0] for link in template["links"]}:
+        faults.append("links of nodes that are in no list")
+    return faults
+
+
+def to_prompt(template: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
+    """The API prompt that the page makes of a saved graph."""
+    links = {number: [str(source), slot] for number, source, slot, *_ in template["links"]}
+    prompt: dict[str, Any] = {}
+    for entry in template["nodes"]:
+        if is_note(entry):
+            continue
+        inputs: dict[str, Any] = {}
+        values = list(entry["widgets_values"])
+        linked = {i["name"]: i["link"] for i in entry["inputs"] if i["link"] is not None}
+        for one in read(info[entry["type"]]).inputs:
+            if one.is_widget:
+                value, *second = (values.pop(0) for _ in range(one.widgets))
+                if one.settings.get("control_after_generate"):
+                    assert second[0] in CONTROLS
+                inputs[one.name] = value
+            if one.name in linked:
+                inputs[one.name] = links[linked[one.name]]
+        prompt[str(entry["id"])] = {"class_type": entry["type"], "inputs": inputs}
+    return prompt
+
+
+def is_note(entry: Mapping[str, Any]) -> bool:
+    """Whether it is in the page only."""
+    return entry["type"] in ("MarkdownNote", "Note")
+
+
+def overlaps(template: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Ids of nodes that lie on each other, title bars included."""
+    title = 30
+    boxes = [
+        (n["id"], n["pos"][0], n["pos"][1] - title, n["size"][0], n["size"][1] + title)
+        for n in template["nodes"]
+    ]
+    return [
+        (a[0], b[0])
+        for number, a in enumerate(boxes)
+        for b in boxes[:number]
+        if a[1] < b[1] + b[3] and b[1] < a[1] + a[3] and a[2] < b[2] + b[4] and b[2] < a[2] + a[4]
+    ]
