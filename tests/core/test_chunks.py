@@ -254,7 +254,7 @@ def peak(work: Callable[[], object]) -> float:
 
 
 def decoded(seconds: int) -> float:
-    """Peak of decoding beside what it returns, the mel and the attention's keys and values."""
+    """Peak of decoding beside what it returns and the mel."""
     networks, latents = MemoryNetworks(), latents_of(seconds)
     for kind in PartKind:
         networks.use(kind, 0)
