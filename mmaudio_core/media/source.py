@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import MediaError
 
-_MOST_THREADS = 6
+_MOST_THREADS = 4
 MOST_PIXELS = 8192 * 8192
 """What one frame may have."""
 
