@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -18,6 +18,7 @@ from .models.synchformer import Synchformer
 from .models.tokenizer import tokenize
 from .networks import Networks, Placed, check_finite
 from .progress import Progress, silent, watched
+from .schedule import Fade, fades, parse_schedule
 from .sequence import (
     CLIP_FPS,
     SEGMENT_FRAMES,
@@ -67,13 +68,20 @@ class TextFeatures:
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What the flow is conditioned on: see ``VisualFeatures`` and ``TextFeatures``."""
+    """What the flow is conditioned on: see ``VisualFeatures`` and ``TextFeatures``.
+
+    Attributes:
+        text: (prompts, 77, text_dim), one unless there is a schedule.
+        negative: the same shape.
+        fades: where each prompt hands over to the next.
+    """
 
     duration: Fraction
     clip: Tensor | None
     sync: Tensor | None
     text: Tensor
     negative: Tensor
+    fades: tuple[Fade, ...] = ()
 
     @classmethod
     def join(cls, visual: VisualFeatures, text: TextFeatures) -> Features:
@@ -91,15 +99,56 @@ def encode_prompts(
     networks: Networks, prompt: str, negative_prompt: str, progress: Progress = silent
 ) -> TextFeatures:
     """Text features of both prompts."""
-    placed = networks.use(PartKind.CLIP, 2 * _CLIP_BYTES)
-    clip = _clip(placed)
-    tokens = tokenize([prompt, negative_prompt]).to(placed.device)
-    with torch.no_grad(), watched(clip, lambda: progress(TEXT_STAGE, 0, 1)):
-        features = clip.encode_text(tokens, dtype=placed.dtype).float().cpu()
-    progress(TEXT_STAGE, 1, 1)
-    log.info("encoded 2 prompts")
-    text, negative = torch.split(check_finite(features, "text encoder", placed), 1)
+    text, negative = torch.split(_encode_text(networks, (prompt, negative_prompt), progress), 1)
     return TextFeatures(prompt=text, negative=negative)
+
+
+def schedule_prompts(
+    networks: Networks,
+    features: Features,
+    schedule: str,
+    crossfade: Fraction,
+    progress: Progress = silent,
+) -> Features:
+    """The same features with other prompts over time: see ``parse_schedule`` and ``fades``.
+
+    Raises:
+        MMAudioError: a schedule that does not read, or features that have one already.
+    """
+    if features.fades:
+        raise MMAudioError(
+            "features that have a schedule already were got: connect those of MMAudio Feature "
+            "Extract, and write one schedule"
+        )
+    sections = parse_schedule(schedule, features.duration)
+    written = [words for s in sections for words in (s.prompt, s.negative) if words is not None]
+    texts = list(dict.fromkeys(written))
+    made = dict(zip(texts, _encode_text(networks, texts, progress), strict=True))
+
+    def rows(words: Iterable[str | None], otherwise: Tensor) -> Tensor:
+        return torch.stack([otherwise[0] if w is None else made[w] for w in words])
+
+    return replace(
+        features,
+        text=rows((s.prompt for s in sections), features.text),
+        negative=rows((s.negative for s in sections), features.negative),
+        fades=fades(sections, crossfade),
+    )
+
+
+def _encode_text(networks: Networks, texts: Sequence[str], progress: Progress) -> Tensor:
+    """(texts, 77, text_dim), float32 on the CPU."""
+    placed = networks.use(PartKind.CLIP, min(len(texts), _CLIP_BATCH) * _CLIP_BYTES)
+    clip = _clip(placed)
+    batches = list(_batches(tokenize(texts), _CLIP_BATCH))
+    parts: list[Tensor] = []
+    with torch.no_grad(), watched(clip, lambda: progress(TEXT_STAGE, len(parts), len(batches))):
+        for tokens in batches:
+            made = clip.encode_text(tokens.to(placed.device), dtype=placed.dtype)
+            parts.append(made.float().cpu())
+    progress(TEXT_STAGE, len(batches), len(batches))
+    log.info("encoded %d prompts", len(texts))
+    return check_finite(torch.cat(parts), "text encoder", placed)
 
 
 def encode_still(

@@ -19,10 +19,11 @@ from .features import Features
 from .models.flow import Conditions, FlowNetwork
 from .networks import Networks, Placed, check_finite
 from .progress import Progress, silent
-from .sampler import draw_noise, euler
+from .sampler import TOGETHER, draw_noise, euler
 from .scenes import scene_cuts
 from .sequence import SequenceLengths, sequence_lengths
-from .windows import Plan, WindowParams, plan_windows, project
+from .windowed import project
+from .windows import Plan, WindowParams, plan_windows
 
 _SEED_RANGE = 2**64
 _WINDOWS = WindowParams()
@@ -49,14 +50,16 @@ def sample(
     """
     params = networks.params
     lengths = sequence_lengths(features.duration, params.audio)
-    tokens = lengths.latent + lengths.clip + features.text.shape[1]
-    placed = networks.use(PartKind.FLOW, 2 * len(seeds) * tokens * params.width * 80)
+    cuts = scene_cuts(features.clip)
+    plan = plan_windows(lengths, features.duration, params.audio, windows, cuts, features.fades)
+    rows, inside = 2 * len(seeds), lengths
+    if plan is not None:
+        rows, inside = max(rows, TOGETHER), plan.lengths
+    tokens = inside.latent + inside.clip + features.text.shape[1]
+    placed = networks.use(PartKind.FLOW, rows * tokens * params.width * 80)
     flow = placed.network
     assert isinstance(flow, FlowNetwork)
     with torch.no_grad():
-        plan = plan_windows(
-            lengths, features.duration, params.audio, windows, scene_cuts(features.clip)
-        )
         positive, negative = conditions(placed, features, lengths, plan)
         noise = draw_noise([s % _SEED_RANGE for s in seeds], lengths.latent, params.latent_dim)
         latents = euler(
@@ -84,14 +87,11 @@ def conditions(
     def place(x: Tensor) -> Tensor:
         return x.to(device=placed.device, dtype=placed.dtype)
 
-    no_clip = place(flow.empty_clip(1, lengths.clip))
-    no_sync = place(flow.empty_sync(1, lengths.sync))
-    clip = no_clip if features.clip is None else place(features.clip)
-    clip = clip.expand(-1, lengths.clip, -1) if clip.shape[1] == 1 else clip
-    sync = no_sync if features.sync is None else place(features.sync)
+    clip = None if features.clip is None else place(features.clip)
+    sync = None if features.sync is None else place(features.sync)
     return (
-        project(flow, plan, clip, sync, place(features.text), lengths.latent),
-        project(flow, plan, no_clip, no_sync, place(features.negative), lengths.latent),
+        project(flow, plan, clip, sync, place(features.text), lengths),
+        project(flow, plan, None, None, place(features.negative), lengths),
     )
 
 

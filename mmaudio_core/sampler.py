@@ -9,10 +9,11 @@ from torch import Tensor
 
 from .models.flow import Conditions, FlowNetwork
 from .progress import Progress, silent, watched
-from .windows import Plan, window_velocity
+from .windowed import window_velocity
+from .windows import Plan
 
 STAGE = "sampling"
-_TOGETHER = 8  # windows in one batch
+TOGETHER = 8  # windows, of all takes and branches, in one batch
 
 
 def draw_noise(seeds: Sequence[int], latents: int, width: int) -> Tensor:
@@ -55,20 +56,25 @@ def euler(
         (B, N, C) float32, on the flow's scale.
     """
     batch = noise.shape[0]
-    branches = [conditions.expand(batch)]
+    branches = [conditions]
     if cfg >= 1 and negative is not None:
-        branches.append(negative.expand(batch))
-    stacked = Conditions.stack(branches)
+        branches.append(negative)
+    if plan is None:
+        stacked = Conditions.stack([branch.expand(batch) for branch in branches])
+
+        def velocity(x: Tensor, t: Tensor) -> Tensor:
+            return network(x, t, stacked)
+    else:
+
+        def velocity(x: Tensor, t: Tensor) -> Tensor:
+            return window_velocity(network, x, t, branches, plan, together=TOGETHER)
+
     times = torch.linspace(0, 1, steps + 1)
     x = noise
     for step in range(steps):
         t = times[step].to(x.device).expand(len(branches) * batch)
         with watched(network, lambda step=step: progress(STAGE, step, steps)):
-            both = x.to(dtype).repeat(len(branches), 1, 1)
-            if plan is None:
-                v = network(both, t, stacked).float()
-            else:
-                v = window_velocity(network, both, t, stacked, plan, together=_TOGETHER).float()
+            v = velocity(x.to(dtype).repeat(len(branches), 1, 1), t).float()
         if len(branches) > 1:
             v_cond, v_negative = v.chunk(2)
             v = cfg * v_cond + (1 - cfg) * v_negative

@@ -1,15 +1,16 @@
-"""Long sound: windows of the trained length over one latent, joined at every step.
+"""Long sound, and prompts over time: windows over one latent, joined at every step.
 
 The network was trained on 8 s and goes a little beyond. Anything longer is cut into windows that
 overlap; each sees its own part of the picture, all share one latent and one noise, and their
-velocities are joined before each step of the sampler (MultiDiffusion, arXiv 2302.08113).
+velocities are joined before each step of the sampler (MultiDiffusion, arXiv 2302.08113). Where the
+prompt changes within a window, the window runs once a prompt.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .errors import MMAudioError
-from .models.flow import Conditions, FlowNetwork
+from .schedule import Fade, shares
 from .sequence import (
     CLIP_FPS,
     SEGMENT_STEP,
@@ -70,11 +71,12 @@ class WindowParams:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Where a window's latents, CLIP frames and sync tokens start."""
+    """Where a window's latents, CLIP frames and sync tokens start, and which prompt it hears."""
 
     latent: int
     clip: int
     sync: int
+    prompt: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,6 +114,7 @@ def plan_windows(
     fmt: AudioFormat,
     params: WindowParams,
     cuts: tuple[float, ...] = (),
+    fades: tuple[Fade, ...] = (),
 ) -> Plan | None:
     """Windows over a latent; None where one pass is enough.
 
@@ -121,9 +124,24 @@ def plan_windows(
         fmt: rate and hop.
         params: how to cut.
         cuts: seconds at which the picture changes; a join lies on one where it can.
+        fades: where each prompt hands over to the next.
     """
-    if duration <= params.whole:
+    if duration > params.whole:
+        windows, inside, weights = _cut_in_time(lengths, fmt, params, cuts)
+    elif fades:
+        windows, inside = (Window(latent=0, clip=0, sync=0),), lengths
+        weights = torch.ones(1, lengths.latent)
+    else:
         return None
+    if fades:
+        windows, weights = _once_a_prompt(windows, weights, shares(fades, lengths.latent, fmt))
+    return Plan(windows=windows, lengths=inside, weights=weights)
+
+
+def _cut_in_time(
+    lengths: SequenceLengths, fmt: AudioFormat, params: WindowParams, cuts: tuple[float, ...]
+) -> tuple[tuple[Window, ...], SequenceLengths, Tensor]:
+    """Windows, the lengths of one, and how much of each latent is whose: (windows, n)."""
     segments = lengths.sync // SEGMENT_TOKENS
     held = sync_tokens(int(SYNC_FPS * params.window)) // SEGMENT_TOKENS
     last = segments - held  # the segment the last window starts on; it ends with the sound
@@ -146,69 +164,22 @@ def plan_windows(
     )
     wanted = [round(Fraction(cut) * rate) for cut in cuts]
     overlap = round(params.overlap * rate)
-    weights = _weights(windows, inside.latent, overlap, params.join, wanted)
-    return Plan(windows=windows, lengths=inside, weights=weights)
+    return windows, inside, _weights(windows, inside.latent, overlap, params.join, wanted)
 
 
-def project(
-    network: FlowNetwork, plan: Plan | None, clip: Tensor, sync: Tensor, text: Tensor, latents: int
-) -> Conditions:
-    """Conditions of a whole job, or of each of its windows.
-
-    Args:
-        network: the flow network.
-        plan: where the windows lie; each tensor of their conditions has a dimension of windows
-            after the batch, and their means are each window's own. None: one pass.
-        clip: (1, V, clip_dim), of the whole job.
-        sync: (1, S, sync_dim).
-        text: (1, 77, text_dim).
-        latents: N, of the whole job.
-    """
-    if plan is None:
-        return network.conditions(clip, sync, text, latents)
-    inside = plan.lengths
-    made = network.conditions(
-        torch.cat([clip[:, w.clip : w.clip + inside.clip] for w in plan.windows]),
-        torch.cat([sync[:, w.sync : w.sync + inside.sync] for w in plan.windows]),
-        text.expand(len(plan.windows), -1, -1),
-        inside.latent,
-    )
-    return made.each(lambda tensor: tensor[None])
-
-
-def window_velocity(
-    network: Callable[[Tensor, Tensor, Conditions], Tensor],
-    x: Tensor,
-    t: Tensor,
-    conditions: Conditions,
-    plan: Plan,
-    *,
-    together: int,
-) -> Tensor:
-    """Velocity of the whole latent ``x`` (B, N, C), from its windows.
-
-    Args:
-        network: makes the velocity of a batch of windows.
-        x: the latent.
-        t: times (B,).
-        conditions: from ``project``, of batch B.
-        plan: where the windows lie.
-        together: latents of one window's length to run in one batch, at least one a take.
-    """
-    parts = plan.cut(x)
-    batch, count = parts.shape[:2]
-    step = max(1, together // batch)
-    velocities: list[Tensor] = []
-    for first in range(0, count, step):
-        group = slice(first, first + step)
-        some = parts[:, group]
-        v = network(
-            some.flatten(0, 1),
-            t.repeat_interleave(some.shape[1]),
-            conditions.each(lambda tensor: tensor[:, group].flatten(0, 1)),  # noqa: B023
-        )
-        velocities.append(torch.unflatten(v, 0, (batch, -1)))
-    return plan.join(torch.cat(velocities, dim=1), x.shape[1])
+def _once_a_prompt(
+    windows: Sequence[Window], weights: Tensor, heard: Tensor
+) -> tuple[tuple[Window, ...], Tensor]:
+    """Each window once for every prompt that is heard (prompts, N) in what counts of it."""
+    made: list[Window] = []
+    rows: list[Tensor] = []
+    for window, weight in zip(windows, weights, strict=True):
+        for prompt, share in enumerate(heard):
+            row = weight * share[window.latent : window.latent + len(weight)]
+            if bool((row > 0).any()):
+                made.append(replace(window, prompt=prompt))
+                rows.append(row)
+    return tuple(made), torch.stack(rows)
 
 
 def _weights(

@@ -14,6 +14,7 @@ from .load import LoadMMAudioModel
 from .long_form import MMAudioLongForm
 from .lora import MMAudioLoraLoader
 from .mux import MuxAudioVideo
+from .prompt_schedule import MMAudioPromptSchedule
 from .sample import MMAudioSampler
 from .templates import hide_api_prompts
 
@@ -38,6 +39,7 @@ class MMAudioExtension(ComfyExtension):
             MMAudioGuider,
             MMAudioScheduler,
             MMAudioLongForm,
+            MMAudioPromptSchedule,
         ]
 
 

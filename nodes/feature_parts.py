@@ -16,10 +16,10 @@ from ..mmaudio_core.features import (
     encode_prompts,
 )
 from ..mmaudio_core.sequence import exact_seconds
+from .conditioning import conditioning
 from .feedback import NodeProgress, notify
 from .footage import footage
 from .latents import empty
-from .native import conditioning
 from .runtime import ComfyNetworks
 from .types import PARTS, MMAudio, MMAudioFeatures, MMAudioText, MMAudioVisual
 
@@ -125,6 +125,5 @@ class MMAudioJoinFeatures(io.ComfyNode):
         cls, mmaudio: ComfyNetworks, visual: VisualFeatures, text: TextFeatures
     ) -> io.NodeOutput:
         features = Features.join(visual, text)
-        params = mmaudio.params
-        positive, negative = conditioning(features, params)
-        return io.NodeOutput(features, positive, negative, empty(features.duration, params.audio))
+        silence = empty(features.duration, mmaudio.params.audio)
+        return io.NodeOutput(features, *conditioning(features), silence)

@@ -10,7 +10,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from . import sampling
-from .native import Conditioning, flow_of, text_only
+from .conditioning import Conditioning, text_only
+from .native import flow_of
 from .types import CATEGORY
 
 _NEGATIVE, _TEXT, _ALL = "negative", "text", "positive"

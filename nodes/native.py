@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, ClassVar
 
 import comfy.conds
@@ -24,19 +22,25 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
 from ..mmaudio_core.errors import MMAudioError
-from ..mmaudio_core.features import Features
 from ..mmaudio_core.models.flow import Conditions, FlowNetwork, FlowParams, spread_rows
-from ..mmaudio_core.scenes import scene_cuts
-from ..mmaudio_core.sequence import SequenceLengths, sequence_lengths
-from ..mmaudio_core.windows import Plan, WindowParams, plan_windows, project, window_velocity
+from ..mmaudio_core.sampler import TOGETHER
+from ..mmaudio_core.sequence import TEXT_TOKENS
+from ..mmaudio_core.windowed import project, window_velocity
+from ..mmaudio_core.windows import Plan, WindowParams, plan_windows
+from .conditioning import (
+    CLIP,
+    SYNC,
+    TIMELINE,
+    CondWindowed,
+    Timeline,
+    Windowed,
+    check_prompts,
+    check_widths,
+    checked_lengths,
+)
 
-# Entries of a CONDITIONING's dict.
-_CLIP, _SYNC, _TIMELINE = "mmaudio_clip", "mmaudio_sync", "mmaudio_timeline"
 _CONDITIONS = ("clip", "sync", "text", "common")  # of core Conditions, as model conds
-_PLAN = "plan"
-_TOGETHER = 8  # windows, of all takes and branches, in one batch
-
-Conditioning = list[list[Any]]  # ComfyUI's CONDITIONING
+_WINDOWED = "windowed"
 
 
 class NativeFlow(FlowNetwork):
@@ -50,20 +54,35 @@ class NativeFlow(FlowNetwork):
 
     def forward(self, x: Tensor, t: Tensor, **conditions: Any) -> Tensor:
         """ComfyUI's velocity (B, 1, N, C) of ``x`` at the network's time ``t`` (B,)."""
-        plan: Plan | None = conditions.get(_PLAN)
+        windowed: Windowed | None = conditions.get(_WINDOWED)
+        if windowed is not None:
+            v = window_velocity(
+                super().forward,
+                x[:, 0],
+                t,
+                windowed.branches,
+                windowed.plan,
+                together=self._together(windowed.plan, x.device),
+            )
+            return -v[:, None]
         parts = {name: conditions[name] for name in _CONDITIONS}
-        length = x.shape[2] if plan is None else plan.lengths.latent
-        spread = spread_rows(parts["sync"].shape[-2], length, x.device)
-        made = Conditions(**parts, spread=spread)
-        if plan is None:
-            return -super().forward(x[:, 0], t, made)[:, None]
-        return -window_velocity(super().forward, x[:, 0], t, made, plan, together=_TOGETHER)[
-            :, None
-        ]
+        spread = spread_rows(parts["sync"].shape[-2], x.shape[2], x.device)
+        return -super().forward(x[:, 0], t, Conditions(**parts, spread=spread))[:, None]
+
+    def _together(self, plan: Plan, device: torch.device) -> int:
+        """Windows to run in one batch: as many as there is room for."""
+        inside = plan.lengths
+        each = activations(self.params, inside.latent + inside.clip + TEXT_TOKENS, self.dtype)
+        return max(1, min(TOGETHER, int(mm.get_free_memory(device) / each)))
 
 
 def _check_interrupt(_module: nn.Module, _inputs: Any) -> None:
     mm.throw_exception_if_processing_interrupted()
+
+
+def activations(params: FlowParams, tokens: float, dtype: torch.dtype) -> float:
+    """Bytes of running so many tokens: about 40 live tensors of (tokens, width)."""
+    return tokens * params.width * 40 * mm.dtype_size(dtype)
 
 
 class MMAudioLatentFormat(comfy.latent_formats.LatentFormat):
@@ -81,19 +100,6 @@ class MMAudioLatentFormat(comfy.latent_formats.LatentFormat):
 
     def process_out(self, latent: Tensor) -> Tensor:
         return latent * self._std.to(latent.device) + self._mean.to(latent.device)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timeline:
-    """A job's time: both branches of guidance carry it.
-
-    Attributes:
-        duration: seconds.
-        cuts: seconds at which the picture changes.
-    """
-
-    duration: Fraction
-    cuts: tuple[float, ...] = ()
 
 
 class MMAudioBaseModel(comfy.model_base.BaseModel):
@@ -119,57 +125,43 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
     def extra_conds(self, **inputs: Any) -> dict[str, comfy.conds.CONDRegular]:
         """Project a CONDITIONING's features once for all steps."""
         network = self.diffusion_model
-        lengths = _checked_lengths(inputs.get(_TIMELINE), inputs["noise"], network.params)
+        lengths = checked_lengths(inputs.get(TIMELINE), inputs["noise"], network.params)
         device, dtype = inputs["device"], self.get_dtype()
 
         def place(x: Tensor) -> Tensor:
             return x.to(device=device, dtype=dtype)
 
-        timeline: Timeline = inputs[_TIMELINE]
+        timeline: Timeline = inputs[TIMELINE]
         plan = plan_windows(
-            lengths, timeline.duration, network.params.audio, self.windows, timeline.cuts
+            lengths,
+            timeline.duration,
+            network.params.audio,
+            self.windows,
+            timeline.cuts,
+            timeline.fades,
         )
-        text, clip, sync = inputs["cross_attn"], inputs.get(_CLIP), inputs.get(_SYNC)
-        _check_widths(network.params, text, clip, sync)
-        clip = network.empty_clip(1, lengths.clip) if clip is None else clip
-        sync = network.empty_sync(1, lengths.sync) if sync is None else sync
-        if clip.shape[1] == 1:  # a still picture
-            clip = clip.expand(-1, lengths.clip, -1)
-        made = project(network, plan, place(clip), place(sync), place(text), lengths.latent)
-        conds = {name: comfy.conds.CONDRegular(getattr(made, name)) for name in _CONDITIONS}
-        return conds if plan is None else {**conds, _PLAN: comfy.conds.CONDConstant(plan)}
+        text, clip, sync = inputs["cross_attn"], inputs.get(CLIP), inputs.get(SYNC)
+        check_widths(network.params, text, clip, sync)
+        check_prompts(text, timeline)
+        clip, sync = (None if x is None else place(x) for x in (clip, sync))
+        made = project(network, plan, clip, sync, place(text), lengths)
+        if plan is not None:
+            return {_WINDOWED: CondWindowed(Windowed(plan=plan, branches=(made,)))}
+        return {name: comfy.conds.CONDRegular(getattr(made, name)) for name in _CONDITIONS}
 
     def memory_required(self, input_shape: Sequence[int], cond_shapes: Any = None) -> float:
-        """Bytes of activations: about 40 live tensors of (B, tokens, width)."""
+        """Bytes of activations."""
         params = self.diffusion_model.params
         latents = math.prod(input_shape[1:]) / params.latent_dim
-        one = min(latents, 512) * 1.25 + 77  # latents, CLIP frames, text; longer ones in windows
-        tokens = max(input_shape[0], _TOGETHER if latents > 512 else 0) * one
-        return tokens * params.width * 40 * mm.dtype_size(self.get_dtype())
+        one = min(latents, 512) * 1.25 + TEXT_TOKENS  # and CLIP frames; longer ones in windows
+        rows = max(input_shape[0], TOGETHER if latents > 512 else 0)
+        return activations(params, rows * one, self.get_dtype())
 
 
 class _Config(comfy.supported_models_base.BASE):
     unet_extra_config: ClassVar[dict[str, Any]] = {}
     sampling_settings: ClassVar[dict[str, float]] = {"shift": 1.0, "multiplier": 1.0}
     latent_format = staticmethod(lambda: None)  # made by the model, from its weights
-
-
-def conditioning(features: Features, params: FlowParams) -> tuple[Conditioning, Conditioning]:
-    """The two branches of guidance as ComfyUI's CONDITIONING.
-
-    The negative one has the negative prompt's text and neither picture nor sync.
-    """
-    timeline = Timeline(duration=features.duration, cuts=scene_cuts(features.clip))
-    positive = {_CLIP: features.clip, _SYNC: features.sync, _TIMELINE: timeline}
-    return [[features.text, positive]], [[features.negative, {_TIMELINE: timeline}]]
-
-
-def text_only(positive: Conditioning) -> Conditioning:
-    """The same branch without picture and sync: the prompt alone."""
-    return [
-        [text, {key: value for key, value in rest.items() if key not in (_CLIP, _SYNC)}]
-        for text, rest in positive
-    ]
 
 
 def flow_of(model: ModelPatcher) -> NativeFlow:
@@ -184,37 +176,3 @@ def flow_of(model: ModelPatcher) -> NativeFlow:
             "output of Load MMAudio Model"
         )
     return model.model.diffusion_model
-
-
-def _checked_lengths(
-    timeline: Timeline | None, noise: Tensor, params: FlowParams
-) -> SequenceLengths:
-    if timeline is None:
-        raise MMAudioError(
-            "a conditioning of another kind was got (CLIPTextEncode?): connect positive and "
-            "negative of MMAudio Feature Extract"
-        )
-    lengths = sequence_lengths(timeline.duration, params.audio)
-    length, width = lengths.latent, params.latent_dim
-    if tuple(noise.shape[1:]) != (1, length, width):
-        raise MMAudioError(
-            f"a latent of shape {tuple(noise.shape)} was got, (takes, 1, {length}, {width}) was "
-            "expected for these features: connect the latent of the same MMAudio Feature Extract, "
-            "or of MMAudio Encode with as much sound"
-        )
-    return lengths
-
-
-def _check_widths(
-    params: FlowParams, text: Tensor, clip: Tensor | None, sync: Tensor | None
-) -> None:
-    for what, tensor, width in (
-        ("text", text, params.text_dim),
-        ("CLIP", clip, params.clip_dim),
-        ("sync", sync, params.sync_dim),
-    ):
-        if tensor is not None and tensor.shape[-1] != width:
-            raise MMAudioError(
-                f"{what} features of width {tensor.shape[-1]} were got, this model takes {width}: "
-                "extract the features with the same model that samples"
-            )

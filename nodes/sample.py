@@ -9,9 +9,9 @@ from comfy_api.latest import io
 from ..mmaudio_core.features import Features
 from ..mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, decode
 from ..mmaudio_core.sampler import STAGE
+from .conditioning import conditioning
 from .feedback import NodeProgress
 from .latents import Latent, empty
-from .native import conditioning
 from .runtime import ComfyNetworks
 from .sampling import LINEAR, sample, schedulers
 from .types import CATEGORY, MMAudio, MMAudioFeatures
@@ -113,7 +113,7 @@ class MMAudioSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         progress = NodeProgress({STAGE: 16, VAE_STAGE: 1, VOCODER_STAGE: 4})
         fmt = mmaudio.params.audio
-        positive, negative = conditioning(features, mmaudio.params)
+        positive, negative = conditioning(features)
         samples = sample(
             model or mmaudio.model,
             positive,

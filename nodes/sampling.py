@@ -14,8 +14,8 @@ from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.networks import Placed, check_finite
 from ..mmaudio_core.progress import Progress
 from ..mmaudio_core.sampler import STAGE, draw_noise
+from .conditioning import Conditioning
 from .latents import Latent, checked
-from .native import Conditioning
 
 LINEAR = "linear"  # the authors' schedule: equal steps, whatever their number
 SEED_RANGE = 2**64

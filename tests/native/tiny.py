@@ -18,7 +18,7 @@ from mmaudio_pack.mmaudio_core.features import Features
 from mmaudio_pack.mmaudio_core.models.flow import FlowParams
 from mmaudio_pack.mmaudio_core.sequence import sequence_lengths
 from mmaudio_pack.mmaudio_core.standin import write_bundle
-from mmaudio_pack.nodes import latents, native, sampling
+from mmaudio_pack.nodes import conditioning, latents, sampling
 from mmaudio_pack.nodes.runtime import ComfyNetworks
 from torch import Tensor
 
@@ -67,7 +67,7 @@ def sample(
 ) -> Tensor:
     """Latents (takes, 1, N, C) of a MODEL, Euler on the linear schedule unless told otherwise."""
     params = model.model.diffusion_model.params
-    positive, negative = native.conditioning(of, params)
+    positive, negative = conditioning.conditioning(of)
     keywords: dict[str, Any] = {
         "denoise": 1.0,
         "sampler_name": "euler",

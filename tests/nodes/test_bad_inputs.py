@@ -141,6 +141,13 @@ def test_too_little_of_a_video(
     refused(saved(sound(video=clip, extract=extract)), *parts)
 
 
+def test_a_schedule_that_does_not_read(refused: Refused) -> None:
+    inputs = {"mmaudio": ["load", 0], "features": ["extract", 0]}
+    schedule = node("MMAudioPromptSchedule", **inputs, schedule="0-4: rain | thunder")
+    graph = sound(sample={"features": ["schedule", 0]}, schedule=schedule)
+    refused(saved(graph), 'schedule, column 13: "thunder" was got', "start-end: prompt", "such as")
+
+
 def test_too_little_sound(refused: Refused) -> None:
     graph = sound(extract={"duration": 0.3})
     refused(saved(graph), "a duration of 0.3 s", "at least 0.64 s", "ask for a longer duration")

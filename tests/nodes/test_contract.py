@@ -71,6 +71,19 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
         {},
         [("audio", "AUDIO")],
     ),
+    "MMAudioPromptSchedule": (
+        {
+            "mmaudio": ("MMAUDIO", {}),
+            "features": ("MMAUDIO_FEATURES", {}),
+            "schedule": ("STRING", {"default": "", "multiline": True}),
+        },
+        {"crossfade": ("FLOAT", {"default": 0.5, "min": 0.0, "max": 10.0})},
+        [
+            ("features", "MMAUDIO_FEATURES"),
+            ("positive", "CONDITIONING"),
+            ("negative", "CONDITIONING"),
+        ],
+    ),
     "MuxAudioVideo": (
         {"audio": ("AUDIO", {}), "filename_prefix": ("STRING", {"default": "mmaudio/video"})},
         {

@@ -63,6 +63,26 @@ def test_prompts_change_the_sound(comfy: ComfyServer) -> None:
     assert not same(rain, sea) and not same(rain, no_sea)
 
 
+def test_prompts_over_time(comfy: ComfyServer) -> None:
+    """Another prompt from the middle on; the same one throughout changes nothing."""
+
+    def with_schedule(schedule: str) -> np.ndarray:
+        inputs = {"mmaudio": ["load", 0], "features": ["extract", 0], "schedule": schedule}
+        graph = sound(
+            extract={"duration": 4.0},
+            sample={"features": ["schedule", 0]},
+            schedule=node("MMAudioPromptSchedule", **inputs),
+        )
+        return heard(comfy, graph)[0]
+
+    (rain,) = heard(comfy, sound(extract={"duration": 4.0}))
+    assert same(with_schedule("0-2: rain | 2-4: rain"), rain)
+    mixed = with_schedule("2-4: thunder --no music")
+    early, late = slice(RATE), slice(-RATE, None)
+    change = [float(np.abs(mixed[part] - rain[part]).mean()) for part in (early, late)]
+    assert change[1] > 3 * change[0], change  # the VAE's attention lets a little through
+
+
 def test_an_image_to_audio(comfy: ComfyServer, clip: str) -> None:
     """As long as asked; without its CLIP features nothing of it is left: sync is empty."""
     (seen,) = heard(comfy, from_images(clip, {"duration": 3.0}, count=1))

@@ -10,7 +10,7 @@ from typing import Any
 import comfy.samplers
 import tiny
 import torch
-from mmaudio_pack.nodes import latents, native
+from mmaudio_pack.nodes import conditioning, latents, native
 from mmaudio_pack.nodes.guider import MMAudioGuider, MMAudioScheduler
 from torch import Tensor
 
@@ -20,7 +20,7 @@ PARAMS = tiny.networks().params
 FEATURES = tiny.features(PARAMS)
 MODEL = tiny.networks().model
 FLOW = MODEL.model.diffusion_model
-POSITIVE, NEGATIVE = native.conditioning(FEATURES, PARAMS)
+POSITIVE, NEGATIVE = conditioning.conditioning(FEATURES)
 START = latents.empty(FEATURES.duration, PARAMS.audio)
 CUSTOM = importlib.import_module("comfy_extras.nodes_custom_sampler")
 

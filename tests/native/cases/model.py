@@ -7,7 +7,7 @@ from typing import Any
 import tiny
 from mmaudio_pack.mmaudio_core import pipeline
 from mmaudio_pack.mmaudio_core.networks import LoadedNetworks
-from mmaudio_pack.nodes import latents, native
+from mmaudio_pack.nodes import conditioning, latents
 
 
 def case_equals_the_core() -> dict[str, Any]:
@@ -19,7 +19,7 @@ def case_equals_the_core() -> dict[str, Any]:
         core = LoadedNetworks(bundle=networks.bundle)
         expected = pipeline.sample(core, features, [5, 6], steps=5, cfg=4.5)
         got = tiny.sample(networks.model, features, seeds=[5, 6], steps=5)
-        positive, negative = native.conditioning(features, networks.params)
+        positive, negative = conditioning.conditioning(features)
         (by_ksampler,) = tiny.CORE_NODES.KSampler().sample(
             networks.model,
             5,

@@ -9,7 +9,7 @@ import comfy.model_management as mm
 import tiny
 import torch
 from mmaudio_pack.mmaudio_core.checkpoint import PartKind
-from mmaudio_pack.nodes import latents, native, sampling
+from mmaudio_pack.nodes import conditioning, latents, sampling
 from mmaudio_pack.nodes.runtime import ComfyNetworks
 
 
@@ -109,7 +109,7 @@ def case_wrong_latent() -> str:
     """EmptyLatentAudio's shape: what the error says."""
     networks = tiny.networks()
     features = tiny.features(networks.params)
-    positive, negative = native.conditioning(features, networks.params)
+    positive, negative = conditioning.conditioning(features)
     try:
         tiny.CORE_NODES.KSampler().sample(
             networks.model,

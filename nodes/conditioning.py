@@ -1,0 +1,123 @@
+"""ComfyUI's CONDITIONING of this pack: features beside the text, and a job's time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import comfy.conds
+from torch import Tensor
+
+from ..mmaudio_core.errors import MMAudioError
+from ..mmaudio_core.features import Features
+from ..mmaudio_core.models.flow import Conditions, FlowParams
+from ..mmaudio_core.scenes import scene_cuts
+from ..mmaudio_core.schedule import Fade
+from ..mmaudio_core.sequence import SequenceLengths, sequence_lengths
+from ..mmaudio_core.windows import Plan
+
+# Entries of a CONDITIONING's dict.
+CLIP, SYNC, TIMELINE = "mmaudio_clip", "mmaudio_sync", "mmaudio_timeline"
+
+Conditioning = list[list[Any]]  # ComfyUI's CONDITIONING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """A job's time: both branches of guidance carry it.
+
+    Attributes:
+        duration: seconds.
+        cuts: seconds at which the picture changes.
+        fades: where each prompt hands over to the next.
+    """
+
+    duration: Fraction
+    cuts: tuple[float, ...] = ()
+    fades: tuple[Fade, ...] = ()
+
+
+def conditioning(features: Features) -> tuple[Conditioning, Conditioning]:
+    """The two branches of guidance as ComfyUI's CONDITIONING.
+
+    The negative one has the negative prompt's text and neither picture nor sync.
+    """
+    timeline = Timeline(
+        duration=features.duration, cuts=scene_cuts(features.clip), fades=features.fades
+    )
+    positive = {CLIP: features.clip, SYNC: features.sync, TIMELINE: timeline}
+    return [[features.text, positive]], [[features.negative, {TIMELINE: timeline}]]
+
+
+def text_only(positive: Conditioning) -> Conditioning:
+    """The same branch without picture and sync: the prompt alone."""
+    return [
+        [text, {key: value for key, value in rest.items() if key not in (CLIP, SYNC)}]
+        for text, rest in positive
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windowed:
+    """Conditions of windows: of each branch of guidance (1, windows, ...), for every take."""
+
+    plan: Plan
+    branches: tuple[Conditions, ...]
+
+
+class CondWindowed(comfy.conds.CONDConstant):
+    """Windowed conditions as ComfyUI batches them: branches side by side, nothing repeated."""
+
+    cond: Windowed
+
+    def can_concat(self, other: CondWindowed) -> bool:
+        return self.cond.plan is other.cond.plan
+
+    def concat(self, others: Sequence[CondWindowed]) -> Windowed:
+        parts = [self.cond, *(other.cond for other in others)]
+        return Windowed(plan=self.cond.plan, branches=tuple(b for p in parts for b in p.branches))
+
+
+def checked_lengths(
+    timeline: Timeline | None, noise: Tensor, params: FlowParams
+) -> SequenceLengths:
+    if timeline is None:
+        raise MMAudioError(
+            "a conditioning of another kind was got (CLIPTextEncode?): connect positive and "
+            "negative of MMAudio Feature Extract"
+        )
+    lengths = sequence_lengths(timeline.duration, params.audio)
+    length, width = lengths.latent, params.latent_dim
+    if tuple(noise.shape[1:]) != (1, length, width):
+        raise MMAudioError(
+            f"a latent of shape {tuple(noise.shape)} was got, (takes, 1, {length}, {width}) was "
+            "expected for these features: connect the latent of the same MMAudio Feature Extract, "
+            "or of MMAudio Encode with as much sound"
+        )
+    return lengths
+
+
+def check_widths(
+    params: FlowParams, text: Tensor, clip: Tensor | None, sync: Tensor | None
+) -> None:
+    for what, tensor, width in (
+        ("text", text, params.text_dim),
+        ("CLIP", clip, params.clip_dim),
+        ("sync", sync, params.sync_dim),
+    ):
+        if tensor is not None and tensor.shape[-1] != width:
+            raise MMAudioError(
+                f"{what} features of width {tensor.shape[-1]} were got, this model takes {width}: "
+                "extract the features with the same model that samples"
+            )
+
+
+def check_prompts(text: Tensor, timeline: Timeline) -> None:
+    if len(text) != len(timeline.fades) + 1:
+        raise MMAudioError(
+            f"a conditioning of {len(text)} prompts was got for a schedule of "
+            f"{len(timeline.fades) + 1}: connect positive and negative of MMAudio Feature Extract "
+            "or MMAudio Prompt Schedule, not averages of them"
+        )
