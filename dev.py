@@ -1,4 +1,5 @@
-"""Set up, demonstrate and test this pack: ``python dev.py demo``, ``test`` or ``parity``.
+"""Set up, demonstrate, test and time this pack: ``python dev.py demo``, ``test``, ``parity`` and
+``bench``.
 
 Needs Python 3.10 or newer and nothing else; everything more goes into ``.venv``. ComfyUI is the
 one in ``$COMFYUI_PATH``, the one this folder lies in, ``~/comfy/ComfyUI``, or fetched to there.
@@ -12,9 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dev.beside import others, set_up
+from bench.options import bench_arguments, bench_parser
+from bench.requirements import ENVIRONMENT, PACKAGES, PYTHON_VARIABLE
+from dev.beside import make_beside, others, set_up
 from dev.comfyui import VARIABLE, locate_or_clone
-from dev.environment import PYTHON, SetupError, call, check_python, ensure
+from dev.environment import PYTHON, ROOT, SetupError, call, check_python, ensure
 from dev.options import demo_parser, to_arguments
 
 _CHECKS = (
@@ -43,6 +46,11 @@ def main(arguments: list[str]) -> int:
         add_help=False,
         help="compare with outputs of the authors' code; arguments go to tests.parity",
     )
+    commands.add_parser(
+        "bench",
+        parents=[bench_parser(add_help=False)],
+        help="time every stage, beside the published code",
+    )
     passes_on = arguments[:1] in (["test"], ["parity"])
     options = parser.parse_args(arguments[:1] if passes_on else arguments)
     rest = arguments[1:]
@@ -59,6 +67,8 @@ def main(arguments: list[str]) -> int:
         return _python("-m", "dev.demo", *to_arguments(options), comfyui=comfyui)
     if options.command == "parity":
         return _python("-m", "tests.parity", *rest, comfyui=comfyui)
+    if options.command == "bench":
+        return _bench(options, comfyui)
     return _test(rest, comfyui)
 
 
@@ -69,6 +79,18 @@ def _test(arguments: Sequence[str], comfyui: Path) -> int:
         print(f"FAILED: {', '.join(failed)} (see above). The tests still run.", flush=True)
     code = _python("-m", "pytest", *arguments, comfyui=comfyui)
     return code or int(bool(failed))
+
+
+def _bench(options: argparse.Namespace, comfyui: Path) -> int:
+    env = {VARIABLE: str(comfyui)}
+    if options.reference is not None or options.kijai is not None:
+        try:
+            python = make_beside(ROOT / ENVIRONMENT, PACKAGES, what="the compared code")
+        except SetupError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        env[PYTHON_VARIABLE] = str(python)
+    return call([str(PYTHON), "-m", "bench", *bench_arguments(options)], env)
 
 
 def _python(*arguments: str, comfyui: Path) -> int:

@@ -1,7 +1,7 @@
-"""More versions of ComfyUI: where ``ComfyUI-<version>`` lies beside ComfyUI, tests run in it too.
+"""Virtual environments beside ``.venv``; what they do not hold (torch above all) is taken from it.
 
-Each has a virtual environment of its own, with what that version requires; everything it does not
-require otherwise (torch above all) it takes from ``.venv``.
+Where ``ComfyUI-<version>`` lies beside ComfyUI, tests run in it too: each version has an
+environment with what it requires. The benchmark has one for the code that it compares with.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from .comfyui import is_comfyui
@@ -43,19 +45,43 @@ def set_up(comfyui: Path) -> None:
     Raises:
         SetupError: something could not be installed.
     """
-    folder, requirements = _folder(comfyui), comfyui / "requirements.txt"
-    stamp, python = folder / _STAMP, _python(comfyui)
-    fingerprint = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    make_beside(_folder(comfyui), ["-r", str(comfyui / "requirements.txt")], what=comfyui.name)
+
+
+def make_beside(folder: Path, arguments: Sequence[str], *, what: str) -> Path:
+    """Make an environment in ``folder`` that shares ``.venv``, once for what it shall hold.
+
+    Args:
+        folder: of the environment.
+        arguments: for pip install: requirements, or ``-r`` and a file of them.
+        what: who needs them, for messages.
+
+    Returns:
+        Its Python.
+
+    Raises:
+        SetupError: something could not be installed.
+    """
+    stamp, python = folder / _STAMP, _python_in(folder)
+    fingerprint = _fingerprint(arguments)
     if python.exists() and stamp.exists() and stamp.read_text() == fingerprint:
-        return
-    print(f"Installing what {comfyui.name} needs into {folder} ...", flush=True)
+        return python
+    print(f"Installing what {what} needs into {folder} ...", flush=True)
     venv.EnvBuilder(with_pip=False, clear=True, symlinks=os.name != "nt").create(folder)
     site_packages = _asked(python)
     (Path(site_packages) / _LINK).write_text(f"{_asked(PYTHON)}\n", encoding="utf-8")
-    pip = [str(PYTHON), "-m", "pip", "--python", str(python), "install", "-r", str(requirements)]
+    pip = [str(PYTHON), "-m", "pip", "--python", str(python), "install", *arguments]
     if call(pip) != 0:
-        raise SetupError(f"pip could not install what {comfyui} requires; its words are above.")
+        raise SetupError(f"pip could not install what {what} requires; its words are above.")
     stamp.write_text(fingerprint)
+    return python
+
+
+def _fingerprint(arguments: Sequence[str]) -> str:
+    """Of the requirements: a file's content, whatever its path, else the words themselves."""
+    files = [Path(a) for flag, a in pairwise(arguments) if flag == "-r"]
+    parts = [file.read_bytes() for file in files] or ["\n".join(arguments).encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def _folder(comfyui: Path) -> Path:
@@ -63,7 +89,11 @@ def _folder(comfyui: Path) -> Path:
 
 
 def _python(comfyui: Path) -> Path:
-    return _folder(comfyui) / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    return _python_in(_folder(comfyui))
+
+
+def _python_in(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def _asked(python: Path) -> str:

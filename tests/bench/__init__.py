@@ -1,0 +1,1 @@
+"""The benchmark: its options, its figures, and a run on tiny networks."""
