@@ -19,18 +19,21 @@ class Local:
     """A step of a network that is local in its last dimension.
 
     Attributes:
-        run: (..., L) -> (..., L * up), padding at both ends as the network does.
+        run: (..., L) -> (..., L * up // down), padding at both ends as the network does.
         up: outputs an input.
-        reach: output t depends on no input outside ``[(t - reach) // up, (t + reach) // up]``.
+        down: inputs an output, where ``up`` is 1.
+        reach: output t depends on no input outside
+            ``[(t * down - reach) // up, ((t + 1) * down - 1 + reach) // up]``.
     """
 
     run: Callable[[Tensor], Tensor]
     up: int = 1
+    down: int = 1
     reach: int = 0
 
 
 def whole(steps: Sequence[Local], x: Tensor) -> Tensor:
-    """All of the output at once: (..., L) -> (..., L * ups)."""
+    """All of the output at once: (..., L) -> (..., L * ups // downs)."""
     for step in steps:
         x = step.run(x)
     return x
@@ -50,7 +53,8 @@ def piece(steps: Sequence[Local], x: Tensor, span: tuple[int, int]) -> Tensor:
     begin, end = needed[0]
     x = x[..., begin:end]
     for step, (start, stop) in zip(steps, needed[1:], strict=True):
-        x = step.run(x)[..., start - begin * step.up : stop - begin * step.up]
+        offset = begin * step.up // step.down
+        x = step.run(x)[..., start - offset : stop - offset]
         begin = start
     return x
 
@@ -59,11 +63,12 @@ def _needed(steps: Sequence[Local], length: int, span: tuple[int, int]) -> list[
     """What is needed of the input and of each step's output."""
     lengths = [length]
     for step in steps:
-        lengths.append(lengths[-1] * step.up)
+        lengths.append(lengths[-1] * step.up // step.down)
     spans = [span]
     for step, limit in zip(reversed(steps), reversed(lengths[:-1]), strict=True):
         start, stop = spans[-1]
-        first, last = (start - step.reach) // step.up, (stop - 1 + step.reach) // step.up
+        first = (start * step.down - step.reach) // step.up
+        last = (stop * step.down - 1 + step.reach) // step.up
         spans.append((max(0, first), min(limit, last + 1)))
     return spans[::-1]
 

@@ -1,14 +1,12 @@
 """From latents to sound: the VAE's decoder and the vocoder, a few seconds at a time.
 
-Pieces have margins as wide as the networks see, so they make what the whole would; the VAE's one
-attention looks at the whole sequence from each piece. Memory beside the result therefore does not
-grow with the duration, but for the attention's keys and values (0.7 MB a second of 44.1 kHz sound
-in float32).
+Pieces have margins as wide as the networks see, so they make what the whole would, and memory
+beside the result does not grow with the duration. The VAE's one attention sees the whole sequence;
+here it sees 64 s before and after a piece of 16 s: all of it up to 80 s. It was trained on 8 s.
 """
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import torch
@@ -18,7 +16,7 @@ from .checkpoint import PartKind
 from .chunks import spans
 from .errors import NumericsError
 from .models.bigvgan import BigVGAN
-from .models.vae import VAE
+from .models.vae import NEIGHBOURS, VAE
 from .networks import Networks, Placed, check_finite
 from .progress import Progress, silent, watched
 from .sequence import MEL_PER_LATENT, exact_samples
@@ -26,9 +24,9 @@ from .sequence import MEL_PER_LATENT, exact_samples
 VAE_STAGE, VOCODER_STAGE = "VAE", "vocoder"
 # Seconds of a piece. A CPU is fastest where activations stay near its caches (2 s and 4 s take the
 # same, 1 s takes a tenth more for its margins); other devices want fewer, larger operations.
-_VAE_SECONDS = 16
+VAE_SECONDS = 16
 _VOCODER_SECONDS, _VOCODER_SECONDS_CPU = 8, 2
-_MARGIN = 32  # latents, at least what the margins of a piece add; for the estimate of memory
+MARGIN = 32  # latents, at least what the margins of a piece add; for the estimate of memory
 
 
 def decode(
@@ -56,19 +54,17 @@ def decode(
     fmt = networks.params.audio
     takes, length, _ = latents.shape
 
-    def latents_of(seconds: int) -> int:
-        return math.ceil(Fraction(seconds * fmt.sample_rate, fmt.samples_per_latent))
-
-    longest = latents_of(_VAE_SECONDS)
-    held = min(length, longest + _MARGIN) * 16 + length * 2
+    longest = fmt.latents(VAE_SECONDS)
+    attended = min(length, (2 * NEIGHBOURS + 1) * longest)
+    held = min(length, longest + MARGIN) * 16 + attended * 2
     placed = networks.use(PartKind.VAE, held * 2048 * 4)
     mels = torch.empty(takes, fmt.mels, length * MEL_PER_LATENT)
     _fill(mels, latents.transpose(1, 2), longest, VAE_STAGE, placed, progress)
 
-    held = min(length, latents_of(_VOCODER_SECONDS) + _MARGIN) * fmt.samples_per_latent
+    held = min(length, fmt.latents(_VOCODER_SECONDS) + MARGIN) * fmt.samples_per_latent
     placed = networks.use(PartKind.VOCODER, held * 24 * 4 * 16)
     on_cpu = placed.device.type == "cpu"
-    longest = latents_of(_VOCODER_SECONDS_CPU if on_cpu else _VOCODER_SECONDS) * MEL_PER_LATENT
+    longest = fmt.latents(_VOCODER_SECONDS_CPU if on_cpu else _VOCODER_SECONDS) * MEL_PER_LATENT
     samples = min(exact_samples(duration, fmt.sample_rate), length * fmt.samples_per_latent)
     waveforms = torch.empty(takes, 1, samples)
     _fill(waveforms, mels, longest, VOCODER_STAGE, placed, progress)

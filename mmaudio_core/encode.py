@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checkpoint import PartKind
+from .chunks import spans
+from .decode import MARGIN, VAE_SECONDS
 from .errors import MediaError
 from .models.mel import log_mel
 from .models.vae import VAE
@@ -49,20 +51,24 @@ def encode(
     mono = resample(waveform.float().mean(dim=1), sample_rate, fmt.sample_rate)
     mono = mono[:, : exact_samples(duration, fmt.sample_rate)]
     mono = F.pad(mono, (0, lengths.samples - mono.shape[1]))
-    placed = networks.use(PartKind.VAE, lengths.latent * 2048 * 4 * 16)
+    longest = fmt.latents(VAE_SECONDS)
+    held = min(lengths.latent, longest + MARGIN) * 4
+    placed = networks.use(PartKind.VAE, held * 2048 * 4 * 16)
     vae = placed.network
     assert isinstance(vae, VAE)
+    total = len(mono) * len(spans(lengths.latent, longest))
     latents: list[Tensor] = []
-    for take, sound in enumerate(mono):
-        with (
-            torch.no_grad(),
-            watched(vae, lambda: progress(ENCODER_STAGE, take, len(mono))),  # noqa: B023
-        ):
-            mel = log_mel(sound[None].to(placed.device), fmt)
-            mean, _ = vae.encode(mel.to(placed.dtype))
-        latents.append(check_finite(mean.float().cpu(), "VAE encoder", placed).transpose(1, 2))
-    progress(ENCODER_STAGE, len(mono), len(mono))
-    return torch.cat(latents)
+    with (
+        torch.no_grad(),
+        watched(vae, lambda: progress(ENCODER_STAGE, len(latents), total)),
+    ):
+        for sound in mono:
+            mel = log_mel(sound[None].to(placed.device), fmt).to(placed.dtype)
+            for mean in vae.mean_pieces(mel, longest):
+                latents.append(check_finite(mean.float().cpu(), "VAE encoder", placed))
+    progress(ENCODER_STAGE, total, total)
+    whole = torch.cat(latents, dim=-1)[0]  # (latent_dim, takes * N)
+    return whole.reshape(whole.shape[0], len(mono), -1).permute(1, 2, 0)
 
 
 def resample(mono: Tensor, rate: int, wanted: int) -> Tensor:

@@ -37,6 +37,10 @@ class AudioFormat:
     def samples_per_latent(self) -> int:
         return MEL_PER_LATENT * self.hop
 
+    def latents(self, seconds: int) -> int:
+        """Latents that so many seconds need."""
+        return math.ceil(Fraction(seconds * self.sample_rate, self.samples_per_latent))
+
 
 FORMAT_16K = AudioFormat(sample_rate=16_000, hop=256, mels=80, latent_dim=20)
 FORMAT_44K = AudioFormat(sample_rate=44_100, hop=512, mels=128, latent_dim=40)

@@ -9,10 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..chunks import spans
 from ..errors import MediaError
 from ..sequence import FORMAT_16K, AudioFormat
 
 _FLOOR = 1e-5
+_BLOCK = 4096  # frames whose spectra are held at once
 _LINEAR_STEP = 200 / 3  # Slaney's scale: linear to 1000 Hz, logarithmic above
 _BREAK_HZ = 1000.0
 _LOG_STEP = math.log(6.4) / 27
@@ -61,10 +63,16 @@ def log_mel(waveform: Tensor, fmt: AudioFormat) -> Tensor:
         )
     padded = F.pad(waveform.clamp(-1, 1), (pad, pad), mode="reflect")
     window = torch.hann_window(n_fft, device=waveform.device)
-    spectrum = torch.stft(padded, n_fft, fmt.hop, window=window, center=False, return_complex=True)
-    magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9)
     filters = mel_filters(
         fmt.sample_rate, n_fft, fmt.mels, 8000.0 if fmt is FORMAT_16K else 22050.0
-    )
-    mel = (filters.to(magnitude.device) @ magnitude).clamp(min=_FLOOR)
+    ).to(waveform.device)
+    parts: list[Tensor] = []
+    for start, stop in spans(waveform.shape[-1] // fmt.hop, _BLOCK):
+        some = padded[:, start * fmt.hop : (stop - 1) * fmt.hop + n_fft]
+        spectrum = torch.stft(
+            some, n_fft, fmt.hop, window=window, center=False, return_complex=True
+        )
+        magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9)
+        parts.append((filters @ magnitude).clamp(min=_FLOOR))
+    mel = torch.cat(parts, dim=-1)
     return mel.log10() if fmt is FORMAT_16K else mel.log()

@@ -24,6 +24,7 @@ from .vae_layers import (
     Maker,
     Middle,
     ResidualBlock,
+    Seen,
     Upsample,
     silu,
 )
@@ -31,6 +32,7 @@ from .vae_layers import (
 _LEVELS = (1, 2, 4)  # widths of the levels, in units of the hidden width
 _RESAMPLED = 1  # the level whose resolution is the latent's on one side, the mel's on the other
 _DECODER_BLOCKS, _ENCODER_BLOCKS = 3, 2
+NEIGHBOURS = 4  # pieces on either side that the attention of a piece sees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +94,12 @@ class Decoder(nn.Module):
         self.up[_RESAMPLED].upsample = Upsample(make, widths[_RESAMPLED])
         self.conv_out = make.conv(widths[0], params.mels)
 
-    def parts(self, seen: tuple[Tensor, Tensor] | None = None) -> list[Local]:
-        """The decoder as steps that are local, given ``seen`` of the whole sequence."""
+    def before(self) -> list[Local]:
+        """What comes before the attention."""
+        return [Local(run=self.conv_in, reach=1), self.mid.parts()[0]]
+
+    def parts(self, seen: Seen | None = None) -> list[Local]:
+        """The decoder as steps that are local, given what the attention has ``seen``."""
         levels = [level for level in reversed(self.up) if isinstance(level, Level)]
         return [
             Local(run=self.conv_in, reach=1),
@@ -101,16 +107,6 @@ class Decoder(nn.Module):
             *(part for level in levels for part in level.parts()),
             Local(run=lambda x: self.conv_out(silu(x)), reach=1),
         ]
-
-    def seen(self, z: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of the whole sequence, each (B, N, C), made in pieces."""
-        before = [Local(run=self.conv_in, reach=1), self.mid.parts()[0]]
-        width = self.mid.attn_1.width
-        keys, values = (z.new_empty(z.shape[0], z.shape[-1], width) for _ in range(2))
-        for start, stop in spans(z.shape[-1], longest):
-            k, v = self.mid.attn_1.keys_values(piece(before, z, (start, stop)))
-            keys[:, start:stop], values[:, start:stop] = k, v
-        return keys, values
 
     def forward(self, z: Tensor) -> Tensor:
         return whole(self.parts(), z)
@@ -131,11 +127,25 @@ class Encoder(nn.Module):
         self.mid = Middle(make, widths[-1])
         self.conv_out = make.conv(widths[-1], 2 * params.latent_dim)
 
+    def before(self) -> list[Local]:
+        """What comes before the attention."""
+        levels = [level for level in self.down if isinstance(level, Level)]
+        return [
+            Local(run=self.conv_in, reach=1),
+            *(part for level in levels for part in level.parts()),
+            self.mid.parts()[0],
+        ]
+
+    def parts(self, seen: Seen | None = None) -> list[Local]:
+        """The encoder as steps that are local, given what the attention has ``seen``."""
+        return [
+            *self.before(),
+            *self.mid.parts(seen)[1:],
+            Local(run=lambda x: self.conv_out(silu(x)), reach=1),
+        ]
+
     def forward(self, mel: Tensor) -> Tensor:
-        x = self.conv_in(mel)
-        for level in self.down:
-            x = level(x)
-        return self.conv_out(silu(self.mid(x)))
+        return whole(self.parts(), mel)
 
 
 class VAE(nn.Module):
@@ -167,22 +177,52 @@ class VAE(nn.Module):
     def pieces(self, z: Tensor, longest: int) -> Iterator[Tensor]:
         """``decode(z)`` one piece after another, each of at most ``longest`` latents.
 
-        Exact: the attention of a piece is to the whole sequence. Its keys and values are all that
-        grows with the length, 2 x 4 * hidden numbers a latent.
+        The attention of a piece sees the ``NEIGHBOURS`` pieces on either side of it, and no more:
+        up to 2 * NEIGHBOURS + 1 pieces can be what is whole.
         """
         parts = spans(z.shape[-1], longest)
-        if len(parts) == 1:
-            yield self.decode(z)
-            return
-        steps = self.decoder.parts(self.decoder.seen(z, longest))
-        for start, stop in parts:
-            yield self._mel(piece(steps, z, (2 * start, 2 * stop)))
+        for (start, stop), seen in zip(parts, _seen(self.decoder, z, parts), strict=True):
+            yield self._mel(piece(self.decoder.parts(seen), z, (2 * start, 2 * stop)))
+
+    def mean_pieces(self, mel: Tensor, longest: int) -> Iterator[Tensor]:
+        """The mean of ``encode(mel)`` one piece after another, as ``pieces``."""
+        y = self._normalised(mel)
+        parts = spans(mel.shape[-1] // 2, longest)
+        for span, seen in zip(parts, _seen(self.encoder, y, parts), strict=True):
+            yield piece(self.encoder.parts(seen), y, span).chunk(2, dim=1)[0]
 
     def _mel(self, y: Tensor) -> Tensor:
         return y * cast(self.data_std, y) + cast(self.data_mean, y)
 
     def encode(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         """Log mel (B, mels, 2N) to mean and log variance, each (B, latent_dim, N)."""
-        y = (mel - cast(self.data_mean, mel)) / cast(self.data_std, mel)
-        mean, logvar = self.encoder(y).chunk(2, dim=1)
+        mean, logvar = self.encoder(self._normalised(mel)).chunk(2, dim=1)
         return mean, logvar.clamp(-30.0, 20.0)
+
+    def _normalised(self, mel: Tensor) -> Tensor:
+        return (mel - cast(self.data_mean, mel)) / cast(self.data_std, mel)
+
+
+def _seen(
+    network: Decoder | Encoder, x: Tensor, parts: Sequence[tuple[int, int]]
+) -> Iterator[Seen | None]:
+    """What the attention of each part sees, made once a part and kept as long as it is needed.
+
+    None: the part is the whole.
+    """
+    if len(parts) == 1:
+        yield None
+        return
+    before, attention = network.before(), network.mid.attn_1
+    keys = values = x.new_empty(x.shape[0], 0, attention.width)
+    made = first = 0  # parts that were made, and the first that is still held
+    for index in range(len(parts)):
+        while made < min(index + NEIGHBOURS + 1, len(parts)):
+            k, v = attention.keys_values(piece(before, x, parts[made]))
+            keys, values = torch.cat((keys, k), dim=1), torch.cat((values, v), dim=1)
+            made += 1
+        if first < index - NEIGHBOURS:
+            start, stop = parts[first]
+            keys, values = keys[:, stop - start :], values[:, stop - start :]
+            first += 1
+        yield keys, values

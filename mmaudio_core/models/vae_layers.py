@@ -10,13 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..chunks import Local, whole
+from ..chunks import Local
 from .ops import Operations
 
 EPS = 1e-4
 _CLAMP = 256.0
 _RESIDUAL_SHARE = 0.3
 _BLOCK_REACH = 2  # of a residual block: two convolutions of three taps
+
+
+Seen = tuple[Tensor, Tensor]  # keys and values, each (B, L, C)
 
 
 def silu(x: Tensor) -> Tensor:
@@ -74,8 +77,8 @@ class Attention(nn.Module):
         self.qkv = make.conv(width, 3 * width, 1)
         self.proj_out = make.conv(width, width, 1)
 
-    def forward(self, x: Tensor, seen: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """``seen``: keys and values of the whole sequence, where ``x`` is a piece of it."""
+    def forward(self, x: Tensor, seen: Seen | None = None) -> Tensor:
+        """``seen``: keys and values (B, L', C) of more, where ``x`` is a piece of it."""
         q, k, v = self._project(x)
         k, v = (k, v) if seen is None else seen
         h = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]
@@ -106,16 +109,13 @@ class Middle(nn.Module):
         self.attn_1 = Attention(make, width)
         self.block_2 = ResidualBlock(make, width, width)
 
-    def parts(self, seen: tuple[Tensor, Tensor] | None = None) -> list[Local]:
-        """As steps that are local, given ``seen``: the attention's keys and values of the whole."""
+    def parts(self, seen: Seen | None = None) -> list[Local]:
+        """As steps that are local, given ``seen``: keys and values that the attention sees."""
         return [
             Local(run=self.block_1, reach=_BLOCK_REACH),
             Local(run=lambda x: self.attn_1(x, seen)),
             Local(run=partial(_clamped, self.block_2), reach=_BLOCK_REACH),
         ]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return whole(self.parts(), x)
 
 
 class Upsample(nn.Module):
@@ -153,12 +153,10 @@ class Level(nn.Module):
         self.downsample: nn.Module | None = None
 
     def parts(self) -> list[Local]:
-        """As steps that are local; a lower resolution is not among them."""
+        """As steps that are local."""
         blocks = [Local(run=partial(_clamped, b), reach=_BLOCK_REACH) for b in self.block]
-        if self.upsample is None:
-            return blocks
-        return [*blocks, Local(run=self.upsample, up=2, reach=1)]
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = whole(self.parts(), x)
-        return x if self.downsample is None else self.downsample(x)
+        if self.upsample is not None:
+            return [*blocks, Local(run=self.upsample, up=2, reach=1)]
+        if self.downsample is not None:
+            return [*blocks, Local(run=self.downsample, down=2)]
+        return blocks

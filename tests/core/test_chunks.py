@@ -84,10 +84,12 @@ def touched(step: Local, x: Tensor, at: int) -> tuple[int, int]:
 def test_reaches_are_those_of_the_networks(variant: str):
     networks = vae(variant), vocoder(variant)
     seen = noise(1, 64, 128), noise(1, 64, 128)
-    local = [*networks[0].decoder.parts(seen), *networks[1].parts(torch.float32)]
+    decoder, encoder = networks[0].decoder.parts(seen), networks[0].encoder.parts(seen)
+    local = [*decoder, *encoder, *networks[1].parts(torch.float32)]
     for step, channels in zip(local, widths(*networks), strict=True):
         length, at = 300, 150
         first, last = touched(step, noise(1, channels, length), at)
+        at //= step.down
         assert first >= at * step.up - step.reach
         assert last <= (at + 1) * step.up - 1 + step.reach
         # an activation's filters have an even number of taps: what is left may differ by one side
@@ -95,7 +97,7 @@ def test_reaches_are_those_of_the_networks(variant: str):
 
 
 def widths(vae: VAE, vocoder: BigVGAN) -> list[int]:
-    """Input channels of each local step of both networks."""
+    """Input channels of each local step of the networks."""
     narrow, middle, wide = vae.params.widths
     above = [vocoder.params.width >> i for i in range(len(vocoder.params.rates) + 1)]
     return [
@@ -103,6 +105,10 @@ def widths(vae: VAE, vocoder: BigVGAN) -> list[int]:
         *[wide] * 7,  # the middle's block, attention, block; the highest level; the next's first
         *[middle] * 4,  # two blocks, upsampling, the lowest level's first
         *[narrow] * 3,
+        vae.params.mels,
+        *[narrow] * 4,  # two blocks, downsampling, the next level's first
+        *[middle] * 2,
+        *[wide] * 5,  # the lowest level's second; the middle's three; the end
         vocoder.params.mels,
         *above,
     ]
@@ -156,6 +162,33 @@ def test_pieces_make_the_whole(variant: str, length: int, longest: int):
             assert relative_error(got[..., edge], expected[..., edge]) < EXACT
 
 
+@pytest.mark.parametrize(("length", "longest"), LENGTHS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_latents_in_pieces_are_the_latents(variant: str, length: int, longest: int):
+    network = vae(variant)
+    with torch.no_grad():
+        mel = noise(1, network.params.mels, 2 * length) * 2 - 4
+        pieces = list(network.mean_pieces(mel, longest))
+        assert len(pieces) == -(-length // longest)
+        assert relative_error(torch.cat(pieces, dim=-1), network.encode(mel)[0]) < EXACT
+
+
+def test_far_from_a_piece_its_attention_sees_nothing():
+    """Up to nine pieces are what is whole, as far as they see; a tenth makes the first differ."""
+    network = vae("small_16k")
+    with torch.no_grad():
+        z = noise(1, network.params.latent_dim, 100)
+        for seen in (True, False):
+            changed = z.clone()
+            changed[..., 49 if seen else 54 :] = (
+                0  # three beyond the 50 are in the last one's margin
+            )
+            first, other = (next(network.pieces(some, 10)) for some in (z, changed))
+            assert (relative_error(other, first) > EXACT) is seen
+        got = torch.cat(list(network.pieces(z, 10)), dim=-1)
+        assert 0 < relative_error(got, network.decode(z)) < 0.05
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_margins_too_narrow_are_noticed(variant: str):
     with torch.no_grad():
@@ -174,7 +207,7 @@ def latents_of(seconds: int, takes: int = 1) -> Tensor:
 
 
 def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "_VAE_SECONDS", 1)
+    monkeypatch.setattr(decoding, "VAE_SECONDS", 1)
     monkeypatch.setattr(decoding, "_VOCODER_SECONDS_CPU", 1)
 
 
@@ -263,9 +296,10 @@ def decoded(seconds: int) -> float:
     return found - (mel + wave) * 4 / 1e6
 
 
-def test_memory_does_not_grow_with_the_duration():
+def test_memory_does_not_grow_with_the_duration(monkeypatch: pytest.MonkeyPatch):
     """Nor is it that of whole activations, which the same measure tells apart."""
-    short, long = decoded(10), decoded(30)
+    shorter(monkeypatch)  # so that both are longer than an attention sees
+    short, long = decoded(10), decoded(20)
     assert long < 1.05 * short
 
     network = vocoder("small_16k")
