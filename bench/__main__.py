@@ -77,6 +77,7 @@ def _all(options: argparse.Namespace, device: str, out: Path) -> list[Results]:
                 kijai=_text(options.kijai),
                 comfyui=os.environ.get("COMFYUI_PATH"),
                 threads=options.threads,
+                memory_gb=options.memory,
             )
             done.append(_one(options, job, bundle))
             print(f"\n{table(done[-1])}\n", flush=True)
@@ -92,7 +93,10 @@ def _one(options: argparse.Namespace, job: Job, bundle: Bundle) -> Results:
     rounds = options.rounds or (7 if job.device == "cuda" else 3)
     print(f"{job}:", flush=True)
     comparison = compare(_sides(options), job, stages, rounds, lambda line: print(line, flush=True))
-    return results(comparison, limits(job, bundle, comparison.rates), total=total)
+    least = {**limits(job, bundle, comparison.rates), **comparison.floors}
+    if set(PARTS) <= least.keys():
+        least[Stage.TOTAL] = sum(least[stage] for stage in PARTS)
+    return results(comparison, least, total=total)
 
 
 def _sides(options: argparse.Namespace) -> list[SideSpec]:

@@ -19,12 +19,14 @@ class Measured:
 
     Attributes:
         seconds: of wall time, the device waited for.
+        cpu_seconds: of all the process's threads.
         rss_mb: the process's memory at its highest.
         added_mb: the same, above what it held before.
         device_mb: the most that tensors on the CUDA device took; None on a CPU.
     """
 
     seconds: float
+    cpu_seconds: float
     rss_mb: float
     added_mb: float
     device_mb: float | None
@@ -50,6 +52,7 @@ class Clock:
             torch.cuda.reset_peak_memory_stats(self._device)
         _reset_peak()
         self._before = _resident("VmRSS")
+        self._cpu_started = time.process_time()
         self._started = time.perf_counter()
 
     def stop(self) -> Measured:
@@ -60,16 +63,23 @@ class Clock:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         seconds = time.perf_counter() - self._started
+        cpu_seconds = time.process_time() - self._cpu_started
         if self._device.type == "cuda":
             device_mb = torch.cuda.max_memory_allocated(self._device) / _MB
-        peak = _resident("VmHWM")
+        peak = highest_mb()
         self._measured = Measured(
             seconds=seconds,
+            cpu_seconds=cpu_seconds,
             rss_mb=peak,
             added_mb=max(0.0, peak - self._before),
             device_mb=device_mb,
         )
         return self._measured
+
+
+def highest_mb() -> float:
+    """The most memory this process held since a clock was started last."""
+    return _resident("VmHWM")
 
 
 def _reset_peak() -> None:

@@ -31,6 +31,7 @@ class Job:
         kijai: the checkout of the nodes, for that side.
         comfyui: the ComfyUI that those nodes run in.
         threads: of the CPU; 0 for PyTorch's choice.
+        memory_gb: the most that each process may allocate; 0 for no limit. Linux only.
     """
 
     device: str
@@ -48,6 +49,7 @@ class Job:
     kijai: str | None = None
     comfyui: str | None = None
     threads: int = 0
+    memory_gb: float = 0
     seed: int = field(default=1)
 
     @property

@@ -95,6 +95,13 @@ def bench_parser(*, add_help: bool = True) -> argparse.ArgumentParser:
         metavar="DIR",
         help="where seeded weights are kept, up to 11 GB (default: ~/.cache/mmaudio-bench)",
     )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        default=0.0,
+        metavar="GB",
+        help="the most each process may allocate (Linux): what needs more is told, not waited for",
+    )
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; default: PyTorch's")
     return parser
 

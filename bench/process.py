@@ -88,6 +88,11 @@ class WorkerProcess:
         """See ``rates.Rates``."""
         return self._ask({"do": "rates", "precision": precision})
 
+    def floor(self, stage: Stage) -> float | None:
+        """Seconds of a stage's limit that has to be measured; see ``floor``."""
+        answer = self._ask({"do": "floor", "stage": stage.value})
+        return None if isinstance(answer, Failed) else float(answer["seconds"])
+
     def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any] | Failed:
         assert self._process.stdout is not None
         if not self._send(request):

@@ -25,12 +25,14 @@ class Timing:
     Attributes:
         cold: seconds of the first run in a process.
         warm: the median of the others; of the first, where there is no other.
+        cpu: processor seconds of all threads, the median; on a busy machine steadier than time.
         peak_mb: the most memory, of the device that computes.
         added_mb: the process's memory on the CPU, above what it held when the stage began.
     """
 
     cold: float
     warm: float
+    cpu: float
     peak_mb: float
     added_mb: float
 
@@ -41,7 +43,7 @@ class Row:
 
     Attributes:
         limit_s: the least the hardware needs; None where it is not known.
-        difference: between our result and the published one, relative; None where not compared.
+        difference: between our result and the second side's, relative; None where not compared.
         notes: why figures are missing.
     """
 
@@ -81,6 +83,8 @@ class Row:
             "published_mb": of(PUBLISHED, "peak_mb"),
             "ours_added_mb": of(OURS, "added_mb"),
             "published_added_mb": of(PUBLISHED, "added_mb"),
+            "ours_cpu_s": of(OURS, "cpu"),
+            "published_cpu_s": of(PUBLISHED, "cpu"),
             "kijai_s": self.seconds(KIJAI),
             "kijai_ratio": self.ratio(KIJAI),
             "difference": self.difference,
@@ -130,6 +134,7 @@ class Results:
             "steps": job.steps,
             "cfg": job.cfg,
             "total": self.total,
+            "load_average": self.comparison.load_average,
             "rates": [asdict(rates) for rates in self.comparison.rates],
             "load": self.load.to_json(),
             "stages": {row.name: row.to_json() for row in self.rows},
@@ -182,6 +187,7 @@ def _row(
         sides[side] = Timing(
             cold=measured[0].seconds,
             warm=median(m.seconds for m in measured[1:] or measured),
+            cpu=median(m.cpu_seconds for m in measured[1:] or measured),
             peak_mb=max(peaks),
             added_mb=max(m.added_mb for m in measured),
         )
@@ -223,6 +229,7 @@ def _added(measured: Sequence[Measured]) -> Measured:
     device = [m.device_mb for m in measured if m.device_mb is not None]
     return Measured(
         seconds=math.fsum(m.seconds for m in measured),
+        cpu_seconds=math.fsum(m.cpu_seconds for m in measured),
         rss_mb=max(m.rss_mb for m in measured),
         added_mb=max(m.added_mb for m in measured),
         device_mb=max(device, default=None),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from .results import OURS, PUBLISHED, Results, Row
+from .results import OURS, Results, Row
 
 _NAME, _COLUMN = 13, 11
+_BUSY = 1.0  # load average
 
 
 def table(results: Results) -> str:
@@ -27,8 +28,11 @@ def _lines(results: Results) -> Iterator[str]:
     heads = [OURS, *others, *(f"{side}/ours" for side in others), "limit share"]
     heads += [f"cold {side}" for side in results.sides]
     heads += [f"MB {side}" for side in results.sides]
-    heads += ["difference"] if PUBLISHED in others else []
+    heads += ["difference"] if others else []
     widths = [max(_COLUMN, len(head) + 2) for head in heads]
+    busy = results.comparison.load_average or 0
+    if job.device == "cpu" and busy >= _BUSY:
+        yield f"the CPU was busy when this began (load average {busy:.1f}): times are too long"
     yield ""
     yield f"{'stage':<{_NAME}}" + "".join(f"{h:>{w}}" for h, w in zip(heads, widths, strict=True))
     rows = [results.load, *results.rows]
@@ -49,7 +53,7 @@ def _cells(row: Row, sides: list[str], others: list[str]) -> list[str]:
     cells.append("-" if row.limit_share is None else f"{row.limit_share:.0%}")
     cells += [_seconds(row.sides[s].cold if s in row.sides else None) for s in sides]
     cells += [f"{row.sides[s].peak_mb:,.0f}" if s in row.sides else "-" for s in sides]
-    if PUBLISHED in others:
+    if others:
         cells.append("-" if row.difference is None else f"{row.difference:.1e}")
     return cells
 

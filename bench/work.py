@@ -58,14 +58,13 @@ class Work:
 
 
 def limits(job: Job, bundle: Bundle, rates: Sequence[Rates]) -> Mapping[Stage, float]:
-    """The least seconds of each stage that networks do, and of all of them together."""
+    """The least seconds of each stage that networks do."""
     by_precision = {rate.precision: rate for rate in rates}
-    least = {
+    return {
         stage: work.seconds(by_precision[work.precision])
         for stage, work in count(job, bundle).items()
         if work.precision in by_precision
     }
-    return least | {Stage.TOTAL: sum(least.values())} if least else {}
 
 
 def count(job: Job, bundle: Bundle) -> Mapping[Stage, Work]:

@@ -18,10 +18,14 @@ from typing import Any, TextIO
 
 import torch
 
-from .clock import Clock
+from mmaudio_core.checkpoint import VARIANTS
+
+from .clock import Clock, highest_mb
+from .inputs import Inputs
 from .job import Job
 from .sides.side import CannotRunError, Run, Side
 from .stages import Stage
+from .weights import published_name
 
 
 def make_side(name: str, job: Job) -> Side:
@@ -61,10 +65,13 @@ class Worker:
         except torch.OutOfMemoryError as error:
             return {"ok": False, "reason": f"out of device memory: {_first_line(error)}"}
         except MemoryError:
-            return {"ok": False, "reason": "out of memory"}
+            return {"ok": False, "reason": f"out of memory (it held {highest_mb():,.0f} MB)"}
         except Exception as error:
             traceback.print_exc()
-            return {"ok": False, "reason": f"{type(error).__name__}: {_first_line(error)}"}
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{frame.filename}:{frame.lineno}"
+            words = f"{type(error).__name__}: {_first_line(error)} ({where})"
+            return {"ok": False, "reason": words}
 
     def _do(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["do"] == "load":
@@ -76,7 +83,20 @@ class Worker:
             from .rates import measure_rates
 
             return asdict(measure_rates(self._device, request["precision"]))
+        if request["do"] == "floor":
+            return {"seconds": self._floor(Stage(request["stage"]))}
         return self._run(Stage(request["stage"]), request["keep"])
+
+    def _floor(self, stage: Stage) -> float:
+        """What libav alone takes for a stage that no network does."""
+        from .floor import media_seconds, mux_seconds
+
+        job, video = self._job, Path(self._job.video)
+        if stage is Stage.MEDIA:
+            return media_seconds(video, job.duration)
+        inputs = Inputs(job=job, flow=VARIANTS[published_name(job.variant)])
+        target = Path(job.out) / "floor.mp4"
+        return mux_seconds(video, inputs.waveform, inputs.flow.audio.sample_rate, target)
 
     def _run(self, stage: Stage, keep: str | None) -> dict[str, Any]:
         assert self._side is not None, "load comes first"
@@ -94,12 +114,24 @@ class Worker:
 def main(name: str, requests: TextIO, answers: TextIO) -> None:
     """Answer until the requests end."""
     job = Job.from_json(json.loads(requests.readline()))
+    if job.memory_gb:
+        _limit_memory(job.memory_gb)
     if job.threads:
         torch.set_num_threads(job.threads)
     worker = Worker(name, job)
     for line in requests:
         answers.write(json.dumps(worker.answer(json.loads(line))) + "\n")
         answers.flush()
+
+
+def _limit_memory(gigabytes: float) -> None:
+    """Let allocations beyond that fail, where the system can, before it runs out itself."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit = int(gigabytes * 1024**3)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _first_line(error: BaseException) -> str:

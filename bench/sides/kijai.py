@@ -7,9 +7,11 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -55,13 +57,14 @@ class Kijai:
         folder_paths.folder_names_and_paths["mmaudio"] = ([self._job.weights], set())
         names = {kind: str(file_of(kind, self._job.variant)) for kind in PartKind}
         loader = nodes.NODE_CLASS_MAPPINGS["MMAudioFeatureUtilsLoader"]()
-        (self._utils,) = loader.loadmodel(
-            vae_model=names[PartKind.VAE],
-            precision=self._job.precision,
-            synchformer_model=names[PartKind.SYNCHFORMER],
-            clip_model=names[PartKind.CLIP],
-            mode="44k",
-        )
+        with _without_cuda() if self._device.type == "cpu" else nullcontext():
+            (self._utils,) = loader.loadmodel(
+                vae_model=names[PartKind.VAE],
+                precision=self._job.precision,
+                synchformer_model=names[PartKind.SYNCHFORMER],
+                clip_model=names[PartKind.CLIP],
+                mode="44k",
+            )
         self._utils.to(self._device)
 
     def prepare(self, stage: Stage) -> Run:
@@ -79,6 +82,13 @@ class Kijai:
                 return encode(frames.to(self._device, self._dtype), batch_size=_ONE_PROMPT)
 
         return run
+
+
+@contextmanager
+def _without_cuda() -> Iterator[None]:
+    """Its VAE, loaded with the encoders, calls ``.cuda()``: on a CPU that then does nothing."""
+    with patch.object(Tensor, "cuda", lambda tensor: tensor):
+        yield
 
 
 def _import(checkout: Path, comfyui: Path, device: torch.device) -> Any:

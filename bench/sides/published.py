@@ -50,6 +50,9 @@ class Published:
         self._utils: Any = None
 
     def load(self, stages: Sequence[Stage]) -> None:
+        self._redirect()
+        import mmaudio.eval_utils  # noqa: F401 (its script's imports are part of loading)
+
         wanted = set(stages)
         whole = Stage.TOTAL in wanted
         if whole or wanted & _FLOW:
@@ -90,7 +93,6 @@ class Published:
         return net
 
     def _load_utils(self, *, conditions: bool, decoders: bool) -> Any:
-        self._redirect()
         from mmaudio.model.utils.features_utils import FeaturesUtils
 
         mode = self._mode

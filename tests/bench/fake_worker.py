@@ -19,6 +19,8 @@ def main(name: str) -> None:
         request = json.loads(line)
         if request["do"] == "rates":
             answer = {"ok": True, "precision": request["precision"], "flops": 1e12, "bytes": 1e10}
+        elif request["do"] == "floor":
+            answer = {"ok": True, "seconds": 0.5}
         elif request.get("stage") == "clip" and name == "published":
             answer = {"ok": False, "reason": "no CLIP here"}
         elif request.get("stage") == "vocoder" and name == "published":
@@ -33,6 +35,7 @@ def main(name: str) -> None:
             answer = {
                 "ok": True,
                 "seconds": SECONDS[name] * (10 if runs == 0 else 1),
+                "cpu_seconds": SECONDS[name],
                 "rss_mb": 100.0,
                 "added_mb": 5.0,
                 "device_mb": None,
