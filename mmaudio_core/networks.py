@@ -70,6 +70,12 @@ class LoadedNetworks:
         return self._placed[kind]
 
 
+def fast_bf16_cpu() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware: AVX512-BF16 or AMX."""
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # as torch has them
+    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
 def check_finite(result: Tensor, stage: str, placed: Placed) -> Tensor:
     """``result``, where it is finite.
 

@@ -51,9 +51,9 @@ class LoadMMAudioModel(io.ComfyNode):
                     options=list(PRECISIONS),
                     default=AUTO,
                     tooltip=(
-                        "What the networks compute in. auto: half precision where the GPU does it "
-                        "well (VAE and vocoder stay in fp32), fp32 on a CPU. fp8_e4m3fn halves the "
-                        "memory of the weights once more, and is the least exact."
+                        "What the networks compute in. auto: half precision where the GPU or CPU "
+                        "does it well, with VAE and vocoder in fp32; fp32 elsewhere. fp8_e4m3fn "
+                        "halves the memory of the weights once more, and is the least exact."
                     ),
                 ),
                 io.Boolean.Input(

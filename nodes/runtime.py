@@ -11,7 +11,7 @@ from torch import nn
 from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.models.flow import FlowParams
-from ..mmaudio_core.networks import Placed
+from ..mmaudio_core.networks import Placed, fast_bf16_cpu
 from .native import MMAudioBaseModel, NativeFlow
 
 AUTO, FP8 = "auto", "fp8_e4m3fn"
@@ -33,9 +33,11 @@ def precision_dtype(precision: str, kind: PartKind = PartKind.FLOW) -> torch.dty
         )
     if precision in _DTYPES:
         return _DTYPES[precision]
-    device, _ = _devices(kind)
-    if kind in _DECODERS or mm.is_device_cpu(device):
+    if kind in _DECODERS:
         return torch.float32
+    device, _ = _devices(kind)
+    if mm.is_device_cpu(device):
+        return torch.bfloat16 if fast_bf16_cpu() else torch.float32
     if mm.should_use_bf16(device):
         return torch.bfloat16
     if mm.should_use_fp16(device):

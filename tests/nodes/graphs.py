@@ -41,7 +41,7 @@ def sound(
     return {
         "load": node(
             "LoadMMAudioModel",
-            **{"model": MODEL, "precision": "auto", "download_missing": False} | dict(load or {}),
+            **{"model": MODEL, "precision": "fp32", "download_missing": False} | dict(load or {}),
         ),
         **({"video": node("LoadVideo", file=video)} if video else {}),
         "extract": node(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dev.server import ComfyServer
+from mmaudio_core.networks import fast_bf16_cpu
 from tests.nodes.graphs import MODEL, heard, same, sound
 
 # Relative L2 errors. What each network alone loses (1.4% in bf16) grows: guidance triples it, and
@@ -33,10 +34,15 @@ def exact(comfy: ComfyServer, clip: str, model: str) -> np.ndarray:
     return take(comfy, clip, model, "fp32")
 
 
-def test_auto_is_float32_on_a_cpu(
+def test_auto_is_what_the_cpu_does_well(
     comfy: ComfyServer, clip: str, model: str, exact: np.ndarray
 ) -> None:
-    assert same(take(comfy, clip, model, "auto"), exact)
+    got = take(comfy, clip, model, "auto")
+    if not fast_bf16_cpu():
+        assert same(got, exact)
+        return
+    error = float(np.linalg.norm(got - exact) / np.linalg.norm(exact))
+    assert 0 < error < CLOSE["bf16"], error
 
 
 @pytest.mark.parametrize("precision", CLOSE)
