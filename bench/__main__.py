@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from .picture import picture
 from .process import Failed, SideSpec
 from .requirements import PYTHON_VARIABLE
 from .results import KIJAI, OURS, PUBLISHED, Results, results
-from .stages import PARTS, Stage
+from .stages import KIJAI_STAGES, PARTS, Stage
 from .table import table
 from .video import made, repeated
 from .weights import make
@@ -65,6 +66,7 @@ def _all(options: argparse.Namespace, device: str, out: Path) -> list[Results]:
                 device=device,
                 precision=precision,
                 decoders=options.decoders,
+                compared_precision=options.compared_precision or precision,
                 variant=options.variant,
                 seconds=seconds,
                 takes=takes,
@@ -105,7 +107,7 @@ def _sides(options: argparse.Namespace) -> list[SideSpec]:
     if options.reference is not None:
         sides.append(SideSpec(name=PUBLISHED, python=beside))
     if options.kijai is not None:
-        sides.append(SideSpec(name=KIJAI, python=beside))
+        sides.append(SideSpec(name=KIJAI, python=beside, stages=KIJAI_STAGES))
     return sides
 
 
@@ -128,4 +130,9 @@ def _text(path: Path | None) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # an exception, so that the workers are ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -65,59 +65,81 @@ def compare(
         say: told what was just measured.
     """
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    samples: list[Sample] = []
-    rates: dict[str, Rates] = {}
-    differences: dict[Stage, float] = {}
-    floors: dict[Stage, float] = {}
-
-    def note(side: str, stage: Stage | None, number: int, result: Measured | Failed) -> None:
-        samples.append(Sample(side=side, stage=stage, round=number, result=result))
-        name = "load" if stage is None else stage.value
-        words = result.reason if isinstance(result, Failed) else f"{result.seconds:.3f} s"
-        say(f"  round {number + 1}  {name:<12}{side:<10} {words}")
-
+    run = _Run(job, say)
     for phase in phases(stages):
         with ExitStack() as stack:
-            workers = [stack.enter_context(WorkerProcess(spec, job)) for spec in sides]
-            for precision in {job.precision, job.decoders} - rates.keys():
-                measured = workers[0].rates(precision)
-                if not isinstance(measured, Failed):
-                    rates[precision] = Rates(**measured)
-            needed = FLOORS if Stage.TOTAL in phase else FLOORS & set(phase)
-            for stage in needed - floors.keys():
-                floor = workers[0].floor(stage)
-                if floor is not None:
-                    floors[stage] = floor
-            failed: dict[str, Failed] = {}
-            for worker in workers:
-                load = worker.load(phase)
-                note(worker.name, None, 0, load)
-                if isinstance(load, Failed):
-                    failed[worker.name] = load
-            for number, stage in product(range(rounds), phase):
-                for worker in workers:
-                    path = None if number else _result(job, worker.name, stage)
-                    result = failed.get(worker.name) or worker.run(stage, keep=path)
-                    note(worker.name, stage, number, result)
-        for stage in phase:
-            made = [_result(job, spec.name, stage) for spec in sides]
-            if len(made) > 1 and made[0].exists() and made[1].exists():
-                differences[stage] = _difference(made[0], made[1])
-            for path in made:
-                path.unlink(missing_ok=True)
+            here = [spec for spec in sides if set(spec.stages) & set(phase)]
+            workers = [stack.enter_context(WorkerProcess(spec, job)) for spec in here]
+            run.measure_limits(workers[0], phase)
+            run.take_turns(workers, phase, rounds)
     return Comparison(
         job=job,
-        samples=tuple(samples),
-        rates=tuple(rates.values()),
-        differences=differences,
-        floors=floors,
+        samples=tuple(run.samples),
+        rates=tuple(run.rates.values()),
+        differences=run.differences,
+        floors=run.floors,
         load_average=busy,
     )
 
 
-def _result(job: Job, side: str, stage: Stage) -> Path:
-    """Where a side leaves what a stage made."""
-    return Path(job.out) / f"{side}_{stage.value}.pt"
+class _Run:
+    """Collects what the workers of one phase after another measure."""
+
+    def __init__(self, job: Job, say: Callable[[str], None]) -> None:
+        self.samples: list[Sample] = []
+        self.rates: dict[str, Rates] = {}
+        self.differences: dict[Stage, float] = {}
+        self.floors: dict[Stage, float] = {}
+        self._job = job
+        self._say = say
+
+    def measure_limits(self, ours: WorkerProcess, phase: Sequence[Stage]) -> None:
+        """The rates, and the floors of the phase, where they are not known yet."""
+        for precision in {self._job.precision, self._job.decoders} - self.rates.keys():
+            rates = ours.rates(precision)
+            if not isinstance(rates, Failed):
+                self.rates[precision] = Rates(**rates)
+        needed = FLOORS if Stage.TOTAL in phase else FLOORS & set(phase)
+        for stage in needed - self.floors.keys():
+            floor = ours.floor(stage)
+            if floor is not None:
+                self.floors[stage] = floor
+
+    def take_turns(
+        self, workers: Sequence[WorkerProcess], phase: Sequence[Stage], rounds: int
+    ) -> None:
+        """Load every worker, then let them run stage by stage, round by round."""
+        failed: dict[str, Failed] = {}
+        for worker in workers:
+            load = worker.load(tuple(stage for stage in phase if stage in worker.stages))
+            self._note(worker.name, None, 0, load)
+            if isinstance(load, Failed):
+                failed[worker.name] = load
+        for number, stage in product(range(rounds), phase):
+            taking_part = [worker for worker in workers if stage in worker.stages]
+            for worker in taking_part:
+                path = None if number else self._result(worker.name, stage)
+                result = failed.get(worker.name) or worker.run(stage, keep=path)
+                self._note(worker.name, stage, number, result)
+            if number == 0:
+                self._compare_results([worker.name for worker in taking_part], stage)
+
+    def _note(self, side: str, stage: Stage | None, number: int, result: Measured | Failed) -> None:
+        self.samples.append(Sample(side=side, stage=stage, round=number, result=result))
+        name = "load" if stage is None else stage.value
+        words = result.reason if isinstance(result, Failed) else f"{result.seconds:.3f} s"
+        self._say(f"  round {number + 1}  {name:<12}{side:<10} {words}")
+
+    def _compare_results(self, sides: Sequence[str], stage: Stage) -> None:
+        made = [self._result(side, stage) for side in sides]
+        if len(made) > 1 and made[0].exists() and made[1].exists():
+            self.differences[stage] = _difference(made[0], made[1])
+        for path in made:
+            path.unlink(missing_ok=True)
+
+    def _result(self, side: str, stage: Stage) -> Path:
+        """Where a side leaves what a stage made."""
+        return Path(self._job.out) / f"{side}_{stage.value}.pt"
 
 
 def _difference(ours: Path, other: Path) -> float:

@@ -18,8 +18,9 @@ class Job:
 
     Attributes:
         device: cpu or cuda.
-        precision: fp32 or bf16, of both sides' networks.
-        decoders: the same, of our VAE and vocoder; the published code has one precision for all.
+        precision: fp32 or bf16, of our networks.
+        decoders: the same, of our VAE and vocoder.
+        compared_precision: the same, of the compared code, which has one for all networks.
         variant: a published variant, or tiny.
         seconds: of sound.
         takes: how many at once.
@@ -37,6 +38,7 @@ class Job:
     device: str
     precision: str
     decoders: str
+    compared_precision: str
     variant: str
     seconds: float
     takes: int
@@ -73,9 +75,15 @@ class Job:
     def from_json(cls, data: Mapping[str, Any]) -> Job:
         return cls(**data)
 
+    @property
+    def _precisions(self) -> str:
+        if self.precision == self.compared_precision:
+            return self.precision
+        return f"{self.precision} (compared code {self.compared_precision})"
+
     def __str__(self) -> str:
         takes = "1 take" if self.takes == 1 else f"{self.takes} takes"
         return (
-            f"{self.variant}, {self.device}, {self.precision}, {self.seconds:g} s, {takes}, "
+            f"{self.variant}, {self.device}, {self._precisions}, {self.seconds:g} s, {takes}, "
             f"{self.steps} steps, CFG {self.cfg:g}"
         )

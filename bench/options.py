@@ -62,6 +62,11 @@ def bench_parser(*, add_help: bool = True) -> argparse.ArgumentParser:
         default="fp32",
         help="precision of our VAE and vocoder; the nodes' automatic choice is fp32 (default)",
     )
+    parser.add_argument(
+        "--compared-precision",
+        choices=("fp32", "bf16"),
+        help="of all networks of the compared code (default: as --precision)",
+    )
     parser.add_argument("--seconds", type=_numbers, default=(8.0,), metavar="8,30,60")
     parser.add_argument("--takes", type=_counts, default=(1,), metavar="1,4")
     parser.add_argument("--steps", type=_count, default=25, help="of the sampler (default: 25)")
@@ -109,7 +114,11 @@ def bench_parser(*, add_help: bool = True) -> argparse.ArgumentParser:
 def bench_arguments(options: argparse.Namespace) -> list[str]:
     """The command line that gives ``options`` again, from any working directory."""
     given = {name: value for name, value in vars(options).items() if name != "command"}
-    return [f"--{n}={_written(value)}" for n, value in given.items() if value not in (None, ())]
+    return [
+        f"--{name.replace('_', '-')}={_written(value)}"
+        for name, value in given.items()
+        if value is not None
+    ]
 
 
 def _written(value: object) -> str:

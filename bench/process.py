@@ -30,11 +30,12 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class SideSpec:
-    """A side to start: its name, and the Python that has what it imports."""
+    """A side to start: its name, the Python that has what it imports, and what it takes part in."""
 
     name: str
     python: str
     module: str = "bench.worker"
+    stages: tuple[Stage, ...] = tuple(Stage)
 
 
 class WorkerProcess:
@@ -42,6 +43,7 @@ class WorkerProcess:
 
     def __init__(self, spec: SideSpec, job: Job) -> None:
         self.name = spec.name
+        self.stages = spec.stages
         self.log = Path(job.out) / f"{spec.name}.log"
         env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"}
         with self.log.open("ab") as log:

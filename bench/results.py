@@ -128,6 +128,7 @@ class Results:
             "device": job.device,
             "precision": job.precision,
             "decoders": job.decoders,
+            "compared_precision": job.compared_precision,
             "variant": job.variant,
             "seconds": job.seconds,
             "takes": job.takes,

@@ -23,6 +23,9 @@ class Stage(str, Enum):
 PARTS = tuple(stage for stage in Stage if stage is not Stage.TOTAL)
 """What a job consists of, in order."""
 
+KIJAI_STAGES = (Stage.CLIP, Stage.SYNCHFORMER)
+"""What is compared with kijai's nodes, which have their own way in these only."""
+
 # A process holds only what its stages need: both sides together must fit into the memory, and
 # the peak of reading a video must not be that of the weights.
 _PHASES = (

@@ -27,7 +27,6 @@ from .side import CannotRunError, Run
 
 _PACKAGE = "kijai_mmaudio"
 _ONE_PROMPT = 1  # its generate() gives encoders the number of prompts as the size of a batch
-_STAGES = (Stage.CLIP, Stage.SYNCHFORMER)
 
 
 class Kijai:
@@ -44,13 +43,11 @@ class Kijai:
             )
         self._job = job
         self._device = torch.device(job.device)
-        self._dtype = torch.bfloat16 if job.precision == "bf16" else torch.float32
+        self._dtype = torch.bfloat16 if job.compared_precision == "bf16" else torch.float32
         self._inputs = Inputs(job=job, flow=VARIANTS[job.variant])
         self._utils: Any = None
 
     def load(self, stages: Sequence[Stage]) -> None:
-        if not set(stages) & set(_STAGES):
-            return
         nodes = _import(Path(str(self._job.kijai)), Path(str(self._job.comfyui)), self._device)
         import folder_paths
 
@@ -60,7 +57,7 @@ class Kijai:
         with _without_cuda() if self._device.type == "cpu" else nullcontext():
             (self._utils,) = loader.loadmodel(
                 vae_model=names[PartKind.VAE],
-                precision=self._job.precision,
+                precision=self._job.compared_precision,
                 synchformer_model=names[PartKind.SYNCHFORMER],
                 clip_model=names[PartKind.CLIP],
                 mode="44k",

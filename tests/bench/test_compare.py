@@ -29,6 +29,7 @@ def job(folder: Path) -> Job:
         device="cpu",
         precision="fp32",
         decoders="fp32",
+        compared_precision="fp32",
         variant="tiny",
         seconds=1,
         takes=1,

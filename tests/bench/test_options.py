@@ -20,6 +20,7 @@ def test_options_are_passed_on(tmp_path: Path) -> None:
         "--seconds=8,30",
         "--takes=1,4",
         "--made=1920x1080",
+        "--compared-precision=fp32",
     ]
     parsed = bench_parser().parse_args(given)
     assert bench_parser().parse_args(bench_arguments(parsed)) == parsed
