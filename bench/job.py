@@ -32,7 +32,7 @@ class Job:
         kijai: the checkout of the nodes, for that side.
         comfyui: the ComfyUI that those nodes run in.
         threads: of the CPU; 0 for PyTorch's choice.
-        memory_gb: the most that each process may allocate; 0 for no limit. Linux only.
+        memory_gb: the most that the compared code may allocate; 0 for no limit. Linux only.
     """
 
     device: str

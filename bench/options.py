@@ -105,7 +105,7 @@ def bench_parser(*, add_help: bool = True) -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         metavar="GB",
-        help="the most each process may allocate (Linux): what needs more is told, not waited for",
+        help="the most that the compared code may allocate (Linux), so that it cannot take all",
     )
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; default: PyTorch's")
     return parser
