@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
 from torch import Tensor
 
-from .checkpoint import PartKind
+from .encoders import FRAMES, SEGMENTS, TEXTS, encode
 from .errors import MMAudioError
 from .media import FrameReader, Masks, still
-from .models.clip import CLIP
-from .models.synchformer import Synchformer
 from .models.tokenizer import tokenize
-from .networks import Networks, Placed, check_finite
-from .progress import Progress, silent, watched
+from .networks import Networks
+from .progress import Progress, silent
 from .schedule import Fade, fades, parse_schedule
 from .sequence import (
     CLIP_FPS,
@@ -29,13 +27,6 @@ from .sequence import (
 )
 
 log = logging.getLogger(__name__)
-
-CLIP_STAGE, SYNC_STAGE, TEXT_STAGE = "CLIP", "Synchformer", "text"
-_CLIP_BATCH = 16  # frames
-_SYNC_BATCH = 8  # segments
-# Rough bytes of activations an item, at two bytes an element: tokens * width * live tensors.
-_CLIP_BYTES = 730 * 1280 * 24
-_SYNC_BYTES = 1569 * 768 * 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,24 +129,16 @@ def schedule_prompts(
 
 def _encode_text(networks: Networks, texts: Sequence[str], progress: Progress) -> Tensor:
     """(texts, 77, text_dim), float32 on the CPU."""
-    placed = networks.use(PartKind.CLIP, min(len(texts), _CLIP_BATCH) * _CLIP_BYTES)
-    clip = _clip(placed)
-    batches = list(_batches(tokenize(texts), _CLIP_BATCH))
-    parts: list[Tensor] = []
-    with torch.no_grad(), watched(clip, lambda: progress(TEXT_STAGE, len(parts), len(batches))):
-        for tokens in batches:
-            made = clip.encode_text(tokens.to(placed.device), dtype=placed.dtype)
-            parts.append(made.float().cpu())
-    progress(TEXT_STAGE, len(batches), len(batches))
+    features = encode(networks, TEXTS, tokenize(texts), progress)
     log.info("encoded %d prompts", len(texts))
-    return check_finite(torch.cat(parts), "text encoder", placed)
+    return features
 
 
 def encode_still(
     networks: Networks, image: Tensor, progress: Progress = silent, masks: Masks | None = None
 ) -> Tensor:
     """CLIP features (1, 1, clip_dim) of one image (H, W, C) in [0, 1], as far as it is seen."""
-    return _encode_clip(networks, still(image, masks), progress, 0, 1)[None]
+    return encode(networks, FRAMES, still(image, masks), progress)[None]
 
 
 def encode_video(
@@ -180,12 +163,13 @@ def encode_video(
     held: Tensor | None = None  # sync frames that later segments need too
     for chunk in reader:
         if len(chunk.clip):
-            clip_parts.append(_encode_clip(networks, chunk.clip, progress, clip_done, clip_total))
+            clip_parts.append(encode(networks, FRAMES, chunk.clip, progress, clip_done, clip_total))
             clip_done += len(chunk.clip)
         held = chunk.sync if held is None else torch.cat((held, chunk.sync))
         segments, held = _segments(held)
         if len(segments):
-            sync_parts.append(_encode_sync(networks, segments, progress, sync_done, sync_total))
+            tokens = encode(networks, SEGMENTS, segments, progress, sync_done, sync_total)
+            sync_parts.append(tokens.flatten(0, 1))
             sync_done += len(segments)
     if not sync_parts:
         raise MMAudioError(
@@ -208,50 +192,3 @@ def _segments(frames: Tensor) -> tuple[Tensor, Tensor]:
         return frames.new_empty((0, SEGMENT_FRAMES, *frames.shape[1:])), frames
     segments = torch.stack([frames[start : start + SEGMENT_FRAMES] for start in starts])
     return segments, frames[count * SEGMENT_STEP :]
-
-
-def _encode_clip(
-    networks: Networks, frames: Tensor, progress: Progress, done: int, total: int
-) -> Tensor:
-    placed = networks.use(PartKind.CLIP, _CLIP_BATCH * _CLIP_BYTES)
-    clip = _clip(placed)
-    parts: list[Tensor] = []
-    for batch in _batches(frames, _CLIP_BATCH):
-        with (
-            torch.no_grad(),
-            watched(clip, lambda: progress(CLIP_STAGE, done, total)),  # noqa: B023
-        ):
-            features = clip.encode_image(batch.to(placed.device), dtype=placed.dtype)
-        parts.append(features.float().cpu())
-        done = min(done + len(batch), total)
-        progress(CLIP_STAGE, done, total)
-    return check_finite(torch.cat(parts), "CLIP image encoder", placed)
-
-
-def _encode_sync(
-    networks: Networks, segments: Tensor, progress: Progress, done: int, total: int
-) -> Tensor:
-    placed = networks.use(PartKind.SYNCHFORMER, _SYNC_BATCH * _SYNC_BYTES)
-    synchformer = placed.network
-    assert isinstance(synchformer, Synchformer)
-    parts: list[Tensor] = []
-    for batch in _batches(segments, _SYNC_BATCH):
-        with (
-            torch.no_grad(),
-            watched(synchformer, lambda: progress(SYNC_STAGE, done, total)),  # noqa: B023
-        ):
-            features = synchformer.encode_segments(batch.to(placed.device), dtype=placed.dtype)
-        parts.append(features.flatten(0, 1).float().cpu())
-        done = min(done + len(batch), total)
-        progress(SYNC_STAGE, done, total)
-    return check_finite(torch.cat(parts), "Synchformer", placed)
-
-
-def _clip(placed: Placed) -> CLIP:
-    clip = placed.network
-    assert isinstance(clip, CLIP)
-    return clip
-
-
-def _batches(items: Tensor, size: int) -> Iterator[Tensor]:
-    return iter(torch.split(items, size))

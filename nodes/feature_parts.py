@@ -5,16 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import Input, io
 from torch import Tensor
 
+from ..mmaudio_core.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
 from ..mmaudio_core.extract import Span, look
-from ..mmaudio_core.features import (
-    CLIP_STAGE,
-    SYNC_STAGE,
-    TEXT_STAGE,
-    Features,
-    TextFeatures,
-    VisualFeatures,
-    encode_prompts,
-)
+from ..mmaudio_core.features import Features, TextFeatures, VisualFeatures, encode_prompts
 from ..mmaudio_core.sequence import exact_seconds
 from .conditioning import conditioning
 from .feedback import NodeProgress, notify

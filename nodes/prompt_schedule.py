@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..mmaudio_core.features import TEXT_STAGE, Features, schedule_prompts
+from ..mmaudio_core.encoders import TEXT_STAGE
+from ..mmaudio_core.features import Features, schedule_prompts
 from ..mmaudio_core.schedule import EXAMPLE
 from ..mmaudio_core.sequence import exact_seconds
 from .conditioning import conditioning

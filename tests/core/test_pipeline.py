@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
 from mmaudio_core.errors import MMAudioError
 from mmaudio_core.extract import Footage, Span, extract, look
-from mmaudio_core.features import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE, Features
+from mmaudio_core.features import Features
 from mmaudio_core.media import ImageSequence
 from mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, decode, sample
 from mmaudio_core.progress import Progress, silent
