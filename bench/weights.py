@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.checkpoint import VARIANTS, PartKind
-from mmaudio_core.standin import seeded_state_dict
-from tests.golden_files import GOLDEN, tiny_weights
+from tests.golden_files import tiny_weights
+from tests.parity.build import full_weights
 
 TINY = "tiny"
 CHOICES = (*VARIANTS, TINY)
@@ -94,10 +94,7 @@ def _state(kind: PartKind, variant: str) -> dict[str, Tensor]:
         PartKind.CLIP: "clip",
         PartKind.SYNCHFORMER: "synchformer",
     }[kind]
-    if variant == TINY:
-        return tiny_weights(name)
-    manifest = GOLDEN / "manifests" / f"{name}.json"
-    return seeded_state_dict(json.loads(manifest.read_text(encoding="utf-8")))
+    return tiny_weights(name) if variant == TINY else full_weights(name)
 
 
 def _tiny_apart(path: Path, variant: str) -> Path:
