@@ -1,0 +1,47 @@
+"""Networks of the published size with seeded weights, made when they are first used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.models.flow import FlowNetwork, FlowParams
+from mmaudio_core.networks import Placed
+from tests.parity.build import build, full_weights
+
+
+@dataclass
+class FullNetworks:
+    """``Networks`` of a variant's full width, without any file."""
+
+    variant: str = "small_16k"
+    placed: dict[PartKind, Placed] = field(default_factory=dict)
+
+    @property
+    def params(self) -> FlowParams:
+        flow = self.use(PartKind.FLOW, 0).network
+        assert isinstance(flow, FlowNetwork)
+        return flow.params
+
+    def use(self, kind: PartKind, activations: int) -> Placed:
+        if kind not in self.placed:
+            name = self._name(kind)
+            self.placed[kind] = Placed(
+                network=build(kind, full_weights(name)),
+                device=torch.device("cpu"),
+                dtype=torch.float32,
+                name=name,
+            )
+        return self.placed[kind]
+
+    def _name(self, kind: PartKind) -> str:
+        """Of the manifest."""
+        rate = self.variant.split("_")[1]
+        names = {
+            PartKind.FLOW: f"dit_{self.variant}",
+            PartKind.VAE: f"vae_{rate}",
+            PartKind.VOCODER: f"bigvgan_{rate}",
+        }
+        return names.get(kind, kind.value)
