@@ -94,11 +94,18 @@ class _Run:
         self._say = say
 
     def measure_limits(self, ours: WorkerProcess, phase: Sequence[Stage]) -> None:
-        """The rates, and the floors of the phase, where they are not known yet."""
-        for precision in {self._job.precision, self._job.decoders} - self.rates.keys():
-            rates = ours.rates(precision)
-            if not isinstance(rates, Failed):
-                self.rates[precision] = Rates(**rates)
+        """The rates, the best of all phases, and the floors, where they are not known yet."""
+        for precision in sorted({self._job.precision, self._job.decoders}):
+            answer = ours.rates(precision)
+            if isinstance(answer, Failed):
+                continue
+            seen = Rates(**answer)
+            best = self.rates.get(precision, seen)
+            self.rates[precision] = Rates(
+                precision=precision,
+                flops=max(best.flops, seen.flops),
+                bytes=max(best.bytes, seen.bytes),
+            )
         needed = FLOORS if Stage.TOTAL in phase else FLOORS & set(phase)
         for stage in needed - self.floors.keys():
             floor = ours.floor(stage)
