@@ -10,19 +10,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .branches import Branch, project
 from .checkpoint import PartKind
 from .decode import VAE_STAGE as VAE_STAGE
 from .decode import VOCODER_STAGE as VOCODER_STAGE
 from .decode import decode as decode
 from .errors import MMAudioError
 from .features import Features
-from .models.flow import Conditions, FlowNetwork
+from .models.flow import FlowNetwork
 from .networks import Networks, Placed, check_finite
 from .progress import Progress, silent
 from .sampler import TOGETHER, draw_noise, euler
 from .scenes import scene_cuts
 from .sequence import SequenceLengths, sequence_lengths
-from .windowed import project
 from .windows import Plan, WindowParams, plan_windows
 
 _SEED_RANGE = 2**64
@@ -78,8 +78,8 @@ def sample(
 
 def conditions(
     placed: Placed, features: Features, lengths: SequenceLengths, plan: Plan | None = None
-) -> tuple[Conditions, Conditions]:
-    """Conditions of the two branches of guidance, each of batch 1; with a plan, of its windows."""
+) -> tuple[Branch, Branch]:
+    """Conditions of the two branches of guidance; with a plan, of its windows."""
     flow = placed.network
     assert isinstance(flow, FlowNetwork)
     _check_widths(flow, features)

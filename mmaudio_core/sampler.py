@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .models.flow import Conditions, FlowNetwork
+from .branches import Branch, velocity
+from .models.flow import FlowNetwork
 from .progress import Progress, silent, watched
-from .windowed import window_velocity
 from .windows import Plan
 
 STAGE = "sampling"
@@ -31,8 +31,8 @@ def draw_noise(seeds: Sequence[int], latents: int, width: int) -> Tensor:
 def euler(
     network: FlowNetwork,
     noise: Tensor,
-    conditions: Conditions,
-    negative: Conditions | None,
+    conditions: Branch,
+    negative: Branch | None,
     *,
     steps: int,
     cfg: float,
@@ -44,7 +44,7 @@ def euler(
 
     Args:
         noise: (B, N, C), float32, on the network's device.
-        conditions: of batch 1 or B.
+        conditions: from ``project``; of one set for all takes, or of one a take.
         negative: the branch guidance moves away from; unused where cfg is below 1.
         steps: how many steps.
         cfg: guidance strength, ``v = cfg * v_cond + (1 - cfg) * v_negative``; below 1, none.
@@ -55,26 +55,16 @@ def euler(
     Returns:
         (B, N, C) float32, on the flow's scale.
     """
-    batch = noise.shape[0]
     branches = [conditions]
     if cfg >= 1 and negative is not None:
         branches.append(negative)
-    if plan is None:
-        stacked = Conditions.stack([branch.expand(batch) for branch in branches])
-
-        def velocity(x: Tensor, t: Tensor) -> Tensor:
-            return network(x, t, stacked)
-    else:
-
-        def velocity(x: Tensor, t: Tensor) -> Tensor:
-            return window_velocity(network, x, t, branches, plan, together=TOGETHER)
-
     times = torch.linspace(0, 1, steps + 1)
     x = noise
     for step in range(steps):
-        t = times[step].to(x.device).expand(len(branches) * batch)
+        t = times[step : step + 1].to(x.device)
         with watched(network, lambda step=step: progress(STAGE, step, steps)):
-            v = velocity(x.to(dtype).repeat(len(branches), 1, 1), t).float()
+            both = x.to(dtype).repeat(len(branches), 1, 1)
+            v = velocity(network, both, t, branches, plan, together=TOGETHER).float()
         if len(branches) > 1:
             v_cond, v_negative = v.chunk(2)
             v = cfg * v_cond + (1 - cfg) * v_negative

@@ -10,9 +10,10 @@ from typing import Any
 import comfy.conds
 from torch import Tensor
 
+from ..mmaudio_core.branches import Branch
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.features import Features
-from ..mmaudio_core.models.flow import Conditions, FlowParams
+from ..mmaudio_core.models.flow import FlowParams
 from ..mmaudio_core.scenes import scene_cuts
 from ..mmaudio_core.schedule import Fade
 from ..mmaudio_core.sequence import SequenceLengths, sequence_lengths
@@ -60,24 +61,24 @@ def text_only(positive: Conditioning) -> Conditioning:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Windowed:
-    """Conditions of windows: of each branch of guidance (1, windows, ...), for every take."""
+class Projected:
+    """What branches of guidance are conditioned on, the same for every take and step."""
 
-    plan: Plan
-    branches: tuple[Conditions, ...]
+    plan: Plan | None
+    branches: tuple[Branch, ...]
 
 
-class CondWindowed(comfy.conds.CONDConstant):
-    """Windowed conditions as ComfyUI batches them: branches side by side, nothing repeated."""
+class CondProjected(comfy.conds.CONDConstant):
+    """Conditions as ComfyUI batches them: branches side by side, nothing repeated for the takes."""
 
-    cond: Windowed
+    cond: Projected
 
-    def can_concat(self, other: CondWindowed) -> bool:
+    def can_concat(self, other: CondProjected) -> bool:
         return self.cond.plan is other.cond.plan
 
-    def concat(self, others: Sequence[CondWindowed]) -> Windowed:
+    def concat(self, others: Sequence[CondProjected]) -> Projected:
         parts = [self.cond, *(other.cond for other in others)]
-        return Windowed(plan=self.cond.plan, branches=tuple(b for p in parts for b in p.branches))
+        return Projected(plan=self.cond.plan, branches=tuple(b for p in parts for b in p.branches))
 
 
 def checked_lengths(

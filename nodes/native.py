@@ -21,26 +21,25 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
+from ..mmaudio_core.branches import project, velocity
 from ..mmaudio_core.errors import MMAudioError
-from ..mmaudio_core.models.flow import Conditions, FlowNetwork, FlowParams, spread_rows
+from ..mmaudio_core.models.flow import FlowNetwork, FlowParams
 from ..mmaudio_core.sampler import TOGETHER
 from ..mmaudio_core.sequence import TEXT_TOKENS
-from ..mmaudio_core.windowed import project, window_velocity
 from ..mmaudio_core.windows import Plan, WindowParams, plan_windows
 from .conditioning import (
     CLIP,
     SYNC,
     TIMELINE,
-    CondWindowed,
+    CondProjected,
+    Projected,
     Timeline,
-    Windowed,
     check_prompts,
     check_widths,
     checked_lengths,
 )
 
-_CONDITIONS = ("clip", "sync", "text", "common")  # of core Conditions, as model conds
-_WINDOWED = "windowed"
+_PROJECTED = "projected"
 
 
 class NativeFlow(FlowNetwork):
@@ -54,20 +53,11 @@ class NativeFlow(FlowNetwork):
 
     def forward(self, x: Tensor, t: Tensor, **conditions: Any) -> Tensor:
         """ComfyUI's velocity (B, 1, N, C) of ``x`` at the network's time ``t`` (B,)."""
-        windowed: Windowed | None = conditions.get(_WINDOWED)
-        if windowed is not None:
-            v = window_velocity(
-                super().forward,
-                x[:, 0],
-                t,
-                windowed.branches,
-                windowed.plan,
-                together=self._together(windowed.plan, x.device),
-            )
-            return -v[:, None]
-        parts = {name: conditions[name] for name in _CONDITIONS}
-        spread = spread_rows(parts["sync"].shape[-2], x.shape[2], x.device)
-        return -super().forward(x[:, 0], t, Conditions(**parts, spread=spread))[:, None]
+        projected: Projected = conditions[_PROJECTED]
+        plan = projected.plan
+        together = 1 if plan is None else self._together(plan, x.device)
+        v = velocity(super().forward, x[:, 0], t[:1], projected.branches, plan, together=together)
+        return -v[:, None]
 
     def _together(self, plan: Plan, device: torch.device) -> int:
         """Windows to run in one batch: as many as there is room for."""
@@ -145,9 +135,7 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         check_prompts(text, timeline)
         clip, sync = (None if x is None else place(x) for x in (clip, sync))
         made = project(network, plan, clip, sync, place(text), lengths)
-        if plan is not None:
-            return {_WINDOWED: CondWindowed(Windowed(plan=plan, branches=(made,)))}
-        return {name: comfy.conds.CONDRegular(getattr(made, name)) for name in _CONDITIONS}
+        return {_PROJECTED: CondProjected(Projected(plan=plan, branches=(made,)))}
 
     def memory_required(self, input_shape: Sequence[int], cond_shapes: Any = None) -> float:
         """Bytes of activations."""

@@ -5,8 +5,9 @@ MMAudio (Cheng et al., arXiv 2412.15322): a rectified flow from noise (t = 0) to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from .shapes import Shapes
 
 # Tables that older files carry and that are computed here.
 IGNORED_KEYS = ("t_embed.freqs", "latent_rot", "clip_rot")
+_SYNC_REACH = 5  # tokens, of the sync projection: kernels of 7, 3 and 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,30 +72,61 @@ class FlowParams:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """Everything a step needs that does not depend on the latent or the time."""
+    """Everything a step needs that does not depend on the latent or the time: U sets of it.
 
-    clip: Tensor  # (B, V, D)
-    sync: Tensor  # (B, S, D), one row a sync token
-    text: Tensor  # (B, 77, D)
-    common: Tensor  # (B, D): the projected means of clip and text, summed
-    spread: Tensor  # (N,) int64: the row of ``sync`` each latent takes
+    What a set says modulates every take alike, so that is computed once a set and only then
+    spread; so are sync rows that are alike.
 
-    def each(self, change: Callable[[Tensor], Tensor]) -> Conditions:
-        """The same with every tensor of the batch changed alike."""
-        names = [f.name for f in fields(self) if f.name != "spread"]
-        changed = {name: change(getattr(self, name)) for name in names}
-        return Conditions(**changed, spread=self.spread)
+    Attributes:
+        clip: (U, V, D).
+        text: (U, 77, D).
+        common: (U, D), the projected means of clip and text, summed.
+        sync: (R, D), the rows of all sets, one a sync token.
+        owner: (R,) int64, the set of each row.
+        spread: (U, N) int64, the row that each latent takes.
+    """
+
+    clip: Tensor
+    text: Tensor
+    common: Tensor
+    sync: Tensor
+    owner: Tensor
+    spread: Tensor
+
+    def __len__(self) -> int:
+        return len(self.common)
+
+    def split(self) -> list[Conditions]:
+        """Each set by itself."""
+        return [self._only(index) for index in range(len(self))]
+
+    def _only(self, index: int) -> Conditions:
+        one = slice(index, index + 1)
+        rows = self.sync[self.owner == index]
+        return Conditions(
+            clip=self.clip[one],
+            text=self.text[one],
+            common=self.common[one],
+            sync=rows,
+            owner=torch.zeros(len(rows), dtype=torch.int64, device=rows.device),
+            spread=self.spread[one] - (self.owner < index).sum(),
+        )
 
     @staticmethod
     def stack(parts: Sequence[Conditions]) -> Conditions:
-        """Join batches of equal lengths."""
-        names = [f.name for f in fields(Conditions) if f.name != "spread"]
-        joined = {name: torch.cat([getattr(p, name) for p in parts]) for name in names}
-        return Conditions(**joined, spread=parts[0].spread)
-
-    def expand(self, batch: int) -> Conditions:
-        """A batch of one, repeated without copying."""
-        return self.each(lambda tensor: tensor.expand(batch, *tensor.shape[1:]))
+        """All sets of all parts, whose lengths are equal."""
+        if len(parts) == 1:
+            return parts[0]
+        sets = [0, *accumulate(len(part) for part in parts)]
+        rows = [0, *accumulate(len(part.sync) for part in parts)]
+        return Conditions(
+            clip=torch.cat([part.clip for part in parts]),
+            text=torch.cat([part.text for part in parts]),
+            common=torch.cat([part.common for part in parts]),
+            sync=torch.cat([part.sync for part in parts]),
+            owner=torch.cat([p.owner + first for p, first in zip(parts, sets, strict=False)]),
+            spread=torch.cat([p.spread + first for p, first in zip(parts, rows, strict=False)]),
+        )
 
 
 def spread_rows(rows: int, latents: int, device: torch.device) -> Tensor:
@@ -199,14 +232,18 @@ class FlowNetwork(nn.Module):
         """What stands for no text at all (an empty prompt is not that): (batch, 77, text_dim)."""
         return self.empty_string_feat.expand(batch, -1, -1)
 
-    def conditions(self, clip: Tensor, sync: Tensor, text: Tensor, latents: int) -> Conditions:
+    def conditions(
+        self, clip: Tensor, sync: Tensor, text: Tensor, latents: int, *, repeating: bool = False
+    ) -> Conditions:
         """Project the features once, for all steps.
 
         Args:
-            clip: (B, V, clip_dim).
-            sync: (B, S, sync_dim), S a multiple of 8.
-            text: (B, 77, text_dim).
+            clip: (U, V, clip_dim).
+            sync: (U, S, sync_dim), S a multiple of 8.
+            text: (U, 77, text_dim).
             latents: N, the latent's length.
+            repeating: the sync features of all segments are the same, as where there is no video:
+                rows that come out alike are kept once.
         """
         segments = torch.unflatten(sync, 1, (-1, SEGMENT_TOKENS))
         sync = (segments + cast(self.sync_pos_emb, sync)).flatten(1, 2)
@@ -220,18 +257,45 @@ class FlowNetwork(nn.Module):
         )
         common = self.clip_cond_proj(clip.mean(dim=1)) + self.text_cond_proj(text.mean(dim=1))
         spread = spread_rows(sync.shape[1], latents, sync.device)
-        return Conditions(clip=clip, sync=sync, text=text, common=common, spread=spread)
+        if repeating:
+            kept, which = _alike(sync.shape[1], sync.device)
+            sync, spread = sync[:, kept], which[spread]
+        sets, rows = sync.shape[:2]
+        numbers = torch.arange(sets, device=sync.device)
+        return Conditions(
+            clip=clip,
+            text=text,
+            common=common,
+            sync=sync.flatten(0, 1),
+            owner=numbers.repeat_interleave(rows),
+            spread=spread + numbers[:, None] * rows,
+        )
 
-    def forward(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Velocity of ``x`` (B, N, latent_dim) at times ``t`` (B,): the shape of ``x``."""
-        count, frames = x.shape[1], conditions.clip.shape[1]
+    def forward(
+        self, x: Tensor, t: Tensor, conditions: Conditions, which: Tensor | None = None
+    ) -> Tensor:
+        """Velocity of ``x`` (B, N, latent_dim): the shape of ``x``.
+
+        Args:
+            x: latents.
+            t: times (U,), of each set of the conditions; or (1,), of all.
+            conditions: U sets.
+            which: (B,) int64, the set of each latent; None where there is one a latent.
+        """
+        clip, text = conditions.clip, conditions.text
+        if which is None:
+            which = torch.arange(len(x), device=x.device)
+        else:
+            clip, text = clip[which], text[which]
+        count, frames = x.shape[1], clip.shape[1]
         latent_rotation = rotations(count, HEAD_WIDTH, device=x.device)
         clip_rotation = rotations(frames, HEAD_WIDTH, scale=count / frames, device=x.device)
         common = self.t_embed(t, x.dtype) + self.global_cond_mlp(conditions.common)
-        common_condition = Condition(common[:, None])
-        extended = Condition(common[:, None] + conditions.sync, conditions.spread)
+        common_condition = Condition(common, which[:, None])
+        rows = common[conditions.owner] + conditions.sync
+        extended = Condition(rows, conditions.spread[which])
 
-        streams = Streams(_chain(self.audio_input_proj, x), conditions.clip, conditions.text)
+        streams = Streams(_chain(self.audio_input_proj, x), clip, text)
         for block in self.joint_blocks:
             streams = block(
                 streams,
@@ -252,6 +316,24 @@ class FlowNetwork(nn.Module):
     def unnormalize(self, x: Tensor) -> Tensor:
         """The flow's latents to the VAE's scale."""
         return x * cast(self.latent_std, x) + cast(self.latent_mean, x)
+
+
+def _alike(tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of sync tokens that repeat from segment to segment: those to keep, and which of them each is.
+
+    Near the ends, the projection's convolutions see the padding.
+    """
+    if tokens <= 2 * _SYNC_REACH + SEGMENT_TOKENS:
+        every = torch.arange(tokens, device=device)
+        return every, every
+    first = _SYNC_REACH + SEGMENT_TOKENS
+    kept = [*range(first), *range(tokens - _SYNC_REACH, tokens)]
+    which = [
+        *range(_SYNC_REACH),
+        *(_SYNC_REACH + i % SEGMENT_TOKENS for i in range(tokens - 2 * _SYNC_REACH)),
+        *range(first, first + _SYNC_REACH),
+    ]
+    return torch.tensor(kept, device=device), torch.tensor(which, device=device)
 
 
 def _chain(layers: nn.ModuleList, x: Tensor) -> Tensor:

@@ -121,14 +121,13 @@ def attend(qkv: QKV) -> Tensor:
 
 
 class Condition(NamedTuple):
-    """What modulates a stream: rows (B, R, D), and for each position of the stream its row.
+    """What modulates a stream: rows (R, D), and for each position (B, L) or item (B, 1) its row.
 
-    The latent is modulated by one row a sync token, of which there are fewer than latents: the
-    modulation is computed once a row and only then spread.
+    There are fewer rows than positions, so the modulation is computed once a row and then spread.
     """
 
     rows: Tensor
-    spread: Tensor | None = None
+    spread: Tensor
 
 
 class Modulation(nn.Module):
@@ -141,9 +140,7 @@ class Modulation(nn.Module):
 
     def forward(self, condition: Condition) -> tuple[Tensor, ...]:
         out = self.get_submodule("1")(F.silu(condition.rows))
-        if condition.spread is not None:
-            out = out.index_select(1, condition.spread)
-        return out.chunk(self.chunks, dim=-1)
+        return F.embedding(condition.spread, out).chunk(self.chunks, dim=-1)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

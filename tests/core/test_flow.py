@@ -7,7 +7,7 @@ import torch
 
 from mmaudio_core.errors import MMAudioError
 from mmaudio_core.models import flow_layers
-from mmaudio_core.models.flow import FlowNetwork, FlowParams
+from mmaudio_core.models.flow import Conditions, FlowNetwork, FlowParams
 from mmaudio_core.models.rope import rotate, rotations
 from tests.core.networks import shapes_of
 from tests.core.small import assert_rows, counted, tiny_flow
@@ -125,3 +125,23 @@ def test_keys_are_the_published_ones():
     weights = tiny_weights("dit_large_44k_v2")
     network = FlowNetwork(FlowParams.from_shapes(shapes_of(weights)), device="meta")
     assert set(network.state_dict()) == set(weights)
+
+
+def test_rows_that_repeat_are_kept_once():
+    """Without a video, all segments' sync features are the same."""
+    network = tiny_flow()
+    tensors, _ = golden("tiny_dit_small_16k_5.3s")
+    for tokens in (8, 16, 24, 120):
+        given = network.empty_clip(2, 42), network.empty_sync(2, tokens), tensors["text"], 166
+        with torch.no_grad():
+            every = network.conditions(*given)
+            once = network.conditions(*given, repeating=True)
+            assert len(once.sync) == 2 * min(tokens, 18)
+            assert relative_error(once.sync[once.spread], every.sync[every.spread]) < 1e-6
+            t = torch.full((2,), 0.3)
+            expected = network(tensors["x0"], t, every)
+            assert relative_error(network(tensors["x0"], t, once), expected) < 1e-6
+            both = Conditions.stack([*once.split(), *every.split()])
+            which = torch.tensor([3, 0, 1, 2])
+            got = network(tensors["x0"][[1, 0, 1, 0]], t[:1], both, which)
+            assert relative_error(got, expected[[1, 0, 1, 0]]) < 1e-6

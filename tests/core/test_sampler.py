@@ -5,21 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmaudio_core.models.flow import Conditions
+from mmaudio_core.branches import Branch
 from mmaudio_core.sampler import STAGE, draw_noise, euler
 from tests.core.small import CancelAt, Cancelled, counted, tiny_flow
 from tests.golden_files import golden, relative_error
 
 
-def conditions() -> tuple[Conditions, Conditions]:
-    """Both branches, of batch 1."""
+def conditions() -> tuple[Branch, Branch]:
+    """Both branches."""
     flow, (tensors, _) = tiny_flow(), golden("tiny_dit_small_16k_5.3s")
     with torch.no_grad():
         return (
-            flow.conditions(tensors["clip"][:1], tensors["sync"][:1], tensors["text"][:1], 166),
-            flow.conditions(
-                flow.empty_clip(1, 42), flow.empty_sync(1, 120), tensors["negative"][:1], 166
-            ),
+            [flow.conditions(tensors["clip"][:1], tensors["sync"][:1], tensors["text"][:1], 166)],
+            [
+                flow.conditions(
+                    flow.empty_clip(1, 42), flow.empty_sync(1, 120), tensors["negative"][:1], 166
+                )
+            ],
         )
 
 
@@ -62,7 +64,7 @@ def test_guidance_mixes_the_branches():
     positive, negative = conditions()
     x = draw_noise([5], 166, 20)
     with torch.no_grad():
-        v, other = (tiny_flow()(x, torch.zeros(1), c) for c in (positive, negative))
+        v, other = (tiny_flow()(x, torch.zeros(1), c) for (c,) in (positive, negative))
     assert relative_error(run([5], steps=1), x + 4.5 * v - 3.5 * other) < 1e-5
     assert relative_error(run([5], steps=1, cfg=1.0), x + v) < 1e-5
 

@@ -85,8 +85,8 @@ def flow(case: Case) -> Iterator[Comparison]:
             x1 = euler(
                 network,
                 x0,
-                positive,
-                negative,
+                [positive],
+                [negative],
                 steps=int(found[2]),
                 cfg=float(found[3]),
                 dtype=case.dtype,
@@ -101,7 +101,7 @@ def _conditions(
     clip_mean = network.clip_cond_proj(got.clip.mean(dim=1))
     text_mean = network.text_cond_proj(got.text.mean(dim=1))
     yield case.compare(f"{branch}.clip_f", got.clip)
-    yield case.compare(f"{branch}.sync_f", got.sync.index_select(1, got.spread))
+    yield case.compare(f"{branch}.sync_f", got.sync[got.spread])
     yield case.compare(f"{branch}.text_f", got.text)
     yield case.compare(f"{branch}.clip_f_c", clip_mean)
     yield case.compare(f"{branch}.text_f_c", text_mean)

@@ -59,10 +59,10 @@ def velocities(x: Tensor, t: float) -> dict[str, Tensor]:
         "v_text": {**none, "text": FEATURES.text},
         "v_all": {**picture, "text": FEATURES.text},
     }
-    times = torch.full((takes,), t)
+    times, every = torch.tensor([t]), torch.zeros(takes, dtype=torch.int64)
     network = super(native.NativeFlow, FLOW).forward
     return {
-        name: network(x, times, FLOW.conditions(**parts, latents=x.shape[1]).expand(takes))
+        name: network(x, times, FLOW.conditions(**parts, latents=x.shape[1]), every)
         for name, parts in branches.items()
     }
 
