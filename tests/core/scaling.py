@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +28,7 @@ from .full import FullNetworks
 from .small import MemoryNetworks
 
 TINY = "tiny"
+STAGES = (STAGE, VAE_STAGE, VOCODER_STAGE)
 LOOK_STAGE = "look"
 _MB = 1e6
 
@@ -40,6 +42,7 @@ class Job:
         seconds: of sound.
         steps: of the sampler.
         visual: made-up CLIP and sync features; without, only text.
+        last: the stage to end with.
         video: look at this file on tiny encoders, and do nothing else.
     """
 
@@ -47,6 +50,7 @@ class Job:
     seconds: int = 60
     steps: int = 2
     visual: bool = False
+    last: str = VOCODER_STAGE
     video: str = ""
 
 
@@ -113,10 +117,15 @@ def _status(name: str) -> float:
         return next(int(line.split()[1]) for line in status if line.startswith(name)) * 1024 / _MB
 
 
+class _Enough(Exception):
+    """The stage after the last one begins."""
+
+
 @dataclass
 class _Watch:
-    """Times stages, and takes their peaks."""
+    """Times stages, and takes their peaks; ends a job after its ``last``."""
 
+    last: str = VOCODER_STAGE
     weights: float = 0  # MB of RSS
     stages: dict[str, Stage] = field(default_factory=dict)
     _name: str = ""
@@ -141,6 +150,8 @@ class _Watch:
     def progress(self, stage: str, _done: int, _total: int, /) -> None:
         if stage == VOCODER_STAGE:  # one call runs the VAE and the vocoder
             self.enter(stage)
+            if self.last != stage:
+                raise _Enough
 
 
 def _features(networks: Networks, job: Job) -> Features:
@@ -164,6 +175,10 @@ def _megabytes(*tensors: Tensor | None) -> float:
     return sum(t.numel() * t.element_size() for t in tensors if t is not None) / _MB
 
 
+def _upto(last: str) -> tuple[str, ...]:
+    return STAGES[: STAGES.index(last) + 1]
+
+
 def _listen(job: Job) -> Cost:
     """From features to a waveform."""
     networks = MemoryNetworks() if job.variant == TINY else FullNetworks(job.variant)
@@ -172,17 +187,20 @@ def _listen(job: Job) -> Cost:
     shapes: list[torch.Size] = []
     flow = networks.use(PartKind.FLOW, 0).network
     flow.register_forward_pre_hook(lambda _module, args: shapes.append(args[0].shape))
-    watch = _Watch()
+    watch = _Watch(last=job.last)
     watch.start()
     features = _features(networks, job)
     watch.enter(STAGE)
     latents = sample(networks, features, [0], steps=job.steps)
-    watch.enter(VAE_STAGE)
-    waveform = decode(networks, latents, features.duration, watch.progress)
+    waveform, mels = None, 0
+    if job.last != STAGE:
+        mels = networks.params.audio.mels
+        watch.enter(VAE_STAGE)
+        with suppress(_Enough):
+            waveform = decode(networks, latents, features.duration, watch.progress)
     watch.enter("")
-    mels = networks.params.audio.mels
     return Cost(
-        stages=watch.stages,
+        stages={name: stage for name, stage in watch.stages.items() if name in _upto(job.last)},
         features=_megabytes(features.clip, features.sync, features.text, features.negative),
         latents=_megabytes(latents),
         mel=2 * latents.shape[1] * mels * 4 / _MB,
