@@ -37,7 +37,7 @@ STEPS = 2
 FRAMES = 100  # mel frames of a span: 1.6 s, all of a join
 _PIECE = 500  # latents
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # 90 s on two idle cores
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # some 90 s on two idle cores
 
 
 @dataclass(frozen=True, kw_only=True)
