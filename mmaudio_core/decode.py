@@ -2,7 +2,7 @@
 
 Pieces have margins as wide as the networks see, so they make what the whole would, and memory
 beside the result does not grow with the duration. The VAE's one attention sees the whole sequence;
-here it sees 64 s before and after a piece of 16 s: all of it up to 80 s. It was trained on 8 s.
+here it sees 32 s before and after a piece of 16 s: all of it up to 48 s. It was trained on 8 s.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ that (``fold_weights``), so the layers here are plain.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ from .vae_layers import (
 _LEVELS = (1, 2, 4)  # widths of the levels, in units of the hidden width
 _RESAMPLED = 1  # the level whose resolution is the latent's on one side, the mel's on the other
 _DECODER_BLOCKS, _ENCODER_BLOCKS = 3, 2
-NEIGHBOURS = 4  # pieces on either side that the attention of a piece sees
+NEIGHBOURS = 2  # pieces on either side that the attention of a piece sees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,15 +215,18 @@ def _seen(
         yield None
         return
     before, attention = network.before(), network.mid.attn_1
-    keys = values = x.new_empty(x.shape[0], 0, attention.width)
-    made = first = 0  # parts that were made, and the first that is still held
+    held: deque[Seen] = deque(maxlen=2 * NEIGHBOURS + 1)
+    longest = max(stop - start for start, stop in parts)
+    room = longest * min(len(parts), 2 * NEIGHBOURS + 1)
+    keys, values = (x.new_empty(x.shape[0], room, attention.width) for _ in range(2))
+    made = 0
     for index in range(len(parts)):
         while made < min(index + NEIGHBOURS + 1, len(parts)):
-            k, v = attention.keys_values(piece(before, x, parts[made]))
-            keys, values = torch.cat((keys, k), dim=1), torch.cat((values, v), dim=1)
+            held.append(attention.keys_values(piece(before, x, parts[made])))
             made += 1
-        if first < index - NEIGHBOURS:
-            start, stop = parts[first]
-            keys, values = keys[:, stop - start :], values[:, stop - start :]
-            first += 1
-        yield keys, values
+        length = 0
+        for k, v in list(held)[max(0, index - NEIGHBOURS) - made :]:
+            some = slice(length, length + k.shape[1])
+            keys[:, some], values[:, some] = k, v
+            length += k.shape[1]
+        yield keys[:, :length], values[:, :length]
