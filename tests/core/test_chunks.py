@@ -209,7 +209,7 @@ def test_far_from_a_piece_its_attention_sees_nothing():
             first, other = (next(network.pieces(some, 10)) for some in (z, changed))
             assert (relative_error(other, first) > EXACT) is seen
         got = torch.cat(list(network.pieces(z, 10)), dim=-1)
-        assert 0 < relative_error(got, network.decode(z)) < 0.05
+        assert 0 < relative_error(got, network.decode(z)) < 0.15
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
