@@ -137,7 +137,7 @@ def test_making_sound(
 ) -> None:
     # only what is asked for takes long; another precision makes the loader run again
     video = long_clip if extract["duration"] == 0 else None
-    load = {"precision": "fp32"} if stage == "loading" else {}
+    load = {"precision": "auto"} if stage == "loading" else {}
     graph = saved(sound(video=video, load=load, extract=extract, sample=sample))
     check_cancelled(comfy, graph, trigger, following, expected)
 

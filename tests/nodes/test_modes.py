@@ -142,7 +142,7 @@ def test_a_duration_past_the_end_is_cut_and_said(
 
 
 def test_nothing_is_said_where_nothing_is_cut(comfy: ComfyServer, clip: str) -> None:
-    graph = sound(video=clip, extract={"duration": 1.5}, load={"precision": "fp32"})
+    graph = sound(video=clip, extract={"duration": 1.5}, load={"precision": "auto"})
     said = notices(run(comfy, saved(graph)))
     assert set(said) == {"load"}
     assert "stand-in" in said["load"] and "noise" in said["load"]

@@ -10,7 +10,7 @@ import tiny
 import torch
 from mmaudio_pack.mmaudio_core.checkpoint import PartKind
 from mmaudio_pack.nodes import conditioning, latents, sampling
-from mmaudio_pack.nodes.runtime import ComfyNetworks
+from mmaudio_pack.nodes.runtime import ComfyNetworks, precision_dtype
 
 
 def case_samplers() -> dict[str, float]:
@@ -56,6 +56,7 @@ def case_fp8() -> dict[str, Any]:
     return {
         "matrices": sorted({d for n, d in stored.items() if n.endswith("qkv.weight")}),
         "others": sorted({d for n, d in stored.items() if n.endswith(others)}),
+        "computed": str(precision_dtype("auto")),
         "vae": sorted({str(p.dtype) for p in vae.parameters()}),
         "error": tiny.relative_error(got, expected),
     }
