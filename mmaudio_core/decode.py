@@ -22,10 +22,10 @@ from .progress import Progress, silent, watched
 from .sequence import MEL_PER_LATENT, exact_samples
 
 VAE_STAGE, VOCODER_STAGE = "VAE", "vocoder"
-# Seconds of a piece. A CPU is fastest where activations stay near its caches (2 s and 4 s take the
-# same, 1 s takes a tenth more for its margins); other devices want fewer, larger operations.
+# Seconds of a piece. A CPU is fastest where activations stay near its caches and margins are few
+# (2 s takes 4 % more); other devices want fewer, larger operations.
 VAE_SECONDS = 16
-_VOCODER_SECONDS, _VOCODER_SECONDS_CPU = 8, 2
+_VOCODER_SECONDS, _VOCODER_SECONDS_CPU = 8, 4
 MARGIN = 32  # latents, at least what the margins of a piece add; for the estimate of memory
 
 
