@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmaudio_core.checkpoint import VARIANTS, PartKind
 from tests.golden_files import tiny_weights
-from tests.parity.build import full_weights
+from tests.parity.build import full_weights, manifest_name
 
 TINY = "tiny"
 CHOICES = (*VARIANTS, TINY)
@@ -85,15 +85,7 @@ def vocoder_config() -> Mapping[str, object]:
 
 
 def _state(kind: PartKind, variant: str) -> dict[str, Tensor]:
-    published = published_name(variant)
-    rate = published.split("_")[1]
-    name = {
-        PartKind.FLOW: f"dit_{published}",
-        PartKind.VAE: f"vae_{rate}",
-        PartKind.VOCODER: f"bigvgan_{rate}",
-        PartKind.CLIP: "clip",
-        PartKind.SYNCHFORMER: "synchformer",
-    }[kind]
+    name = manifest_name(kind, published_name(variant))
     return tiny_weights(name) if variant == TINY else full_weights(name)
 
 

@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .models.flow import Conditions, FlowNetwork
+from .models.flow import FlowNetwork
+from .models.flow_conditions import Conditions
 from .sequence import SequenceLengths
 from .windows import Plan, Window
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..sequence import SEGMENT_TOKENS, TEXT_TOKENS, AudioFormat, audio_format
 from .flow_blocks import FusedBlock, JointBlock, Streams
+from .flow_conditions import Conditions, alike_tokens, spread_rows
 from .flow_layers import HEAD_WIDTH, Condition, Maker, Modulation, along, modulate
 from .ops import Operations, cast
 from .rope import rotations
@@ -22,7 +21,6 @@ from .shapes import Shapes
 
 # Tables that older files carry and that are computed here.
 IGNORED_KEYS = ("t_embed.freqs", "latent_rot", "clip_rot")
-_SYNC_REACH = 5  # tokens, of the sync projection: kernels of 7, 3 and 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,71 +66,6 @@ class FlowParams:
     @property
     def audio(self) -> AudioFormat:
         return audio_format(self.latent_dim)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """Everything a step needs that does not depend on the latent or the time: U sets of it.
-
-    What a set says modulates every take alike, so that is computed once a set and only then
-    spread; so are sync rows that are alike.
-
-    Attributes:
-        clip: (U, V, D).
-        text: (U, 77, D).
-        common: (U, D), the projected means of clip and text, summed.
-        sync: (R, D), the rows of all sets, one a sync token.
-        owner: (R,) int64, the set of each row.
-        spread: (U, N) int64, the row that each latent takes.
-    """
-
-    clip: Tensor
-    text: Tensor
-    common: Tensor
-    sync: Tensor
-    owner: Tensor
-    spread: Tensor
-
-    def __len__(self) -> int:
-        return len(self.common)
-
-    def split(self) -> list[Conditions]:
-        """Each set by itself."""
-        return [self._only(index) for index in range(len(self))]
-
-    def _only(self, index: int) -> Conditions:
-        one = slice(index, index + 1)
-        rows = self.sync[self.owner == index]
-        return Conditions(
-            clip=self.clip[one],
-            text=self.text[one],
-            common=self.common[one],
-            sync=rows,
-            owner=torch.zeros(len(rows), dtype=torch.int64, device=rows.device),
-            spread=self.spread[one] - (self.owner < index).sum(),
-        )
-
-    @staticmethod
-    def stack(parts: Sequence[Conditions]) -> Conditions:
-        """All sets of all parts, whose lengths are equal."""
-        if len(parts) == 1:
-            return parts[0]
-        sets = [0, *accumulate(len(part) for part in parts)]
-        rows = [0, *accumulate(len(part.sync) for part in parts)]
-        return Conditions(
-            clip=torch.cat([part.clip for part in parts]),
-            text=torch.cat([part.text for part in parts]),
-            common=torch.cat([part.common for part in parts]),
-            sync=torch.cat([part.sync for part in parts]),
-            owner=torch.cat([p.owner + first for p, first in zip(parts, sets, strict=False)]),
-            spread=torch.cat([p.spread + first for p, first in zip(parts, rows, strict=False)]),
-        )
-
-
-def spread_rows(rows: int, latents: int, device: torch.device) -> Tensor:
-    """The row each of ``latents`` positions takes (nearest-exact interpolation): (N,) int64."""
-    numbers = torch.arange(rows, dtype=torch.float32, device=device)
-    return F.interpolate(numbers[None, None], size=latents, mode="nearest-exact")[0, 0].long()
 
 
 class TimeEmbedding(nn.Module):
@@ -258,7 +191,7 @@ class FlowNetwork(nn.Module):
         common = self.clip_cond_proj(clip.mean(dim=1)) + self.text_cond_proj(text.mean(dim=1))
         spread = spread_rows(sync.shape[1], latents, sync.device)
         if repeating:
-            kept, which = _alike(sync.shape[1], sync.device)
+            kept, which = alike_tokens(sync.shape[1], sync.device)
             sync, spread = sync[:, kept], which[spread]
         sets, rows = sync.shape[:2]
         numbers = torch.arange(sets, device=sync.device)
@@ -316,24 +249,6 @@ class FlowNetwork(nn.Module):
     def unnormalize(self, x: Tensor) -> Tensor:
         """The flow's latents to the VAE's scale."""
         return x * cast(self.latent_std, x) + cast(self.latent_mean, x)
-
-
-def _alike(tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of sync tokens that repeat from segment to segment: those to keep, and which of them each is.
-
-    Near the ends, the projection's convolutions see the padding.
-    """
-    if tokens <= 2 * _SYNC_REACH + SEGMENT_TOKENS:
-        every = torch.arange(tokens, device=device)
-        return every, every
-    first = _SYNC_REACH + SEGMENT_TOKENS
-    kept = [*range(first), *range(tokens - _SYNC_REACH, tokens)]
-    which = [
-        *range(_SYNC_REACH),
-        *(_SYNC_REACH + i % SEGMENT_TOKENS for i in range(tokens - 2 * _SYNC_REACH)),
-        *range(first, first + _SYNC_REACH),
-    ]
-    return torch.tensor(kept, device=device), torch.tensor(which, device=device)
 
 
 def _chain(layers: nn.ModuleList, x: Tensor) -> Tensor:

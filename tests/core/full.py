@@ -9,7 +9,7 @@ import torch
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.models.flow import FlowNetwork, FlowParams
 from mmaudio_core.networks import Placed
-from tests.parity.build import build, full_weights
+from tests.parity.build import build, full_weights, manifest_name
 
 
 @dataclass
@@ -27,7 +27,7 @@ class FullNetworks:
 
     def use(self, kind: PartKind, activations: int) -> Placed:
         if kind not in self.placed:
-            name = self._name(kind)
+            name = manifest_name(kind, self.variant)
             self.placed[kind] = Placed(
                 network=build(kind, full_weights(name)),
                 device=torch.device("cpu"),
@@ -35,13 +35,3 @@ class FullNetworks:
                 name=name,
             )
         return self.placed[kind]
-
-    def _name(self, kind: PartKind) -> str:
-        """Of the manifest."""
-        rate = self.variant.split("_")[1]
-        names = {
-            PartKind.FLOW: f"dit_{self.variant}",
-            PartKind.VAE: f"vae_{rate}",
-            PartKind.VOCODER: f"bigvgan_{rate}",
-        }
-        return names.get(kind, kind.value)

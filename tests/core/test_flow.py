@@ -7,7 +7,8 @@ import torch
 
 from mmaudio_core.errors import MMAudioError
 from mmaudio_core.models import flow_layers
-from mmaudio_core.models.flow import Conditions, FlowNetwork, FlowParams
+from mmaudio_core.models.flow import FlowNetwork, FlowParams
+from mmaudio_core.models.flow_conditions import Conditions
 from mmaudio_core.models.rope import rotate, rotations
 from tests.core.networks import shapes_of
 from tests.core.small import assert_rows, counted, tiny_flow

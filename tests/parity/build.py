@@ -36,17 +36,21 @@ def full_weights(name: str, seed: int = 0) -> dict[str, Tensor]:
     return seeded_state_dict(manifest, seed)
 
 
-def tiny_files(variant: str, seed: int = 0) -> dict[PartKind, dict[str, Tensor]]:
-    """The five tiny state dicts that go with a variant."""
+def manifest_name(kind: PartKind, variant: str) -> str:
+    """What the manifest and the golden of a variant's part are called."""
     rate = variant.split("_")[1]
-    names = {
+    return {
         PartKind.FLOW: f"dit_{variant}",
         PartKind.VAE: f"vae_{rate}",
         PartKind.VOCODER: f"bigvgan_{rate}",
         PartKind.CLIP: "clip",
         PartKind.SYNCHFORMER: "synchformer",
-    }
-    return {kind: tiny_weights(name, seed) for kind, name in names.items()}
+    }[kind]
+
+
+def tiny_files(variant: str, seed: int = 0) -> dict[PartKind, dict[str, Tensor]]:
+    """The five tiny state dicts that go with a variant."""
+    return {kind: tiny_weights(manifest_name(kind, variant), seed) for kind in PartKind}
 
 
 def tiny_bundle(folder: Path, variant: str, seed: int = 0) -> Bundle:

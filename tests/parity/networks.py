@@ -13,7 +13,8 @@ from torch import Tensor
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.models.bigvgan import BigVGAN
 from mmaudio_core.models.clip import CLIP
-from mmaudio_core.models.flow import Conditions, FlowNetwork
+from mmaudio_core.models.flow import FlowNetwork
+from mmaudio_core.models.flow_conditions import Conditions
 from mmaudio_core.models.mel import log_mel, mel_filters
 from mmaudio_core.models.synchformer import Synchformer
 from mmaudio_core.models.tokenizer import tokenize
