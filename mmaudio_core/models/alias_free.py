@@ -121,29 +121,39 @@ def by_products(x: Tensor, filters: Filters) -> Tensor:
     window = _SPAN + 2 * REACH
     raising = _raised(torch.eye(window)[:, None], filters.raising)[:, 0]
     lowering = _lowered(torch.eye(2 * _SPAN + 2 * REACH)[:, None], filters.lowering)[:, 0]
-    count = -(-length // _SPAN)
-    padded = x.new_empty(batch, channels, count * _SPAN + 2 * REACH)
-    padded[..., REACH : REACH + length] = x
-    padded[..., :REACH], padded[..., REACH + length :] = x[..., :1], x[..., -1:]
-    windows = padded.unfold(-1, window, _SPAN)  # (B, C, count, window), a view
-    out = x.new_empty(batch, channels, count, _SPAN)
-    step = max(1, _BLOCK // (_SPAN * min(channels, _BLOCK_CHANNELS)))
+    out = x.new_empty(x.shape)
+    step = max(1, _BLOCK // min(channels, _BLOCK_CHANNELS) // _SPAN) * _SPAN
     for item, first, start in itertools.product(
-        range(batch), range(0, channels, _BLOCK_CHANNELS), range(0, count, step)
+        range(batch), range(0, channels, _BLOCK_CHANNELS), range(0, length, step)
     ):
         some = slice(first, first + _BLOCK_CHANNELS)
-        at = item, some, slice(start, start + step)
-        given = windows[at]
-        made = torch.mm(given.reshape(-1, window), raising).view(*given.shape[:2], -1)
+        stop = min(start + step, length)
+        given = _spans(x[item, some], start, stop)
+        made = torch.mm(given.flatten(0, 1), raising).view(*given.shape[:2], -1)
         if start == 0:
             made[:, 0, :REACH] = made[:, 0, REACH : REACH + 1]
-        for span in range(max(start, count - 2), min(start + step, count)):
-            end = REACH + 2 * (length - span * _SPAN)  # the last two may see past it
-            made[:, span - start, end:] = made[:, span - start, end - 1 : end]
+        for span in range(max(0, made.shape[1] - 2), made.shape[1]):
+            end = REACH + 2 * (length - start - span * _SPAN)  # the last two may see past it
+            made[:, span, end:] = made[:, span, end - 1 : end]
         wave = (made * filters.frequency[some, None]).sin_().square_()
         made.addcmul_(wave, filters.magnitude[some, None])
-        out[at] = torch.mm(made.flatten(0, 1), lowering).view(*given.shape[:2], -1)
-    return out.flatten(2)[..., :length]
+        lowered = torch.mm(made.flatten(0, 1), lowering).view(len(made), -1)
+        out[item, some, start:stop] = lowered[:, : stop - start]
+    return out
+
+
+def _spans(x: Tensor, start: int, stop: int) -> Tensor:
+    """Spans of (C, T) from ``start`` to ``stop`` or past it, with their neighbours: (C, n, 26).
+
+    Before the first and after the last sample, it goes on.
+    """
+    count = -(-(stop - start) // _SPAN)
+    padded = x.new_empty(len(x), count * _SPAN + 2 * REACH)
+    begin, end = max(0, start - REACH), min(x.shape[1], start + count * _SPAN + REACH)
+    before, after = begin - start + REACH, end - start + REACH
+    padded[:, before:after] = x[:, begin:end]
+    padded[:, :before], padded[:, after:] = x[:, :1], x[:, -1:]
+    return padded.unfold(-1, _SPAN + 2 * REACH, _SPAN).contiguous()
 
 
 def _raised(x: Tensor, taps: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from ..chunks import Local, piece, spans, whole
 from .alias_free import REACH, AliasFreeActivation
 from .ops import Operations
 from .shapes import Shapes
+from .winograd import fewer_products
 
 _DILATIONS = (1, 3, 5)
 _ENDS = 7  # kernel of the first and the last convolution
@@ -90,7 +91,7 @@ class AMPBlock(nn.Module):
         super().__init__()
 
         def conv(dilation: int) -> nn.Module:
-            return operations.Conv1d(
+            return fewer_products(operations.Conv1d)(
                 channels,
                 channels,
                 kernel,
@@ -112,7 +113,7 @@ class AMPBlock(nn.Module):
     def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         for i, (conv1, conv2) in enumerate(zip(self.convs1, self.convs2, strict=True)):
             h = conv1(self.activations[2 * i](x).to(dtype))
-            x = x + conv2(self.activations[2 * i + 1](h).to(dtype))
+            x = conv2(self.activations[2 * i + 1](h).to(dtype)).float().add_(x)
         return x
 
 
@@ -179,8 +180,8 @@ class BigVGAN(nn.Module):
         first, *others = self.resblocks[stage * branches : (stage + 1) * branches]
         total: Tensor = first(x, dtype)
         for block in others:
-            total = total + block(x, dtype)
-        return total / branches
+            total = block(x, dtype).add_(total)
+        return total.div_(branches)
 
     def _end(self, dtype: torch.dtype, x: Tensor) -> Tensor:
         x = self.conv_post(self.activation_post(x).to(dtype))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .ops import Operations, bare
 from .rope import rotate
+from .winograd import fewer_products
 
 HEAD_WIDTH = 64
 
@@ -41,7 +42,7 @@ class Maker(NamedTuple):
             return self.operations.Linear(
                 inputs, outputs, bias=bias, device=self.device, dtype=self.dtype
             )
-        return self.operations.Conv1d(
+        return fewer_products(self.operations.Conv1d)(
             inputs,
             outputs,
             kernel,
