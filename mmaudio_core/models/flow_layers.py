@@ -76,17 +76,18 @@ class GatedMLP(nn.Module):
         return self.w2(F.silu(self.w1(x)) * self.w3(x))
 
 
-class RMSNorm(nn.Module):
-    """Root-mean-square norm of the last dimension, always computed in float32."""
+class Scale(nn.Module):
+    """Holds what a norm's result is multiplied by, one number a channel."""
 
     def __init__(self, make: Maker, width: int) -> None:
         super().__init__()
         self.weight = make.parameter(width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight.to(device=x.device, dtype=torch.float32)
-        eps = torch.finfo(torch.float32).eps
-        return F.rms_norm(x.float(), weight.shape, weight, eps).to(x.dtype)
+
+def rms_norm(x: Tensor) -> Tensor:
+    """Root-mean-square norm of the last dimension, computed and returned in float32."""
+    exact = x.to(torch.float32, memory_format=torch.contiguous_format)
+    return F.rms_norm(exact, x.shape[-1:], eps=torch.finfo(torch.float32).eps)
 
 
 class QKV(NamedTuple):
@@ -103,16 +104,17 @@ class SelfAttention(nn.Module):
     def __init__(self, make: Maker, width: int) -> None:
         super().__init__()
         self.qkv = make.layer(width, 3 * width, None)
-        self.q_norm = RMSNorm(make, HEAD_WIDTH)
-        self.k_norm = RMSNorm(make, HEAD_WIDTH)
+        self.q_norm = Scale(make, HEAD_WIDTH)
+        self.k_norm = Scale(make, HEAD_WIDTH)
 
     def forward(self, x: Tensor, rotation: Tensor | None) -> QKV:
         # published layout of the output channels: head, channel, then q, k, v interleaved
-        q, k, v = self.qkv(x).unflatten(-1, (-1, HEAD_WIDTH, 3)).transpose(1, 2).unbind(-1)
-        q, k = self.q_norm(q), self.k_norm(k)
-        if rotation is not None:
-            q, k = rotate(q, rotation), rotate(k, rotation)
-        return QKV(q, k, v)
+        qkv = self.qkv(x).unflatten(-1, (-1, HEAD_WIDTH, 3)).permute(4, 0, 2, 1, 3)
+        scales = torch.stack((self.q_norm.weight, self.k_norm.weight))
+        scales = scales.to(device=x.device, dtype=torch.float32)[:, None, None, None]
+        both = rms_norm(qkv[:2]) * scales
+        q, k = (both if rotation is None else rotate(both, rotation)).to(x.dtype)
+        return QKV(q, k, qkv[2])
 
 
 def attend(qkv: QKV) -> Tensor:

@@ -9,16 +9,22 @@ BASE = 10_000.0
 
 
 def rotations(length: int, width: int, *, scale: float = 1.0, device: torch.device) -> Tensor:
-    """cos and sin of ``position * scale / 10000^(2i/width)``: (2, length, width/2), float32.
+    """What turns pairs of channels by ``position * scale / 10000^(2i/width)``.
 
     ``scale`` stretches positions: a stream of V frames beside N latents uses N/V, so that both
     turn by the same angle at the same moment.
+
+    Returns:
+        (2, length, width), float32: of each channel the cosine, and the sine with the sign that
+        the other one of its pair takes.
     """
     channel = torch.arange(0, width, 2, dtype=torch.float32, device=device)
     frequency = 1.0 / BASE ** (channel / width) * scale
     position = torch.arange(length, dtype=torch.float32, device=device)
     angle = torch.outer(position, frequency)
-    return torch.stack((angle.cos(), angle.sin()))
+    cos, sin = angle.cos(), angle.sin()
+    pairs = torch.stack((torch.stack((cos, cos), dim=-1), torch.stack((-sin, sin), dim=-1)))
+    return pairs.flatten(2)
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
@@ -27,6 +33,6 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     ``rotation`` is ``rotations(L, W)``; the result has the dtype of ``x``.
     """
     cos, sin = rotation
-    a, b = torch.unflatten(x.float(), -1, (-1, 2)).unbind(-1)
-    turned = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1)
-    return turned.flatten(-2).to(x.dtype)
+    exact = x.float()
+    swapped = torch.unflatten(exact, -1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(exact * cos, swapped, sin).to(x.dtype)

@@ -93,11 +93,8 @@ def test_pairs_of_adjacent_channels_turn():
 
 
 def test_the_norm_of_queries_is_computed_in_float32():
-    network = tiny_flow("dit_small_16k", torch.float16)
-    norm = network.get_submodule("joint_blocks.0.latent_block.attn.q_norm")
-    assert isinstance(norm, flow_layers.RMSNorm)
     large = torch.full((1, 64), 1000.0, dtype=torch.float16)  # squares overflow float16
-    assert torch.isfinite(norm(large)).all()
+    assert torch.allclose(flow_layers.rms_norm(large), torch.ones(1, 64))
 
 
 def test_every_block_is_a_step():
