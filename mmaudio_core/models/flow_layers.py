@@ -110,9 +110,9 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, rotation: Tensor | None) -> QKV:
         # published layout of the output channels: head, channel, then q, k, v interleaved
         qkv = self.qkv(x).unflatten(-1, (-1, HEAD_WIDTH, 3)).permute(4, 0, 2, 1, 3)
-        scales = torch.stack((self.q_norm.weight, self.k_norm.weight))
-        scales = scales.to(device=x.device, dtype=torch.float32)[:, None, None, None]
-        both = rms_norm(qkv[:2]) * scales
+        # a host that is short of memory may have put one of them elsewhere
+        scales = torch.stack([norm.weight.to(x.device) for norm in (self.q_norm, self.k_norm)])
+        both = rms_norm(qkv[:2]) * scales.float()[:, None, None, None]
         q, k = (both if rotation is None else rotate(both, rotation)).to(x.dtype)
         return QKV(q, k, qkv[2])
 
