@@ -23,7 +23,7 @@ from .sequence import MEL_PER_LATENT, exact_samples
 
 VAE_STAGE, VOCODER_STAGE = "VAE", "vocoder"
 # Seconds of a piece. A CPU is fastest where activations stay near its caches and margins are few
-# (2 s and 4 s take 3 % more); other devices want fewer, larger operations.
+# (2 s and 4 s take 4 % more); other devices want fewer, larger operations.
 VAE_SECONDS = 16
 _VOCODER_SECONDS, _VOCODER_SECONDS_CPU = 8, 3
 MARGIN = 32  # latents, at least what the margins of a piece add; for the estimate of memory
