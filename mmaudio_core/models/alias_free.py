@@ -8,7 +8,10 @@ filters' taps rounded to bfloat16 alone put the waveform 5% off.
 from __future__ import annotations
 
 import itertools
+import logging
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -16,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops import bare, cast
+
+log = logging.getLogger(__name__)
 
 TAPS = 12
 REACH = TAPS // 2 - 1  # of the activation, in samples: 2.5 of either filter, at one rate
@@ -71,7 +76,7 @@ class _Downsample(nn.Module):
 
 
 class AliasFreeActivation(nn.Module):
-    """SnakeBeta at twice the sample rate: (B, C, T) -> (B, C, T), float32."""
+    """SnakeBeta at twice the sample rate: (B, C, T) -> (B, C, T), computed in float32."""
 
     def __init__(
         self, channels: int, *, device: torch.device | str | None, dtype: torch.dtype | None
@@ -81,14 +86,20 @@ class AliasFreeActivation(nn.Module):
         self.upsample = _Filter(device=device, dtype=dtype)
         self.downsample = _Downsample(device=device, dtype=dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.float()
+    def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """``dtype``: of the result."""
+        exact = torch.empty(0, dtype=torch.float32, device=x.device)
         filters = Filters(
-            *self.act.scales(x),
-            raising=2 * cast(self.upsample.filter, x),
-            lowering=cast(self.downsample.lowpass.filter, x),
+            *self.act.scales(exact),
+            raising=2 * cast(self.upsample.filter, exact),
+            lowering=cast(self.downsample.lowpass.filter, exact),
         )
-        return by_products(x, filters) if x.device.type == "cpu" else by_convolution(x, filters)
+        if x.device.type == "cpu":
+            return by_products(x.float(), filters).to(dtype)
+        kernel = one_kernel(x.device)
+        if kernel is not None:
+            return kernel(x, *filters, dtype)
+        return by_convolution(x.float(), filters).to(dtype)
 
 
 class Filters(NamedTuple):
@@ -98,6 +109,28 @@ class Filters(NamedTuple):
     magnitude: Tensor
     raising: Tensor
     lowering: Tensor
+
+
+@cache
+def one_kernel(device: torch.device) -> Callable[..., Tensor] | None:
+    """The activation as one kernel, where Triton compiles it and it makes what it should."""
+    if device.type != "cuda":
+        return None
+    try:
+        from .alias_free_triton import activate
+
+        x = torch.linspace(-1, 1, 96, device=device).view(1, 1, -1)
+        scale = torch.ones(1, 1, device=device)
+        taps = lowpass().to(device)
+        filters = Filters(scale, scale, raising=2 * taps, lowering=taps)
+        made = activate(x, *filters, torch.float32)
+        if torch.allclose(made, by_convolution(x, filters), atol=1e-2):
+            return activate
+        why = "it makes something else"
+    except Exception as error:  # a compiler that is missing or fails says so in many ways
+        why = f"{type(error).__name__}: {error}"
+    log.info("vocoder: without the Triton kernel, slower (%s)", why)
+    return None
 
 
 def by_convolution(x: Tensor, filters: Filters) -> Tensor:

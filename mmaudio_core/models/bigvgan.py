@@ -112,8 +112,8 @@ class AMPBlock(nn.Module):
 
     def forward(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         for i, (conv1, conv2) in enumerate(zip(self.convs1, self.convs2, strict=True)):
-            h = conv1(self.activations[2 * i](x).to(dtype))
-            x = conv2(self.activations[2 * i + 1](h).to(dtype)).float().add_(x)
+            h = conv1(self.activations[2 * i](x, dtype))
+            x = conv2(self.activations[2 * i + 1](h, dtype)).float().add_(x)
         return x
 
 
@@ -184,5 +184,5 @@ class BigVGAN(nn.Module):
         return total.div_(branches)
 
     def _end(self, dtype: torch.dtype, x: Tensor) -> Tensor:
-        x = self.conv_post(self.activation_post(x).to(dtype))
+        x = self.conv_post(self.activation_post(x, dtype))
         return torch.tanh(x) if self.params.tanh else x.clamp(-1, 1)

@@ -64,7 +64,7 @@ def test_a_constant_passes_the_activation_unchanged_but_for_the_snake():
             filters.copy_(lowpass())
         act.act.alpha.fill_(0.0)
         act.act.beta.fill_(0.0)
-        out = act(torch.full((1, 1, 30), 0.7))
+        out = act(torch.full((1, 1, 30), 0.7), torch.float32)
     expected = 0.7 + torch.tensor(0.7).sin() ** 2
     assert out.shape == (1, 1, 30)
     assert torch.allclose(out, expected.expand_as(out), atol=1e-5)

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ def test_an_activation_reaches_as_far_as_its_filters():
             filters.copy_(lowpass())
         act.act.alpha.zero_()
         act.act.beta.zero_()
-        step = Local(run=act, reach=REACH)
+        step = Local(run=partial(act, dtype=torch.float32), reach=REACH)
         assert touched(step, noise(1, 1, 100), 50) == (50 - REACH, 50 + REACH)
 
 
