@@ -118,4 +118,5 @@ def _batch(
                 which.append(held + at * each + (take if each > 1 else 0))
         sets += own
         held += len(own) * each
-    return Conditions.stack(sets), torch.tensor(which, device=device)
+    # a GPU that is busy with the last step is not waited for
+    return Conditions.stack(sets), torch.tensor(which).to(device, non_blocking=True)

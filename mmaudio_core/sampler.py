@@ -10,6 +10,7 @@ from torch import Tensor
 from .branches import Branch, velocity
 from .models.flow import FlowNetwork
 from .progress import Progress, silent, watched
+from .replay import Replayed
 from .windows import Plan
 
 STAGE = "sampling"
@@ -50,7 +51,8 @@ def euler(
         cfg: guidance strength, ``v = cfg * v_cond + (1 - cfg) * v_negative``; below 1, none.
         dtype: of the network's arithmetic; the latent itself stays float32.
         plan: windows, where the conditions are those of windows.
-        progress: called with ("sampling", step, steps) before every block.
+        progress: called with ("sampling", step, steps) before every block, or where a GPU repeats
+            a whole step, before that.
 
     Returns:
         (B, N, C) float32, on the flow's scale.
@@ -59,15 +61,23 @@ def euler(
     if cfg >= 1 and negative is not None:
         branches.append(negative)
     times = torch.linspace(0, 1, steps + 1)
+    lengths = [float(length) for length in times.diff()]
+    times = times.to(noise.device)
+    step = 0
+
+    def tick() -> None:
+        progress(STAGE, step, steps)
+
+    run = Replayed(network, network, tick)
     x = noise
-    for step in range(steps):
-        t = times[step : step + 1].to(x.device)
-        with watched(network, lambda step=step: progress(STAGE, step, steps)):
+    with watched(network, tick):
+        for step, length in enumerate(lengths):
             both = x.to(dtype).repeat(len(branches), 1, 1)
-            v = velocity(network, both, t, branches, plan, together=TOGETHER).float()
-        if len(branches) > 1:
-            v_cond, v_negative = v.chunk(2)
-            v = cfg * v_cond + (1 - cfg) * v_negative
-        x = x + (times[step + 1] - times[step]).item() * v
+            t = times[step : step + 1]
+            v = velocity(run, both, t, branches, plan, together=TOGETHER).float()
+            if len(branches) > 1:
+                v_cond, v_negative = v.chunk(2)
+                v = cfg * v_cond + (1 - cfg) * v_negative
+            x = x + length * v
     progress(STAGE, steps, steps)
     return x

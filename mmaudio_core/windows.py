@@ -100,7 +100,7 @@ class Plan:
     def join(self, parts: Tensor, length: int) -> Tensor:
         """Windows (B, W, n, C) to the whole latent (B, length, C)."""
         whole = parts.new_zeros(parts.shape[0], length, parts.shape[3])
-        weights = self.weights.to(device=parts.device, dtype=parts.dtype)
+        weights = self.weights.to(parts.device, non_blocking=True).to(parts.dtype)
         for index, window in enumerate(self.windows):
             end = window.latent + self.lengths.latent
             whole[:, window.latent : end] += parts[:, index] * weights[index, :, None]

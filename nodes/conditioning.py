@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import comfy.conds
 from torch import Tensor
 
-from ..mmaudio_core.branches import Branch
+from ..mmaudio_core.branches import Branch, Velocity
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.features import Features
 from ..mmaudio_core.models.flow import FlowParams
@@ -62,10 +62,14 @@ def text_only(positive: Conditioning) -> Conditioning:
 
 @dataclass(frozen=True, kw_only=True)
 class Projected:
-    """What branches of guidance are conditioned on, the same for every take and step."""
+    """What branches of guidance are conditioned on, the same for every take and step.
+
+    ``network`` makes their velocities, and lives as long: one run of a sampler.
+    """
 
     plan: Plan | None
     branches: tuple[Branch, ...]
+    network: Velocity
 
 
 class CondProjected(comfy.conds.CONDConstant):
@@ -78,7 +82,7 @@ class CondProjected(comfy.conds.CONDConstant):
 
     def concat(self, others: Sequence[CondProjected]) -> Projected:
         parts = [self.cond, *(other.cond for other in others)]
-        return Projected(plan=self.cond.plan, branches=tuple(b for p in parts for b in p.branches))
+        return replace(self.cond, branches=tuple(b for p in parts for b in p.branches))
 
 
 def checked_lengths(

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ..mmaudio_core.branches import project, velocity
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.models.flow import FlowNetwork, FlowParams
+from ..mmaudio_core.replay import Replayed
 from ..mmaudio_core.sampler import TOGETHER
 from ..mmaudio_core.sequence import TEXT_TOKENS
 from ..mmaudio_core.windows import Plan, WindowParams, plan_windows
@@ -56,8 +57,13 @@ class NativeFlow(FlowNetwork):
         projected: Projected = conditions[_PROJECTED]
         plan = projected.plan
         together = 1 if plan is None else self._together(plan, x.device)
-        v = velocity(super().forward, x[:, 0], t[:1], projected.branches, plan, together=together)
+        network = projected.network
+        v = velocity(network, x[:, 0], t[:1], projected.branches, plan, together=together)
         return -v[:, None]
+
+    def replayed(self) -> Replayed:
+        """Makes velocities in one run of a sampler."""
+        return Replayed(super().forward, self, mm.throw_exception_if_processing_interrupted)
 
     def _together(self, plan: Plan, device: torch.device) -> int:
         """Windows to run in one batch: as many as there is room for."""
@@ -135,7 +141,8 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         check_prompts(text, timeline)
         clip, sync = (None if x is None else place(x) for x in (clip, sync))
         made = project(network, plan, clip, sync, place(text), lengths)
-        return {_PROJECTED: CondProjected(Projected(plan=plan, branches=(made,)))}
+        projected = Projected(plan=plan, branches=(made,), network=network.replayed())
+        return {_PROJECTED: CondProjected(projected)}
 
     def memory_required(self, input_shape: Sequence[int], cond_shapes: Any = None) -> float:
         """Bytes of activations."""

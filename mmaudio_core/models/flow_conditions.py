@@ -15,7 +15,7 @@ from ..sequence import SEGMENT_TOKENS
 _SYNC_REACH = 5  # tokens, of the sync projection: kernels of 7, 3 and 3
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Conditions:
     """Everything a step needs that does not depend on the latent or the time: U sets of it.
 
@@ -41,20 +41,24 @@ class Conditions:
     def __len__(self) -> int:
         return len(self.common)
 
-    def split(self) -> list[Conditions]:
-        """Each set by itself."""
-        return [self._only(index) for index in range(len(self))]
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of it, in the order of the attributes."""
+        return (self.clip, self.text, self.common, self.sync, self.owner, self.spread)
 
-    def _only(self, index: int) -> Conditions:
+    def split(self) -> list[Conditions]:
+        """Each set by itself; all have as many rows, as the network makes them."""
+        rows = len(self.sync) // len(self)
+        return [self._only(index, rows) for index in range(len(self))]
+
+    def _only(self, index: int, rows: int) -> Conditions:
         one = slice(index, index + 1)
-        rows = self.sync[self.owner == index]
         return Conditions(
             clip=self.clip[one],
             text=self.text[one],
             common=self.common[one],
-            sync=rows,
-            owner=torch.zeros(len(rows), dtype=torch.int64, device=rows.device),
-            spread=self.spread[one] - (self.owner < index).sum(),
+            sync=self.sync[index * rows : (index + 1) * rows],
+            owner=torch.zeros_like(self.owner[:rows]),
+            spread=self.spread[one] - index * rows,
         )
 
     @staticmethod
