@@ -24,6 +24,7 @@ from .networks import Networks
 from .progress import Progress, silent
 
 LONGEST = Fraction(600)  # seconds of sound in one job
+_CHUNK = 2  # seconds of frames that are read while those before are looked at
 _NOTABLE = Fraction(1, 1000)  # seconds: shorter cuts are not worth a word
 
 
@@ -90,6 +91,7 @@ def look(
         duration=usable,
         clip=not span.mask_away_clip,
         masks=masks,
+        chunk_seconds=_CHUNK,
     )
     features = encode_video(networks, reader, usable, progress)
     wanted = span.duration or available - span.start

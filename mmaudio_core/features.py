@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .encoders import FRAMES, SEGMENTS, TEXTS, encode
 from .errors import MMAudioError
-from .media import FrameReader, Masks, still
+from .media import FrameChunk, FrameReader, Masks, ahead, still
 from .models.tokenizer import tokenize
 from .networks import Networks
 from .progress import Progress, silent
@@ -27,6 +27,8 @@ from .sequence import (
 )
 
 log = logging.getLogger(__name__)
+
+_GATHERED = 8 * SYNC_FPS  # frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,9 @@ def encode_video(
     sync_total = sync_tokens(int(SYNC_FPS * total)) // SEGMENT_TOKENS
     clip_done = sync_done = 0
     held: Tensor | None = None  # sync frames that later segments need too
-    for chunk in reader:
+    # a GPU leaves the CPU to the decoder; on a CPU they would only get in each other's way
+    chunks = ahead(reader) if torch.cuda.is_available() else reader
+    for chunk in _gathered(chunks):
         if len(chunk.clip):
             clip_parts.append(encode(networks, FRAMES, chunk.clip, progress, clip_done, clip_total))
             clip_done += len(chunk.clip)
@@ -182,6 +186,23 @@ def encode_video(
         clip=torch.cat(clip_parts)[None] if clip_parts else None,
         sync=torch.cat(sync_parts)[None],
     )
+
+
+def _gathered(chunks: Iterable[FrameChunk]) -> Iterator[FrameChunk]:
+    """CLIP's frames as they come, Synchformer's many at a time.
+
+    Where there is room for one encoder at a time, a host changes between them that often.
+    """
+    held: list[Tensor] = []
+    for chunk in chunks:
+        held.append(chunk.sync)
+        enough = sum(len(frames) for frames in held) >= _GATHERED
+        yield FrameChunk(clip=chunk.clip, sync=torch.cat(held) if enough else chunk.sync[:0])
+        if enough:
+            held = []
+    if held:
+        sync = torch.cat(held)
+        yield FrameChunk(clip=sync[:0], sync=sync)
 
 
 def _segments(frames: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .ahead import ahead
 from .mask import Masks, lay_masks
 from .probe import SHORTEST, VideoInfo, check_span, frame_times, probe, still_image
 from .reader import FrameChunk, FrameReader
@@ -16,6 +17,7 @@ __all__ = [
     "Masks",
     "VideoInfo",
     "VideoSource",
+    "ahead",
     "check_span",
     "frame_times",
     "lay_masks",

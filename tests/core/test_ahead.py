@@ -1,0 +1,94 @@
+"""Reading frames while the encoders compute."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import groupby
+
+import pytest
+import torch
+
+from mmaudio_core.encoders import CLIP_STAGE, SYNC_STAGE
+from mmaudio_core.extract import Footage, Span, look
+from mmaudio_core.features import encode_video
+from mmaudio_core.media import FrameReader, ImageSequence, ahead
+from tests.core.small import CancelAt, Cancelled, MemoryNetworks
+
+
+def slow(items: int, log: list[str], *, fail: bool = False) -> Iterator[int]:
+    try:
+        for item in range(items):
+            time.sleep(0.1)
+            yield item
+        if fail:
+            raise ValueError("not a video")
+    finally:
+        log.append(threading.current_thread().name)
+
+
+def test_items_are_made_while_others_are_used():
+    log: list[str] = []
+    begun = time.monotonic()
+    for _ in ahead(slow(5, log)):
+        time.sleep(0.1)
+    assert time.monotonic() - begun < 0.9  # one after the other: 1.0
+    assert log[0].startswith("mmaudio-reading")
+
+
+def test_items_keep_their_order_and_errors_their_place():
+    got: list[int] = []
+    with pytest.raises(ValueError, match="not a video"):
+        for item in ahead(slow(3, [], fail=True)):
+            got.append(item)
+    assert got == [0, 1, 2]
+
+
+def test_leaving_early_leaves_no_thread():
+    before = threading.active_count()
+    for _ in ahead(slow(100, [])):
+        break
+    assert threading.active_count() == before
+
+
+@pytest.fixture
+def as_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+
+
+def film(seconds: int) -> ImageSequence:
+    images = torch.rand(seconds * 5, 32, 40, 3, generator=torch.Generator().manual_seed(0))
+    return ImageSequence(images=images, frame_rate=Fraction(5))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("as_with_a_gpu")
+def test_features_do_not_depend_on_the_pieces_read():
+    networks, source = MemoryNetworks(), film(17)
+    said: list[tuple[str, int, int]] = []
+    span = Span(duration=Fraction(17))
+    made = look(networks, Footage(source=source), span, lambda *x: said.append(x)).features
+    reader = FrameReader(source, duration=Fraction(17), chunk_seconds=100)
+    whole = encode_video(networks, reader, Fraction(17))
+    assert made.clip is not None and made.sync is not None
+    assert whole.clip is not None and whole.sync is not None
+    assert torch.allclose(made.clip, whole.clip, atol=1e-6)
+    assert torch.allclose(made.sync, whole.sync, atol=1e-6)
+    stages = [stage for stage, *_ in said]
+    # 16 s in two turns of 8 s, then what is left
+    assert [stage for stage, _ in groupby(stages)] == [CLIP_STAGE, SYNC_STAGE] * 3
+
+
+@pytest.mark.usefixtures("as_with_a_gpu")
+def test_cancelling_ends_the_reading():
+    before = threading.active_count()
+    with pytest.raises(Cancelled):
+        look(
+            MemoryNetworks(),
+            Footage(source=film(4)),
+            Span(duration=Fraction(4)),
+            CancelAt(CLIP_STAGE, 2),
+        )
+    assert threading.active_count() == before
