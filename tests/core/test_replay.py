@@ -79,31 +79,34 @@ class Scaled(nn.Module):
         return x * (self.weight.item() if self.reading else self.weight)
 
 
+def call(replayed: Replayed, value: float = 1.0) -> torch.Tensor:
+    """Of latents that are ``value``."""
+    (positive,), _ = conditions()
+    x = torch.full((1, 166, 20), value)
+    return replayed(x, torch.zeros(1), positive, torch.zeros(1, dtype=torch.int64))
+
+
 def test_weights_that_were_moved_are_recorded_again():
     network, recorder = Scaled(), Recorder()
-    (positive,), _ = conditions()
-    x, which = torch.ones(1, 166, 20), torch.zeros(1, dtype=torch.int64)
     replayed = Replayed(network, network, lambda: None)
     with recording(recorder):
         for _ in range(3):
-            assert replayed(x, torch.zeros(1), positive, which).eq(2).all()
+            assert call(replayed).eq(2).all()
         network.weight.fill_(3)  # where it lies
-        assert replayed(x, torch.zeros(1), positive, which).eq(3).all()
+        assert call(replayed).eq(3).all()
         assert recorder.recorded == 1
         network.weight = nn.Parameter(torch.tensor([4.0]), requires_grad=False)
         for _ in range(2):
-            assert replayed(x, torch.zeros(1), positive, which).eq(4).all()
+            assert call(replayed).eq(4).all()
         assert recorder.recorded == 2
 
 
 def test_what_cannot_be_recorded_runs_and_it_is_said_once(caplog: pytest.LogCaptureFixture):
     network, recorder = Scaled(reading=True), Recorder()
-    (positive,), _ = conditions()
-    x, which = torch.ones(1, 166, 20), torch.zeros(1, dtype=torch.int64)
     replayed = Replayed(network, network, lambda: None)
     with recording(recorder):
         for _ in range(4):
-            assert replayed(x, torch.zeros(1), positive, which).eq(2).all()
+            assert call(replayed).eq(2).all()
     assert recorder.repeated == 0
     assert [r.message.split(" (")[0] for r in caplog.records] == [
         "sampling without CUDA graphs, slower"
@@ -111,15 +114,10 @@ def test_what_cannot_be_recorded_runs_and_it_is_said_once(caplog: pytest.LogCapt
 
 
 def test_results_stay_when_the_next_are_made():
-    network, recorder = Scaled(), Recorder()
-    (positive,), _ = conditions()
-    which = torch.zeros(1, dtype=torch.int64)
+    network = Scaled()
     replayed = Replayed(network, network, lambda: None)
-    with recording(recorder):
-        made = [
-            replayed(torch.full((1, 166, 20), float(n)), torch.zeros(1), positive, which)
-            for n in range(4)
-        ]
+    with recording(Recorder()):
+        made = [call(replayed, value) for value in (0.0, 1.0, 2.0, 3.0)]
     assert [float(each.mean()) for each in made] == [0, 2, 4, 6]
 
 
