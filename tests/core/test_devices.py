@@ -24,6 +24,7 @@ from mmaudio_core.checkpoint.layouts import LAYOUTS
 from mmaudio_core.models.bigvgan import BigVGAN
 from mmaudio_core.models.clip import CLIP
 from mmaudio_core.models.flow import FlowNetwork
+from mmaudio_core.models.flow_conditions import Conditions
 from mmaudio_core.models.synchformer import Synchformer
 from mmaudio_core.models.vae import VAE
 from mmaudio_core.sequence import FORMAT_16K, FORMAT_44K, sequence_lengths
@@ -35,20 +36,21 @@ DTYPES = (torch.float32, torch.bfloat16)
 GPU = torch.device("cuda", 0)
 
 
-class Waits(TorchDispatchMode):
-    """Notices operations that make the host wait for the GPU."""
+class Crossings(TorchDispatchMode):
+    """Notices what goes between the GPU and main memory: ``waiting`` makes the host wait for it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.all: list[str] = []
+        self.waiting: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         leaves = tree_leaves((args, kwargs, result))
-        devices = {x.device.type for x in leaves if isinstance(x, Tensor) and x.ndim}
-        blocking = not (kwargs or {}).get("non_blocking", False)
-        if len(devices) > 1 and blocking:
-            self.found.append(str(func))
+        if len({x.device.type for x in leaves if isinstance(x, Tensor) and x.ndim}) > 1:
+            self.all.append(str(func))
+            if not (kwargs or {}).get("non_blocking", False):
+                self.waiting.append(str(func))
         return result
 
 
@@ -71,7 +73,9 @@ def values(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("seconds", ["8", "20"])
-def test_a_step_waits_for_nothing(seconds: str, variant: str, dtype: torch.dtype):
+def test_a_step_waits_for_nothing_and_its_network_stays_on_the_gpu(
+    seconds: str, variant: str, dtype: torch.dtype
+):
     fmt, duration = VARIANTS[variant], Fraction(seconds)
     lengths = sequence_lengths(duration, fmt)
     plan = plan_windows(lengths, duration, fmt, WindowParams())
@@ -86,18 +90,28 @@ def test_a_step_waits_for_nothing(seconds: str, variant: str, dtype: torch.dtype
             project(flow, plan, None, None, text, lengths),
         ]
         x = values(2, lengths.latent, params.latent_dim, dtype=dtype)
-        with Waits() as waits:
-            v = velocity(flow, x, values(1), branches, plan, together=8)
+        inside = Crossings()  # of what is recorded, where nothing may be copied from main memory
+
+        def network(
+            x: Tensor, t: Tensor, conditions: Conditions, which: Tensor | None = None
+        ) -> Tensor:
+            with inside:
+                return flow(x, t, conditions, which)
+
+        with Crossings() as step:
+            v = velocity(network, x, values(1), branches, plan, together=8)
     assert (v.device, v.shape, v.dtype) == (GPU, x.shape, dtype)
-    assert waits.found == []
+    assert inside.all == []
+    assert step.waiting == []
+    assert step.all != []  # which latents take which conditions
 
 
-def test_waiting_is_noticed():
-    with fake(), Waits() as waits:
+def test_crossings_are_noticed():
+    with fake(), Crossings() as seen:
         values(3).cpu()
         torch.zeros(3).to(GPU)
         torch.zeros(3).to(GPU, non_blocking=True)
-    assert len(waits.found) == 2
+    assert (len(seen.all), len(seen.waiting)) == (3, 2)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
