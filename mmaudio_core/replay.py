@@ -127,23 +127,31 @@ class Replayed:
         if shape not in self._recordings:
             self._recordings[shape] = None
             return self._prepared(recorder, inputs)
-        recording = self._recordings[shape]
-        held = (parameters[name] for parameters, name in self._homes)
-        weights = [weight for weight in held if weight is not None]
-        addresses = tuple(weight.data_ptr() for weight in weights)
-        if recording is None or recording.weights != addresses:
-            self._recordings[shape] = None
-            if any(weight.device != x.device for weight in weights):
-                return self._run(x, t, conditions, which)
-            try:
-                recording = self._recorded(recorder, inputs, addresses)
-            except RuntimeError as error:
-                log.warning("sampling without CUDA graphs, slower (%s)", error)
-                self._works = False
-                return self._run(x, t, conditions, which)
-            self._recordings[shape] = recording
+        recording = self._recording(recorder, shape, inputs)
+        if recording is None:
+            return self._run(x, t, conditions, which)
         self._tick()
         return recording(inputs)
+
+    def _recording(
+        self, recorder: Recorder, shape: object, inputs: tuple[Tensor, ...]
+    ) -> _Recording | None:
+        """A shape's, made anew where weights were moved; None: there can be none."""
+        try:
+            held = (parameters[name] for parameters, name in self._homes)
+            weights = [weight for weight in held if weight is not None]
+            addresses = tuple(weight.data_ptr() for weight in weights)
+            kept = self._recordings[shape]
+            if kept is None or kept.weights != addresses:
+                kept = self._recordings[shape] = None  # its memory goes before there is a new one
+                if any(weight.device != inputs[0].device for weight in weights):
+                    return None
+                kept = self._recordings[shape] = self._recorded(recorder, inputs, addresses)
+            return kept
+        except RuntimeError as error:
+            log.warning("sampling without CUDA graphs, slower (%s)", error)
+            self._works = False
+            return None
 
     def _prepared(self, recorder: Recorder, inputs: tuple[Tensor, ...]) -> Tensor:
         output = torch.empty_like(inputs[0])
