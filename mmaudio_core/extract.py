@@ -18,13 +18,16 @@ from .media import (
     frame_times,
     lay_masks,
     probe,
+    reads_ahead,
     still_image,
 )
 from .networks import Networks
 from .progress import Progress, silent
 
 LONGEST = Fraction(600)  # seconds of sound in one job
-_CHUNK = 2  # seconds of frames that are read while those before are looked at
+# Seconds of frames that are read at once: few, where those before are looked at meanwhile; many,
+# where they are not, since what repeats is encoded once a chunk.
+_CHUNK_AHEAD, _CHUNK = 2, 8
 _NOTABLE = Fraction(1, 1000)  # seconds: shorter cuts are not worth a word
 
 
@@ -91,7 +94,7 @@ def look(
         duration=usable,
         clip=not span.mask_away_clip,
         masks=masks,
-        chunk_seconds=_CHUNK,
+        chunk_seconds=_CHUNK_AHEAD if reads_ahead() else _CHUNK,
     )
     features = encode_video(networks, reader, usable, progress)
     wanted = span.duration or available - span.start

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .encoders import FRAMES, SEGMENTS, TEXTS, encode
 from .errors import MMAudioError
-from .media import FrameChunk, FrameReader, Masks, ahead, still
+from .media import FrameChunk, FrameReader, Masks, ahead, reads_ahead, still
 from .models.tokenizer import tokenize
 from .networks import Networks
 from .progress import Progress, silent
@@ -163,9 +163,7 @@ def encode_video(
     sync_total = sync_tokens(int(SYNC_FPS * total)) // SEGMENT_TOKENS
     clip_done = sync_done = 0
     held: Tensor | None = None  # sync frames that later segments need too
-    # a GPU leaves the CPU to the decoder; on a CPU they would only get in each other's way
-    chunks = ahead(reader) if torch.cuda.is_available() else reader
-    for chunk in _gathered(chunks):
+    for chunk in _gathered(ahead(reader) if reads_ahead() else reader):
         if len(chunk.clip):
             clip_parts.append(encode(networks, FRAMES, chunk.clip, progress, clip_done, clip_total))
             clip_done += len(chunk.clip)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Protocol
 
 import torch
@@ -59,9 +59,11 @@ def _aside(device: torch.device) -> Generator[None, None, None]:
     """On a stream of its own, after all that came before and before all that comes."""
     current, stream = torch.cuda.current_stream(device), _stream(device)
     stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        yield
-    current.wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:  # cancelled too: what was begun there still reads what will now be let go
+        current.wait_stream(stream)
 
 
 @cache
@@ -105,15 +107,20 @@ class Replayed:
 
     def __init__(self, run: Velocity, network: nn.Module, tick: Callable[[], object]) -> None:
         self._run = run
+        self._network = network
         self._tick = tick
-        self._homes = [
+        self._recordings: dict[object, _Recording | None] = {}
+        self._works = os.environ.get(SWITCH) != "0"
+
+    @cached_property
+    def _homes(self) -> list[tuple[dict[str, nn.Parameter | None], str]]:
+        """Where the network holds each parameter: quicker to look through than the modules."""
+        return [
             (parameters, name)
-            for module in network.modules()
+            for module in self._network.modules()
             for parameters in (module._parameters,)  # pyright: ignore[reportPrivateUsage]
             for name in parameters
         ]
-        self._recordings: dict[object, _Recording | None] = {}
-        self._works = os.environ.get(SWITCH) != "0"
 
     def __call__(
         self, x: Tensor, t: Tensor, conditions: Conditions, which: Tensor | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .ahead import ahead
+from .ahead import ahead, reads_ahead
 from .mask import Masks, lay_masks
 from .probe import SHORTEST, VideoInfo, check_span, frame_times, probe, still_image
 from .reader import FrameChunk, FrameReader
@@ -22,6 +22,7 @@ __all__ = [
     "frame_times",
     "lay_masks",
     "probe",
+    "reads_ahead",
     "still",
     "still_image",
 ]

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import torch
+
 T = TypeVar("T")
+
+
+def reads_ahead() -> bool:
+    """A GPU leaves the CPU to the decoder; on a CPU they would only get in each other's way."""
+    return torch.cuda.is_available()
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:

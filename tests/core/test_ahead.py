@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import groupby
@@ -18,37 +17,36 @@ from mmaudio_core.media import FrameReader, ImageSequence, ahead
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks
 
 
-def slow(items: int, log: list[str], *, fail: bool = False) -> Iterator[int]:
-    try:
-        for item in range(items):
-            time.sleep(0.1)
-            yield item
-        if fail:
-            raise ValueError("not a video")
-    finally:
-        log.append(threading.current_thread().name)
-
-
 def test_items_are_made_while_others_are_used():
-    log: list[str] = []
-    begun = time.monotonic()
-    for _ in ahead(slow(5, log)):
-        time.sleep(0.1)
-    assert time.monotonic() - begun < 0.9  # one after the other: 1.0
-    assert log[0].startswith("mmaudio-reading")
+    begun = [threading.Event() for _ in range(5)]
+
+    def items() -> Iterator[int]:
+        for item, event in enumerate(begun):
+            assert threading.current_thread().name.startswith("mmaudio-reading")
+            event.set()
+            yield item
+
+    for item in ahead(items()):
+        for following in begun[item + 1 : item + 2]:
+            assert following.wait(20), item  # while this one is in use
+        assert not any(event.is_set() for event in begun[item + 2 :])  # and no more than one
 
 
 def test_items_keep_their_order_and_errors_their_place():
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise ValueError("not a video")
+
     got: list[int] = []
     with pytest.raises(ValueError, match="not a video"):
-        for item in ahead(slow(3, [], fail=True)):
+        for item in ahead(items()):
             got.append(item)
     assert got == [0, 1, 2]
 
 
 def test_leaving_early_leaves_no_thread():
     before = threading.active_count()
-    for _ in ahead(slow(100, [])):
+    for _ in ahead(range(100)):
         break
     assert threading.active_count() == before
 
