@@ -12,9 +12,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from mmaudio_core.config import SYNC_FPS, SequenceLengths, sequence_lengths
 from mmaudio_core.models.flow import FlowParams
-from mmaudio_core.sampler import draw_noise
-from mmaudio_core.sequence import SYNC_FPS, SequenceLengths, sequence_lengths
+from mmaudio_core.sampling.euler import draw_noise
 
 from .job import Job
 

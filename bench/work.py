@@ -18,13 +18,13 @@ from torch.overrides import TorchFunctionMode
 
 from mmaudio_core.checkpoint import Bundle, PartKind
 from mmaudio_core.checkpoint.layouts import LAYOUTS
+from mmaudio_core.config import SEGMENT_TOKENS, sequence_lengths
 from mmaudio_core.models.bigvgan import BigVGAN
 from mmaudio_core.models.clip import CLIP
 from mmaudio_core.models.flow import FlowNetwork
 from mmaudio_core.models.synchformer import Synchformer
 from mmaudio_core.models.vae import VAE
-from mmaudio_core.sequence import SEGMENT_TOKENS, sequence_lengths
-from mmaudio_core.windows import WindowParams, plan_windows
+from mmaudio_core.sampling.windows import WindowParams, plan_windows
 
 from .job import Job
 from .rates import Rates

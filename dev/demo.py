@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from mmaudio_core.checkpoint import VARIANTS
-from mmaudio_core.standin import write_bundle
+from mmaudio_core.checkpoint.synthetic import write_bundle
 
 from .client import Event, PromptRejectedError, Result
 from .comfyui import locate_or_clone

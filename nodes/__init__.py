@@ -7,16 +7,15 @@ from comfy_api.latest import ComfyExtension, io
 from . import folders
 from .decode import MMAudioDecode, MMAudioEncode
 from .edit import MMAudioExtend, MMAudioRegion
+from .feature_extract import MMAudioFeatureExtract
 from .feature_parts import MMAudioJoinFeatures, MMAudioTextFeatures, MMAudioVisualFeatures
-from .features import MMAudioFeatureExtract
 from .guider import MMAudioGuider, MMAudioScheduler
-from .load import LoadMMAudioModel
+from .load_model import LoadMMAudioModel
 from .long_form import MMAudioLongForm
 from .lora import MMAudioLoraLoader
 from .mux import MuxAudioVideo
 from .prompt_schedule import MMAudioPromptSchedule
-from .sample import MMAudioSampler
-from .templates import hide_api_prompts
+from .sampler import MMAudioSampler
 
 
 class MMAudioExtension(ComfyExtension):
@@ -44,7 +43,6 @@ class MMAudioExtension(ComfyExtension):
 
 
 def extension() -> MMAudioExtension:
-    """The extension; registers the folder of the weights, tidies the templates."""
+    """The extension; registers the folder of the weights."""
     folders.register()
-    hide_api_prompts()
     return MMAudioExtension()

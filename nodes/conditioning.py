@@ -10,14 +10,14 @@ from typing import Any
 import comfy.conds
 from torch import Tensor
 
-from ..mmaudio_core.branches import Branch, Velocity
+from ..mmaudio_core.config import SequenceLengths, sequence_lengths
 from ..mmaudio_core.errors import MMAudioError
-from ..mmaudio_core.features import Features
+from ..mmaudio_core.features.prompt_schedule import Fade
+from ..mmaudio_core.features.shots import scene_cuts
+from ..mmaudio_core.features.video import Features
 from ..mmaudio_core.models.flow import FlowParams
-from ..mmaudio_core.scenes import scene_cuts
-from ..mmaudio_core.schedule import Fade
-from ..mmaudio_core.sequence import SequenceLengths, sequence_lengths
-from ..mmaudio_core.windows import Plan
+from ..mmaudio_core.sampling.guidance import Branch
+from ..mmaudio_core.sampling.windows import Plan
 
 # Entries of a CONDITIONING's dict.
 CLIP, SYNC, TIMELINE = "mmaudio_clip", "mmaudio_sync", "mmaudio_timeline"
@@ -62,14 +62,10 @@ def text_only(positive: Conditioning) -> Conditioning:
 
 @dataclass(frozen=True, kw_only=True)
 class Projected:
-    """What branches of guidance are conditioned on, the same for every take and step.
-
-    ``network`` makes their velocities, and lives as long: one run of a sampler.
-    """
+    """What branches of guidance are conditioned on, the same for every take and step."""
 
     plan: Plan | None
     branches: tuple[Branch, ...]
-    network: Velocity
 
 
 class CondProjected(comfy.conds.CONDConstant):

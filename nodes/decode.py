@@ -6,13 +6,13 @@ from fractions import Fraction
 
 from comfy_api.latest import Input, io
 
-from ..mmaudio_core.encode import ENCODER_STAGE, encode
+from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
+from ..mmaudio_core.codec.encode import ENCODER_STAGE, encode
+from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError, MMAudioError
-from ..mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, decode
-from ..mmaudio_core.sequence import exact_seconds
 from .feedback import NodeProgress
 from .latents import Latent, checked, latent
-from .runtime import ComfyNetworks
+from .model_manager import ComfyNetworks
 from .types import CATEGORY, MMAudio
 
 

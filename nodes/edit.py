@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..mmaudio_core.edit import extended, region_mask
-from ..mmaudio_core.sequence import exact_seconds
+from ..mmaudio_core.config import exact_seconds
+from ..mmaudio_core.sampling.inpaint import extended, region_mask
 from .latents import Latent, checked, latent
 from .types import CATEGORY
 

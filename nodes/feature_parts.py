@@ -5,15 +5,15 @@ from __future__ import annotations
 from comfy_api.latest import Input, io
 from torch import Tensor
 
-from ..mmaudio_core.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
-from ..mmaudio_core.extract import Span, look
-from ..mmaudio_core.features import Features, TextFeatures, VisualFeatures, encode_prompts
-from ..mmaudio_core.sequence import exact_seconds
+from ..mmaudio_core.config import exact_seconds
+from ..mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
+from ..mmaudio_core.features.video import Features, TextFeatures, VisualFeatures, encode_prompts
+from ..mmaudio_core.features.visual import Span, look
 from .conditioning import conditioning
 from .feedback import NodeProgress, notify
 from .footage import footage
 from .latents import empty
-from .runtime import ComfyNetworks
+from .model_manager import ComfyNetworks
 from .types import PARTS, MMAudio, MMAudioFeatures, MMAudioText, MMAudioVisual
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from comfy_api.latest import Input
 from torch import Tensor
 
+from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError
-from ..mmaudio_core.extract import Footage
+from ..mmaudio_core.features.visual import Footage
 from ..mmaudio_core.media import ImageSequence, still_image
-from ..mmaudio_core.sequence import exact_seconds
 
 
 def footage(

@@ -9,9 +9,9 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 from torch import Tensor
 
-from . import sampling
+from . import comfy_sampling as sampling
+from .comfy_model import flow_of
 from .conditioning import Conditioning, text_only
-from .native import flow_of
 from .types import CATEGORY
 
 _NEGATIVE, _TEXT, _ALL = "negative", "text", "positive"

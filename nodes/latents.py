@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..mmaudio_core.config import AudioFormat, audio_format, sequence_lengths
 from ..mmaudio_core.errors import MMAudioError
-from ..mmaudio_core.sequence import AudioFormat, audio_format, sequence_lengths
 
 _DURATION = "mmaudio_duration"  # Fraction, seconds; survives KSampler and other core nodes
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
-from ..mmaudio_core.sequence import exact_seconds
-from ..mmaudio_core.windows import Join, WindowParams
-from .native import flow_of
+from ..mmaudio_core.config import exact_seconds
+from ..mmaudio_core.sampling.windows import Join, WindowParams
+from .comfy_model import flow_of
 from .types import CATEGORY
 
 _DEFAULT = WindowParams()

@@ -10,9 +10,9 @@ from comfy.model_patcher import ModelPatcher
 from comfy.weight_adapter import LoRAAdapter
 from comfy_api.latest import io
 
+from ..mmaudio_core.checkpoint.lora.keys import LowRank, load_lora
 from ..mmaudio_core.errors import MMAudioError
-from ..mmaudio_core.lora import LowRank, load_lora
-from .native import flow_of
+from .comfy_model import flow_of
 from .types import CATEGORY
 
 _FOLDER = "loras"

@@ -13,8 +13,9 @@ import folder_paths
 from comfy_api.latest import Input, InputImpl, io, ui
 from torch import Tensor
 
+from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError
-from ..mmaudio_core.extract import Footage
+from ..mmaudio_core.features.visual import Footage
 from ..mmaudio_core.media import ImageSequence
 from ..mmaudio_core.mux import (
     FileOptions,
@@ -24,8 +25,7 @@ from ..mmaudio_core.mux import (
     encode_video,
     mux_audio,
 )
-from ..mmaudio_core.mux.sound import check_sound
-from ..mmaudio_core.sequence import exact_seconds
+from ..mmaudio_core.mux.prepared_audio import check_sound
 from .feedback import NodeProgress, notify
 from .footage import footage, image_rate, whole_file
 from .mux_options import file_options, option_inputs, sound_options, workflow_metadata

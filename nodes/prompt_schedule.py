@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..mmaudio_core.encoders import TEXT_STAGE
-from ..mmaudio_core.features import Features, schedule_prompts
-from ..mmaudio_core.schedule import EXAMPLE
-from ..mmaudio_core.sequence import exact_seconds
+from ..mmaudio_core.config import exact_seconds
+from ..mmaudio_core.features.encoders import TEXT_STAGE
+from ..mmaudio_core.features.prompt_schedule import EXAMPLE
+from ..mmaudio_core.features.video import Features, schedule_prompts
 from .conditioning import conditioning
 from .feedback import NodeProgress
-from .runtime import ComfyNetworks
+from .model_manager import ComfyNetworks
 from .types import CATEGORY, MMAudio, MMAudioFeatures
 
 

@@ -11,7 +11,7 @@ import pytest
 from dev.beside import is_set_up, others
 from dev.comfyui import VARIABLE, locate
 from dev.server import ComfyServer
-from mmaudio_core.standin import write_bundle
+from mmaudio_core.checkpoint.synthetic import write_bundle
 
 STANDINS = ("large_44k_v2", "small_16k")
 

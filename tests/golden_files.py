@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from mmaudio_core.standin import seeded_state_dict
+from mmaudio_core.checkpoint.synthetic import seeded_state_dict
 
 GOLDEN = Path(__file__).parent / "golden"
 

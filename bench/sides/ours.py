@@ -13,17 +13,18 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.checkpoint import Bundle, Catalog, PartKind, load_part
-from mmaudio_core.extract import Footage, Span, look
-from mmaudio_core.features import Features, encode_prompts, encode_video
+from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
+from mmaudio_core.config import SEGMENT_FRAMES, SEGMENT_TOKENS
+from mmaudio_core.features.video import Features, encode_prompts, encode_video
+from mmaudio_core.features.visual import Footage, Span, look
 from mmaudio_core.media import FrameReader
 from mmaudio_core.media.reader import FrameChunk
 from mmaudio_core.models.flow import FlowParams
 from mmaudio_core.models.synchformer import Synchformer, SynchformerParams
 from mmaudio_core.mux import mux_audio
-from mmaudio_core.networks import Networks, Placed
-from mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, conditions, decode, sample
-from mmaudio_core.sequence import SEGMENT_FRAMES, SEGMENT_TOKENS
-from mmaudio_core.windows import WindowParams, plan_windows
+from mmaudio_core.providers import Networks, Placed
+from mmaudio_core.sampling.sample import conditions, sample
+from mmaudio_core.sampling.windows import WindowParams, plan_windows
 
 from ..clock import Clock
 from ..inputs import Inputs

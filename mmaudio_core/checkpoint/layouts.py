@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models import bigvgan, clip, flow, synchformer, vae
-from ..models.alias_free import lowpass
+from ..models.bigvgan.activation import lowpass
 from .kinds import PartKind
 
 Params = (

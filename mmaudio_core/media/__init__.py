@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .ahead import ahead, reads_ahead
 from .mask import Masks, lay_masks
+from .prefetch import ahead, reads_ahead
 from .probe import SHORTEST, VideoInfo, check_span, frame_times, probe, still_image
 from .reader import FrameChunk, FrameReader
 from .resize import still

@@ -16,8 +16,8 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
+from .frame import Picture
 from .orientation import turn_of
-from .picture import Picture
 from .resize import to_bytes
 from .source import (
     ImageSequence,
@@ -28,7 +28,7 @@ from .source import (
     undecodable,
     use_threads,
 )
-from .timing import Clock, Stamp
+from .timestamps import Clock, Stamp
 from .webp import is_webp, webp_pictures
 
 _WORTH_SEEKING = 2

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
-from .timing import nominal_step, stores_no_pts
+from .timestamps import nominal_step, stores_no_pts
 
 _LARGE = 1 << 26
 _INDEXED = {"mp4", "matroska", "avi"}

@@ -12,7 +12,7 @@ from ..errors import MediaError
 from .orientation import turned_size
 from .packets import PacketSpan, is_large, packet_span, quick_span, shown_times
 from .source import ImageSequence, VideoSource, check_size, open_video, undecodable
-from .timing import SYNC_RATE
+from .timestamps import SYNC_RATE
 from .webp import is_webp, read_webp, webp_pictures
 
 SHORTEST = Fraction(16, SYNC_RATE)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ..progress import Progress, silent
 from .decode import pictures
+from .frame import Picture
 from .mask import CLIP_NEUTRAL, SYNC_NEUTRAL, Masks, Veil
-from .picture import Picture
 from .resize import CLIP_SIZE, SYNC_SIZE, for_clip, for_sync
 from .source import ImageSequence, VideoSource
-from .timing import CLIP_RATE, SYNC_RATE, first_output, whole_frames
+from .timestamps import CLIP_RATE, SYNC_RATE, first_output, whole_frames
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ..errors import MediaError
-from .picture import Picture
+from .frame import Picture
 from .source import MOST_PIXELS, ImageSequence, VideoSource, describe, too_large
 
 _UNTIMED = Fraction(1, 10)

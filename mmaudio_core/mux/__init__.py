@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .copy import mux_audio
+from .atomic_output import MuxResult
 from .encode import encode_images, encode_video
 from .options import AUDIO_CODECS, CONTAINERS, ORIGINALS, FileOptions, SoundOptions
-from .result import MuxResult
+from .passthrough import mux_audio
 
 __all__ = [
     "AUDIO_CODECS",

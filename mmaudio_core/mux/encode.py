@@ -18,14 +18,14 @@ from ..media.decode import Picture, pictures
 from ..media.packets import packet_span
 from ..media.probe import VideoInfo, probe
 from ..media.source import ImageSequence, VideoSource, open_video
-from ..media.timing import SYNC_RATE, whole_frames
+from ..media.timestamps import SYNC_RATE, whole_frames
 from ..progress import Progress, silent
+from .atomic_output import MuxResult, written_whole
 from .formats import Plan, plan_encode
 from .options import FileOptions, SoundOptions
-from .order import shown_first
-from .picture import add_picture, shape_for
-from .result import MuxResult, written_whole
-from .soundtrack import soundtrack
+from .output_audio import soundtrack
+from .timestamps import shown_first
+from .video_encoder import add_picture, shape_for
 
 _TICKS = 90_000
 """Ticks a second for times that follow no frame rate."""

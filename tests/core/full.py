@@ -8,7 +8,7 @@ import torch
 
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.models.flow import FlowNetwork, FlowParams
-from mmaudio_core.networks import Placed
+from mmaudio_core.providers import Placed
 from tests.parity.build import build, full_weights, manifest_name
 
 

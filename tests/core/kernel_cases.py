@@ -5,7 +5,7 @@ Run with ``TRITON_INTERPRET=1``: Triton then runs its kernels on the CPU, a thre
 
 import torch
 
-from mmaudio_core.models.alias_free import Filters, by_convolution, lowpass
+from mmaudio_core.models.bigvgan.activation import Filters, by_convolution, lowpass
 from tests.golden_files import relative_error
 
 # 1024 outputs are one program's
@@ -13,7 +13,9 @@ CASES = [*((torch.float32, length) for length in (1, 3, 8, 100, 1030)), (torch.b
 
 
 def main() -> None:
-    from mmaudio_core.models.alias_free_triton import activate  # here: not every torch has Triton
+    from mmaudio_core.models.kernels.snake_triton import (
+        activate,  # here: not every torch has Triton
+    )
 
     draw = torch.Generator().manual_seed(0)
     frequency, magnitude = (torch.rand(3, 1, generator=draw) + 0.5 for _ in range(2))

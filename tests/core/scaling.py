@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.checkpoint import PartKind
-from mmaudio_core.extract import Footage, Span, look
-from mmaudio_core.features import Features
-from mmaudio_core.networks import Networks
-from mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, decode, sample
-from mmaudio_core.sampler import STAGE
-from mmaudio_core.sequence import TEXT_TOKENS, sequence_lengths
+from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
+from mmaudio_core.config import TEXT_TOKENS, sequence_lengths
+from mmaudio_core.features.video import Features
+from mmaudio_core.features.visual import Footage, Span, look
+from mmaudio_core.providers import Networks
+from mmaudio_core.sampling.euler import STAGE
+from mmaudio_core.sampling.sample import sample
 
 from .full import FullNetworks
 from .small import MemoryNetworks

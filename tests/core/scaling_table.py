@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from mmaudio_core.pipeline import VOCODER_STAGE
-from mmaudio_core.sampler import STAGE
+from mmaudio_core.codec.decode import VOCODER_STAGE
+from mmaudio_core.sampling.euler import STAGE
 
 from .made_videos import steady, write_video
 from .scaling import LOOK_STAGE, STAGES, TINY, Cost, Job, measure

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.models.flow import FlowNetwork, FlowParams
-from mmaudio_core.networks import Placed
+from mmaudio_core.providers import Placed
 from tests.golden_files import tiny_weights
 from tests.parity.build import build, tiny_files
 from tests.parity.comparison import Row

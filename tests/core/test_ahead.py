@@ -10,10 +10,11 @@ from itertools import groupby
 import pytest
 import torch
 
-from mmaudio_core.encoders import CLIP_STAGE, SYNC_STAGE
-from mmaudio_core.extract import Footage, Span, look
-from mmaudio_core.features import encode_video
-from mmaudio_core.media import FrameReader, ImageSequence, ahead
+from mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE
+from mmaudio_core.features.video import encode_video
+from mmaudio_core.features.visual import Footage, Span, look
+from mmaudio_core.media import FrameReader, ImageSequence
+from mmaudio_core.media import prefetch as ahead
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mmaudio_core.checkpoint import PartKind
-from mmaudio_core.models.alias_free import AliasFreeActivation, lowpass
+from mmaudio_core.checkpoint.synthetic import seeded_tensor
 from mmaudio_core.models.bigvgan import BigVGAN, BigVGANParams
-from mmaudio_core.standin import seeded_tensor
+from mmaudio_core.models.bigvgan.activation import AliasFreeActivation, lowpass
 from tests.core.networks import shapes_of
 from tests.core.small import assert_rows, counted, to
 from tests.golden_files import golden, relative_error, tiny_weights

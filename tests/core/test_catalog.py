@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from mmaudio_core.checkpoint import VARIANTS, Catalog, MissingPartsError, PartKind, identify
 from mmaudio_core.checkpoint.catalog import misfit, variant_of
+from mmaudio_core.checkpoint.synthetic import write_bundle
 from mmaudio_core.errors import CheckpointError
-from mmaudio_core.standin import write_bundle
 from tests.core.small import to
 from tests.golden_files import tiny_weights
 from tests.parity.build import tiny_bundle

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmaudio_core import decode as decoding
 from mmaudio_core.checkpoint import PartKind
-from mmaudio_core.chunks import Local, piece, spans, whole
-from mmaudio_core.decode import VAE_STAGE, VOCODER_STAGE, decode
+from mmaudio_core.codec import decode as decoding
+from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from mmaudio_core.errors import NumericsError
-from mmaudio_core.models.alias_free import (
+from mmaudio_core.models.bigvgan import BigVGAN
+from mmaudio_core.models.bigvgan.activation import (
     REACH,
     AliasFreeActivation,
     Filters,
@@ -27,7 +27,7 @@ from mmaudio_core.models.alias_free import (
     by_products,
     lowpass,
 )
-from mmaudio_core.models.bigvgan import BigVGAN
+from mmaudio_core.models.chunked import Local, piece, spans, whole
 from mmaudio_core.models.vae import VAE
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks
 from tests.golden_files import relative_error

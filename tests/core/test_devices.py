@@ -18,17 +18,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mmaudio_core.branches import project, velocity
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.checkpoint.layouts import LAYOUTS
+from mmaudio_core.config import FORMAT_16K, FORMAT_44K, sequence_lengths
 from mmaudio_core.models.bigvgan import BigVGAN
 from mmaudio_core.models.clip import CLIP
 from mmaudio_core.models.flow import FlowNetwork
-from mmaudio_core.models.flow_conditions import Conditions
+from mmaudio_core.models.flow.conditions import Conditions
 from mmaudio_core.models.synchformer import Synchformer
 from mmaudio_core.models.vae import VAE
-from mmaudio_core.sequence import FORMAT_16K, FORMAT_44K, sequence_lengths
-from mmaudio_core.windows import WindowParams, plan_windows
+from mmaudio_core.sampling.guidance import project, velocity
+from mmaudio_core.sampling.windows import WindowParams, plan_windows
 from tests.parity.build import build, tiny_files
 
 VARIANTS = {"small_16k": FORMAT_16K, "large_44k_v2": FORMAT_44K}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmaudio_core.encoders import FRAMES, SEGMENTS, Encoder, distinct_items, encode
+from mmaudio_core.features.encoders import FRAMES, SEGMENTS, Encoder, distinct_items, encode
 from tests.core.small import MemoryNetworks
 from tests.golden_files import relative_error
 

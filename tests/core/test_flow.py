@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mmaudio_core.errors import MMAudioError
-from mmaudio_core.models import flow_layers
 from mmaudio_core.models.flow import FlowNetwork, FlowParams
-from mmaudio_core.models.flow_conditions import Conditions
+from mmaudio_core.models.flow import layers as flow_layers
+from mmaudio_core.models.flow.conditions import Conditions
 from mmaudio_core.models.rope import rotate, rotations
 from tests.core.networks import shapes_of
 from tests.core.small import assert_rows, counted, tiny_flow

@@ -22,12 +22,12 @@ from scipy.stats import cramervonmises_2samp
 from torch import Tensor
 
 from mmaudio_core.checkpoint import PartKind
-from mmaudio_core.features import Features
+from mmaudio_core.config import FORMAT_16K, MEL_PER_LATENT, TEXT_TOKENS, sequence_lengths
+from mmaudio_core.features.shots import scene_cuts
+from mmaudio_core.features.video import Features
 from mmaudio_core.models.vae import VAE
-from mmaudio_core.pipeline import sample
-from mmaudio_core.scenes import scene_cuts
-from mmaudio_core.sequence import FORMAT_16K, MEL_PER_LATENT, TEXT_TOKENS, sequence_lengths
-from mmaudio_core.windows import Join, Plan, WindowParams, plan_windows
+from mmaudio_core.sampling.sample import sample
+from mmaudio_core.sampling.windows import Join, Plan, WindowParams, plan_windows
 
 from .full import FullNetworks
 

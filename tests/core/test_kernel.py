@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmaudio_core.models.alias_free import one_kernel
+from mmaudio_core.models.bigvgan.activation import one_kernel
 from tests.core.kernel_cases import CASES
 
 # a CUDA build without it fails
@@ -45,7 +45,7 @@ def test_the_kernel_compiles_for_gpus(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from mmaudio_core.models import alias_free_triton
+    from mmaudio_core.models.kernels import snake_triton as alias_free_triton
 
     monkeypatch.setattr("triton.knobs.cache.dir", str(tmp_path))
     kernel = alias_free_triton._kernel

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmaudio_core.checkpoint.lora.keys import load_lora, match_lora
+from mmaudio_core.checkpoint.lora.settings import read_settings
 from mmaudio_core.errors import CheckpointError
-from mmaudio_core.lora import load_lora, match_lora
-from mmaudio_core.lora_settings import read_settings
 from tests.golden_files import relative_error, tiny_manifests
 from tests.native.lora_files import RANK, formats, matrices
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.errors import MediaError
-from mmaudio_core.extract import Footage, Span, look
+from mmaudio_core.features.visual import Footage, Span, look
 from mmaudio_core.media import FrameReader, ImageSequence, Masks, frame_times, lay_masks, still
 from mmaudio_core.media.mask import CLIP_NEUTRAL, SYNC_NEUTRAL, Veil
 from mmaudio_core.media.resize import for_clip, for_sync

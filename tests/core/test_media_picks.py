@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mmaudio_core.media import FrameReader, ImageSequence, decode, probe
-from mmaudio_core.media.timing import first_output
+from mmaudio_core.media.timestamps import first_output
 
 from ..golden_files import golden
 from .made_videos import expected_picks, numbered, numbers, steady, write_video

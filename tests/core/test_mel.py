@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mmaudio_core.audio.mel import log_mel
+from mmaudio_core.config import FORMAT_16K, FORMAT_44K
 from mmaudio_core.errors import MediaError
-from mmaudio_core.models.mel import log_mel
-from mmaudio_core.sequence import FORMAT_16K, FORMAT_44K
 from tests.core.small import assert_rows
 
 

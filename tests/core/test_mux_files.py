@@ -504,7 +504,7 @@ def test_no_room(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
 def test_a_device_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ENOSPC itself, also where only closing the file meets it."""
-    from mmaudio_core.mux import result
+    from mmaudio_core.mux import atomic_output as result
 
     opened = av.open
     monkeypatch.setattr(

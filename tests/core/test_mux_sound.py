@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmaudio_core.audio.loudness import CEILING, integrated_loudness, limited, normalised, true_peak
+from mmaudio_core.audio.mixing import ducking, mixed, shaped
+from mmaudio_core.audio.resample import resample
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import ImageSequence
 from mmaudio_core.mux import FileOptions, SoundOptions, encode_images, mux_audio
-from mmaudio_core.mux.loudness import CEILING, integrated_loudness, limited, normalised, true_peak
-from mmaudio_core.mux.mixing import ducking, mixed, shaped
-from mmaudio_core.mux.resample import resample
 
 from .made_sounds import band, decibels, heard, level_at, tone, with_sound
 from .made_videos import steady, write_video

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.codec.decode import decode
 from mmaudio_core.errors import NumericsError
-from mmaudio_core.extract import Footage, Span, extract
-from mmaudio_core.features import Features
+from mmaudio_core.features.video import Features
+from mmaudio_core.features.visual import Footage, Span, extract
 from mmaudio_core.media import ImageSequence
-from mmaudio_core.networks import LoadedNetworks, Placed, check_finite
-from mmaudio_core.pipeline import decode, sample
+from mmaudio_core.providers import LoadedNetworks, Placed, check_finite
+from mmaudio_core.sampling.sample import sample
 from tests.core.small import MemoryNetworks
 from tests.parity.build import tiny_bundle
 

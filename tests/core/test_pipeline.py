@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from mmaudio_core.checkpoint import PartKind
-from mmaudio_core.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
+from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from mmaudio_core.errors import MMAudioError
-from mmaudio_core.extract import Footage, Span, extract, look
-from mmaudio_core.features import Features
+from mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
+from mmaudio_core.features.video import Features
+from mmaudio_core.features.visual import Footage, Span, extract, look
 from mmaudio_core.media import ImageSequence
-from mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE, decode, sample
 from mmaudio_core.progress import Progress, silent
-from mmaudio_core.sampler import STAGE
+from mmaudio_core.sampling.euler import STAGE
+from mmaudio_core.sampling.sample import sample
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks, assert_rows, counted
 from tests.golden_files import relative_error
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmaudio_core.branches import Branch
-from mmaudio_core.sampler import STAGE, draw_noise, euler
+from mmaudio_core.sampling.euler import STAGE, draw_noise, euler
+from mmaudio_core.sampling.guidance import Branch
 from tests.core.small import CancelAt, Cancelled, counted, tiny_flow
 from tests.golden_files import golden, relative_error
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from mmaudio_core.pipeline import VAE_STAGE, VOCODER_STAGE
-from mmaudio_core.sampler import STAGE
+from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE
+from mmaudio_core.sampling.euler import STAGE
 
 from .scaling import Cost, Job, measure
 

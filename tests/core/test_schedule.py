@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmaudio_core.config import FORMAT_16K, sequence_lengths
 from mmaudio_core.errors import MMAudioError
-from mmaudio_core.extract import Span, extract
-from mmaudio_core.features import Features, schedule_prompts
-from mmaudio_core.pipeline import sample
-from mmaudio_core.schedule import Fade, Section, fades, parse_schedule, shares
-from mmaudio_core.sequence import FORMAT_16K, sequence_lengths
-from mmaudio_core.windows import WindowParams, plan_windows
+from mmaudio_core.features.prompt_schedule import Fade, Section, fades, parse_schedule, shares
+from mmaudio_core.features.video import Features, schedule_prompts
+from mmaudio_core.features.visual import Span, extract
+from mmaudio_core.sampling.sample import sample
+from mmaudio_core.sampling.windows import WindowParams, plan_windows
 from tests.core.small import MemoryNetworks
 from tests.golden_files import relative_error
 

@@ -6,8 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from mmaudio_core.errors import MMAudioError
-from mmaudio_core.sequence import (
+from mmaudio_core.config import (
     FORMAT_16K,
     FORMAT_44K,
     audio_format,
@@ -16,6 +15,7 @@ from mmaudio_core.sequence import (
     sequence_lengths,
     sync_tokens,
 )
+from mmaudio_core.errors import MMAudioError
 from tests.core.small import assert_rows
 
 

@@ -12,8 +12,8 @@ from safetensors import safe_open
 
 from mmaudio_core.checkpoint import VARIANTS, Catalog, PartKind, load_part
 from mmaudio_core.checkpoint.header import read_header
+from mmaudio_core.checkpoint.synthetic import seeded_tensor, write_bundle
 from mmaudio_core.errors import MMAudioError
-from mmaudio_core.standin import seeded_tensor, write_bundle
 from tests.golden_files import GOLDEN
 
 

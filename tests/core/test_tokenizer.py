@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from mmaudio_core.models.tokenizer import END, START, clean, tokenize
+from mmaudio_core.models.clip.tokenizer import END, START, clean, tokenize
 from tests.golden_files import GOLDEN, golden
 
 CASES = json.loads((GOLDEN / "tokens.json").read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from mmaudio_core.errors import MediaError
-from mmaudio_core.extract import Footage, Span, look
+from mmaudio_core.features.visual import Footage, Span, look
 from mmaudio_core.media import FrameReader, frame_times, probe, still_image
 from mmaudio_core.media.webp import is_webp
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmaudio_core.config import FORMAT_16K, FORMAT_44K, FORMATS, AudioFormat, sequence_lengths
 from mmaudio_core.errors import MMAudioError
-from mmaudio_core.scenes import scene_cuts
-from mmaudio_core.sequence import FORMAT_16K, FORMAT_44K, FORMATS, AudioFormat, sequence_lengths
-from mmaudio_core.windows import Join, Plan, WindowParams, plan_windows
+from mmaudio_core.features.shots import scene_cuts
+from mmaudio_core.sampling.windows import Join, Plan, WindowParams, plan_windows
 
 SECONDS = ("10.01", "10.5", "14.4", "14.8", "16", "20", "30.123", "60", "299.97", "600")
 

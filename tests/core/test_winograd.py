@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmaudio_core.models.winograd import channels, fewer_products, rows
+from mmaudio_core.models.kernels.winograd import channels, fewer_products, rows
 from tests.golden_files import relative_error
 
 ROUNDING = 2e-6  # of float32; a plain convolution is off by 2e-7, and Winograd's by 8e-7

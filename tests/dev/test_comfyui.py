@@ -9,7 +9,7 @@ import pytest
 from dev import comfyui
 from dev.environment import SetupError
 from dev.weights import folders, has_weights
-from mmaudio_core.standin import write_bundle
+from mmaudio_core.checkpoint.synthetic import write_bundle
 
 
 @pytest.fixture

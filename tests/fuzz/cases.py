@@ -13,7 +13,7 @@ import torch
 
 from mmaudio_core.checkpoint import identify, load_part, verify_part
 from mmaudio_core.errors import MMAudioError
-from mmaudio_core.extract import LONGEST
+from mmaudio_core.features.visual import LONGEST
 from mmaudio_core.media import FrameReader, check_span, frame_times, probe
 from mmaudio_core.mux import mux_audio
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 from mmaudio_pack.mmaudio_core.checkpoint import Catalog
-from mmaudio_pack.mmaudio_core.features import Features
+from mmaudio_pack.mmaudio_core.checkpoint.synthetic import write_bundle
+from mmaudio_pack.mmaudio_core.config import sequence_lengths
+from mmaudio_pack.mmaudio_core.features.video import Features
 from mmaudio_pack.mmaudio_core.models.flow import FlowParams
-from mmaudio_pack.mmaudio_core.sequence import sequence_lengths
-from mmaudio_pack.mmaudio_core.standin import write_bundle
-from mmaudio_pack.nodes import conditioning, latents, sampling
-from mmaudio_pack.nodes.runtime import ComfyNetworks
+from mmaudio_pack.nodes import comfy_sampling as sampling
+from mmaudio_pack.nodes import conditioning, latents
+from mmaudio_pack.nodes.model_manager import ComfyNetworks
 from torch import Tensor
 
 CORE_NODES: Any = importlib.import_module("nodes")  # ComfyUI's, such as KSampler

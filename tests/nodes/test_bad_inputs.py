@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from dev.server import ComfyServer
 from mmaudio_core.checkpoint.kinds import PartKind
 from mmaudio_core.checkpoint.layouts import LAYOUTS
+from mmaudio_core.checkpoint.synthetic import seeded_state_dict
 from mmaudio_core.models.clip import CLIP, CLIPParams
-from mmaudio_core.standin import seeded_state_dict
 from tests.core.made_videos import steady, write_sound, write_video
 from tests.nodes.graphs import MODEL, Graph, failure, heard, muxed, node, saved, sound
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dev.server import ComfyServer
-from mmaudio_core.standin import write_bundle
+from mmaudio_core.checkpoint.synthetic import write_bundle
 from tests.nodes.fake_hub import FakeHub, serving
 from tests.nodes.graphs import MODEL, RATE, failure, heard, run, saved, sound
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dev.server import ComfyServer
-from mmaudio_core.networks import fast_bf16_cpu
+from mmaudio_core.providers import fast_bf16_cpu
 from tests.nodes.graphs import MODEL, heard, same, sound
 
 # Relative L2 errors. What each network alone loses (1.4% in bf16) grows: guidance triples it, and

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmaudio_core.checkpoint import Bundle, Catalog, PartKind
 from mmaudio_core.checkpoint.layouts import LAYOUTS
-from mmaudio_core.standin import seeded_state_dict
+from mmaudio_core.checkpoint.synthetic import seeded_state_dict
 from tests.golden_files import GOLDEN, tiny_weights
 
 

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.checkpoint import Bundle
-from mmaudio_core.extract import Footage, Span, extract
+from mmaudio_core.codec.decode import decode
+from mmaudio_core.features.visual import Footage, Span, extract
 from mmaudio_core.media import FrameReader
 from mmaudio_core.media.decode import pictures
 from mmaudio_core.media.resize import for_clip, for_sync
-from mmaudio_core.networks import LoadedNetworks
-from mmaudio_core.pipeline import decode, sample
+from mmaudio_core.providers import LoadedNetworks
+from mmaudio_core.sampling.sample import sample
 
 from .comparison import SOUND, Comparison, exact, largest_difference
 

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmaudio_core.audio.mel import log_mel, mel_filters
 from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.config import FORMAT_16K, FORMAT_44K, sequence_lengths
 from mmaudio_core.models.bigvgan import BigVGAN
 from mmaudio_core.models.clip import CLIP
+from mmaudio_core.models.clip.tokenizer import tokenize
 from mmaudio_core.models.flow import FlowNetwork
-from mmaudio_core.models.flow_conditions import Conditions
-from mmaudio_core.models.mel import log_mel, mel_filters
+from mmaudio_core.models.flow.conditions import Conditions
 from mmaudio_core.models.synchformer import Synchformer
-from mmaudio_core.models.tokenizer import tokenize
 from mmaudio_core.models.vae import VAE
-from mmaudio_core.sampler import euler
-from mmaudio_core.sequence import FORMAT_16K, FORMAT_44K, sequence_lengths
+from mmaudio_core.sampling.euler import euler
 
 from .build import build
 from .comparison import FLOAT32, HALF, Comparison, exact

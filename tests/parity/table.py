@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from mmaudio_core.models.tokenizer import tokenize
-from mmaudio_core.sequence import FORMAT_16K, FORMAT_44K, sequence_lengths
+from mmaudio_core.config import FORMAT_16K, FORMAT_44K, sequence_lengths
+from mmaudio_core.models.clip.tokenizer import tokenize
 from tests.golden_files import GOLDEN, golden, tiny_weights
 
 from . import media, networks

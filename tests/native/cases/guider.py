@@ -10,7 +10,8 @@ from typing import Any
 import comfy.samplers
 import tiny
 import torch
-from mmaudio_pack.nodes import conditioning, latents, native
+from mmaudio_pack.nodes import comfy_model as native
+from mmaudio_pack.nodes import conditioning, latents
 from mmaudio_pack.nodes.guider import MMAudioGuider, MMAudioScheduler
 from torch import Tensor
 

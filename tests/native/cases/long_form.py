@@ -6,10 +6,11 @@ from fractions import Fraction
 from typing import Any
 
 import tiny
-from mmaudio_pack.mmaudio_core import pipeline
-from mmaudio_pack.mmaudio_core.networks import LoadedNetworks
-from mmaudio_pack.mmaudio_core.windows import Join, WindowParams
-from mmaudio_pack.nodes import conditioning, latents, native
+from mmaudio_pack.mmaudio_core.providers import LoadedNetworks
+from mmaudio_pack.mmaudio_core.sampling import sample as pipeline
+from mmaudio_pack.mmaudio_core.sampling.windows import Join, WindowParams
+from mmaudio_pack.nodes import comfy_model as native
+from mmaudio_pack.nodes import conditioning, latents
 from mmaudio_pack.nodes.long_form import MMAudioLongForm
 from mmaudio_pack.nodes.prompt_schedule import MMAudioPromptSchedule
 

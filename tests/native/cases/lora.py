@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import folder_paths
 import lora_files
-import tape
 import tiny
 import torch
-from mmaudio_pack.mmaudio_core.replay import RECORDERS
 from mmaudio_pack.nodes.lora import MMAudioLoraLoader
 from torch import Tensor
 
@@ -76,18 +73,6 @@ def case_strengths() -> dict[str, float]:
             sample(patched("peft", 0.5, patched("peft", 0.5))), sample(merged(("peft", 1.0)))
         ),
     }
-
-
-def case_recorded() -> dict[str, Any]:
-    """Relative errors of runs that record and repeat their steps, one after the other."""
-    recorder = tape.Recorder()
-    results: dict[str, Any] = {}
-    with patch.dict(RECORDERS, cpu=recorder):
-        for strength in (1.0, -2.0):
-            got = sample(patched("peft", strength))
-            results[f"at {strength}"] = tiny.relative_error(got, sample(merged(("peft", strength))))
-        results["none"] = tiny.relative_error(sample(MODEL), PLAIN)
-    return {**results, "recorded": recorder.recorded, "repeated": recorder.repeated}
 
 
 def case_nothing_changes() -> dict[str, bool]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import tiny
-from mmaudio_pack.mmaudio_core import pipeline
-from mmaudio_pack.mmaudio_core.networks import LoadedNetworks
+from mmaudio_pack.mmaudio_core.providers import LoadedNetworks
+from mmaudio_pack.mmaudio_core.sampling import sample as pipeline
 from mmaudio_pack.nodes import conditioning, latents
 
 

@@ -9,8 +9,9 @@ import comfy.model_management as mm
 import tiny
 import torch
 from mmaudio_pack.mmaudio_core.checkpoint import PartKind
-from mmaudio_pack.nodes import conditioning, latents, sampling
-from mmaudio_pack.nodes.runtime import ComfyNetworks, precision_dtype
+from mmaudio_pack.nodes import comfy_sampling as sampling
+from mmaudio_pack.nodes import conditioning, latents
+from mmaudio_pack.nodes.model_manager import ComfyNetworks, precision_dtype
 
 
 def case_samplers() -> dict[str, float]:

@@ -1,0 +1,78 @@
+"""Mel analysis for the VAE's encoder, as the training data was made."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..config import FORMAT_16K, AudioFormat
+from ..errors import MediaError
+from ..models.chunked import spans
+
+_FLOOR = 1e-5
+_BLOCK = 4096  # frames whose spectra are held at once
+_LINEAR_STEP = 200 / 3  # Slaney's scale: linear to 1000 Hz, logarithmic above
+_BREAK_HZ = 1000.0
+_LOG_STEP = math.log(6.4) / 27
+
+
+def _to_mel(hertz: float) -> float:
+    if hertz < _BREAK_HZ:
+        return hertz / _LINEAR_STEP
+    return _BREAK_HZ / _LINEAR_STEP + math.log(hertz / _BREAK_HZ) / _LOG_STEP
+
+
+def _to_hertz(mel: Tensor) -> Tensor:
+    corner = _BREAK_HZ / _LINEAR_STEP
+    return torch.where(
+        mel < corner, mel * _LINEAR_STEP, _BREAK_HZ * torch.exp(_LOG_STEP * (mel - corner))
+    )
+
+
+@lru_cache
+def mel_filters(sample_rate: int, n_fft: int, mels: int, top: float) -> Tensor:
+    """Slaney mel filters with Slaney (area) normalisation: (mels, n_fft / 2 + 1), float32.
+
+    Source: M. Slaney, Auditory Toolbox, 1998.
+    """
+    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
+    edges = _to_hertz(torch.linspace(0, _to_mel(top), mels + 2, dtype=torch.float64))
+    width = edges.diff()
+    ramp = edges[:, None] - bins
+    rising, falling = -ramp[:-2] / width[:-1, None], ramp[2:] / width[1:, None]
+    triangles = torch.minimum(rising, falling).clamp(min=0)
+    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+
+
+def log_mel(waveform: Tensor, fmt: AudioFormat) -> Tensor:
+    """Log mel spectrogram of ``waveform`` (B, T) at ``fmt.sample_rate``: (B, mels, T // hop).
+
+    Raises:
+        MediaError: too short for one analysis window.
+    """
+    n_fft = 4 * fmt.hop
+    pad = (n_fft - fmt.hop) // 2
+    if waveform.shape[-1] <= pad:
+        raise MediaError(
+            f"{waveform.shape[-1]} samples of sound were got, more than {pad} "
+            f"({pad / fmt.sample_rate:.3f} s at {fmt.sample_rate} Hz) are needed: use a longer clip"
+        )
+    padded = F.pad(waveform.clamp(-1, 1), (pad, pad), mode="reflect")
+    window = torch.hann_window(n_fft, device=waveform.device)
+    filters = mel_filters(
+        fmt.sample_rate, n_fft, fmt.mels, 8000.0 if fmt is FORMAT_16K else 22050.0
+    ).to(waveform.device)
+    parts: list[Tensor] = []
+    for start, stop in spans(waveform.shape[-1] // fmt.hop, _BLOCK):
+        some = padded[:, start * fmt.hop : (stop - 1) * fmt.hop + n_fft]
+        spectrum = torch.stft(
+            some, n_fft, fmt.hop, window=window, center=False, return_complex=True
+        )
+        magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9)
+        parts.append((filters @ magnitude).clamp(min=_FLOOR))
+    mel = torch.cat(parts, dim=-1)
+    return mel.log10() if fmt is FORMAT_16K else mel.log()

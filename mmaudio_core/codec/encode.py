@@ -1,0 +1,103 @@
+"""From sound to latents: resampling, mel analysis, the VAE's encoder."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..audio.mel import log_mel
+from ..checkpoint import PartKind
+from ..config import exact_samples, sequence_lengths
+from ..errors import MediaError
+from ..models.chunked import spans
+from ..models.vae import VAE
+from ..progress import Progress, silent, watched
+from ..providers import Networks, check_finite
+from .decode import MARGIN, VAE_SECONDS
+
+ENCODER_STAGE = "VAE encoder"
+
+
+def encode(
+    networks: Networks,
+    waveform: Tensor,
+    sample_rate: int,
+    duration: Fraction,
+    progress: Progress = silent,
+) -> Tensor:
+    """Latents of sound: the mean of the VAE's posterior.
+
+    Args:
+        networks: where the VAE comes from.
+        waveform: (takes, channels, T) in [-1, 1]; channels are averaged.
+        sample_rate: of ``waveform``, Hz.
+        duration: seconds of latent; the sound is cut to it or filled with silence.
+        progress: called at least once a block.
+
+    Returns:
+        (takes, N, latent_dim), float32 on the CPU, on the VAE's scale.
+
+    Raises:
+        MediaError: a waveform of another shape, empty, or with NaN or infinity in it.
+    """
+    fmt = networks.params.audio
+    _check(waveform)
+    lengths = sequence_lengths(duration, fmt)
+    mono = resample(waveform.float().mean(dim=1), sample_rate, fmt.sample_rate)
+    mono = mono[:, : exact_samples(duration, fmt.sample_rate)]
+    mono = F.pad(mono, (0, lengths.samples - mono.shape[1]))
+    longest = fmt.latents(VAE_SECONDS)
+    held = min(lengths.latent, longest + MARGIN) * 4
+    placed = networks.use(PartKind.VAE, held * 2048 * 4 * 16)
+    vae = placed.network
+    assert isinstance(vae, VAE)
+    total = len(mono) * len(spans(lengths.latent, longest))
+    latents: list[Tensor] = []
+    with (
+        torch.no_grad(),
+        watched(vae, lambda: progress(ENCODER_STAGE, len(latents), total)),
+    ):
+        for sound in mono:
+            mel = log_mel(sound[None].to(placed.device), fmt).to(placed.dtype)
+            for mean in vae.mean_pieces(mel, longest):
+                latents.append(check_finite(mean.float().cpu(), "VAE encoder", placed))
+    progress(ENCODER_STAGE, total, total)
+    whole = torch.cat(latents, dim=-1)[0]  # (latent_dim, takes * N)
+    return whole.reshape(whole.shape[0], len(mono), -1).permute(1, 2, 0)
+
+
+def resample(mono: Tensor, rate: int, wanted: int) -> Tensor:
+    """(takes, T) at ``rate`` Hz to (takes, T') at ``wanted`` Hz, by FFmpeg's resampler."""
+    if rate == wanted:
+        return mono
+    return torch.stack([_resample(take, rate, wanted) for take in mono])
+
+
+def _resample(take: Tensor, rate: int, wanted: int) -> Tensor:
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=wanted)
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(take.cpu().numpy()[None]), format="flt", layout="mono"
+    )
+    frame.sample_rate = rate
+    parts = [f.to_ndarray() for given in (frame, None) for f in resampler.resample(given)]
+    made = torch.as_tensor(np.concatenate(parts, axis=1)[0])
+    length = round(Fraction(take.shape[0] * wanted, rate))
+    return F.pad(made, (0, max(0, length - made.shape[0])))[:length]
+
+
+def _check(waveform: Tensor) -> None:
+    if waveform.ndim != 3 or 0 in waveform.shape:
+        raise MediaError(
+            f"a waveform of shape {tuple(waveform.shape)} was got, (takes, channels, samples) was "
+            "expected, none of them 0: connect an AUDIO with sound in it"
+        )
+    if not bool(torch.isfinite(waveform).all()):
+        raise MediaError(
+            "the sound holds NaN or infinite samples, finite ones were expected: find the node "
+            "that made them"
+        )

@@ -1,0 +1,160 @@
+"""From what a user gives (a video, images, prompts) to features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from torch import Tensor
+
+from ..errors import MMAudioError
+from ..media import (
+    FrameReader,
+    ImageSequence,
+    Masks,
+    VideoSource,
+    check_span,
+    frame_times,
+    lay_masks,
+    probe,
+    reads_ahead,
+    still_image,
+)
+from ..progress import Progress, silent
+from ..providers import Networks
+from .video import Features, VisualFeatures, encode_prompts, encode_still, encode_video
+
+LONGEST = Fraction(600)  # seconds of sound in one job
+# Seconds of frames that are read at once: few, where those before are looked at meanwhile; many,
+# where they are not, since what repeats is encoded once a chunk.
+_CHUNK_AHEAD, _CHUNK = 2, 8
+_NOTABLE = Fraction(1, 1000)  # seconds: shorter cuts are not worth a word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footage:
+    """The part of a video that counts: from ``start``, for ``duration`` (None: to its end).
+
+    Attributes:
+        mask: (n, H, W) in [0, 1]: what is white is looked at, what is black is hidden; one, or
+            one for each frame of that part. None: all is looked at.
+    """
+
+    source: VideoSource | ImageSequence
+    start: Fraction = Fraction(0)
+    duration: Fraction | None = None
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Which seconds of the footage to make sound for, and whether CLIP may see them.
+
+    Attributes:
+        duration: seconds of sound; 0 means to the end of the video.
+        start: seconds into the video where the sound starts.
+        mask_away_clip: leave CLIP's picture out and keep the sync features.
+    """
+
+    duration: Fraction = Fraction(8)
+    start: Fraction = Fraction(0)
+    mask_away_clip: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """Visual features, and what the user should know about them."""
+
+    features: VisualFeatures
+    notices: tuple[str, ...] = ()
+
+
+def look(
+    networks: Networks, footage: Footage | None, span: Span, progress: Progress = silent
+) -> Seen:
+    """Visual features of a video, of a still picture (one image), or of nothing.
+
+    Raises:
+        MediaError: the video cannot be read, or is too short after ``start``.
+        MMAudioError: a duration of 0 without a video to take it from.
+    """
+    image = None if footage is None else still_image(footage.source)
+    if footage is None or image is not None:
+        mask = None if footage is None else footage.mask
+        return _without_video(networks, image, mask, span, progress)
+    available = probe(footage.source).duration - footage.start
+    if footage.duration is not None:
+        available = min(available, footage.duration)
+    usable = check_span(available, span.start, span.duration or None)
+    usable = min(usable, LONGEST)
+    masks, notices = _masks(footage, available)
+    reader = FrameReader(
+        footage.source,
+        start=footage.start + span.start,
+        duration=usable,
+        clip=not span.mask_away_clip,
+        masks=masks,
+        chunk_seconds=_CHUNK_AHEAD if reads_ahead() else _CHUNK,
+    )
+    features = encode_video(networks, reader, usable, progress)
+    wanted = span.duration or available - span.start
+    if features.duration >= wanted - _NOTABLE:
+        return Seen(features=features, notices=notices)
+    end = float(span.start + features.duration)
+    why = (
+        f"{float(LONGEST):g} s are the most for one job"
+        if features.duration == LONGEST
+        else f"the video ends {end:.2f} s after its start"
+    )
+    notice = f"the sound is {float(features.duration):.2f} s long, not {float(wanted):g} s: {why}"
+    return Seen(features=features, notices=(*notices, notice))
+
+
+def extract(
+    networks: Networks,
+    footage: Footage | None,
+    span: Span,
+    prompt: str = "",
+    negative_prompt: str = "",
+    progress: Progress = silent,
+) -> Features:
+    """Features of footage and prompts; see ``look``."""
+    visual = look(networks, footage, span, progress).features
+    text = encode_prompts(networks, prompt, negative_prompt, progress)
+    return Features.join(visual, text)
+
+
+def _masks(footage: Footage, available: Fraction) -> tuple[Masks | None, tuple[str, ...]]:
+    """The footage's masks laid over its frames, and what to say where their number is odd."""
+    if footage.mask is None:
+        return None, ()
+    start, end = footage.start, footage.start + available
+    frames = [time for time in frame_times(footage.source) if start <= time < end]
+    masks = lay_masks(footage.mask, frames, start, available)
+    count = len(masks.frames)
+    if count in (1, len(frames)):
+        return masks, ()
+    notice = (
+        f"{count} masks were got for the video's {len(frames)} frames, one or {len(frames)} were "
+        f"expected: they were spread evenly over its {float(available):.2f} s"
+    )
+    return masks, (notice,)
+
+
+def _without_video(
+    networks: Networks, image: Tensor | None, mask: Tensor | None, span: Span, progress: Progress
+) -> Seen:
+    if not span.duration:
+        raise MMAudioError(
+            "a duration of 0 (to the end of the video) was got without a video: set duration to "
+            "the seconds of sound wanted, or connect a video"
+        )
+    clip, notices = None, ()
+    if image is not None and not span.mask_away_clip:
+        masks = None if mask is None else lay_masks(mask, (), Fraction(0), Fraction(0))
+        if masks is not None and len(masks.frames) > 1:
+            notices = (f"{len(masks.frames)} masks were got for one image: the first was used",)
+        clip = encode_still(networks, image, progress, masks)
+    return Seen(
+        features=VisualFeatures(duration=span.duration, clip=clip, sync=None), notices=notices
+    )

@@ -1,0 +1,5 @@
+"""The latent autoencoder of mel spectrograms."""
+
+from .network import VAE as VAE
+from .network import VAEParams as VAEParams
+from .network import fold_weights as fold_weights

@@ -1,0 +1,149 @@
+"""A video file's picture, packets untouched, with new sound."""
+
+# PyAV leaves some of its types open.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from ..errors import MediaError
+from ..media.packets import PacketSpan, packet_span, readable
+from ..media.source import VideoSource, open_video
+from ..media.timestamps import nominal_step
+from ..progress import Progress, silent
+from .atomic_output import MuxResult, written_whole
+from .encode import encode_video
+from .formats import plan_copy
+from .options import FileOptions, SoundOptions
+from .output_audio import Soundtrack, soundtrack
+from .timestamps import packet_times, shown_first
+
+
+def mux_audio(
+    video: VideoSource,
+    waveform: Tensor,
+    sample_rate: int,
+    path_stem: Path,
+    *,
+    start: Fraction = Fraction(0),
+    sound: SoundOptions | None = None,
+    file: FileOptions | None = None,
+    progress: Progress = silent,
+) -> MuxResult:
+    """Give a video another sound.
+
+    The picture's packets are copied bit for bit, all of them, with their times relative to the
+    first frame shown; of the file's other tracks only the best sound can be kept. (Transport and
+    raw streams mark where a unit begins; mp4 demands its length there instead, so those packets
+    differ in just that.) A container that does not take the picture's codec gets it encoded.
+
+    Args:
+        video: the file with the picture.
+        waveform: (C, T) samples in [-1, 1], C 1 or 2; louder ones are clipped.
+        sample_rate: of the waveform, in Hz.
+        path_stem: the file to write, without its suffix.
+        start: where in the picture the sound begins, in seconds; silence before it.
+        sound, file: see there.
+        progress: called as ("mux", packets done, packets).
+
+    Returns:
+        The file written, which is there whole or not at all.
+
+    Raises:
+        MediaError: when the video cannot be read, the waveform cannot be used, or the file cannot
+            be written.
+    """
+    file = file or FileOptions()
+    with open_video(video) as (container, stream):
+        span = packet_span(container, stream)
+        codec = stream.codec_context.codec.canonical_name
+        zero = shown_first(span, stream)
+    plan = plan_copy(codec, file)
+    if not plan.copied:
+        return encode_video(
+            video,
+            waveform,
+            sample_rate,
+            path_stem,
+            start=start,
+            sound=sound,
+            file=file,
+            plan=plan,
+            progress=progress,
+        )
+    heard, length, notes = soundtrack(
+        waveform,
+        sample_rate,
+        start=start,
+        zero=zero,
+        length=span.duration,
+        source=video,
+        options=(sound or SoundOptions(), file),
+        plan=plan,
+        progress=progress,
+    )
+    until = length if length < span.duration else None
+    with written_whole(path_stem, plan.container, file.metadata) as (output, path):
+        _copy(video, span, until, output, heard, progress)
+    notes = (*plan.notes, *notes)
+    return MuxResult(path=path, video_codec=codec, container=plan.container, notes=notes)
+
+
+def _copy(
+    video: VideoSource,
+    span: PacketSpan,
+    until: Fraction | None,
+    output: OutputContainer,
+    heard: Soundtrack,
+    progress: Progress,
+) -> None:
+    times = packet_times(video, span)
+    with open_video(video) as (container, stream):
+        unit = Fraction(stream.time_base or Fraction(1, 25))
+        if until is not None:
+            # Later pictures that earlier ones refer to stay.
+            times = times[: 1 + max(i for i, time in enumerate(times) if time.pts * unit < until)]
+        picture = _like(output, stream)
+        step = max(1, round(nominal_step(stream) / unit))
+        packets = zip(readable(container, stream), times, strict=False)
+        with heard.into(output) as tracks:
+            for done, (packet, time) in enumerate(packets):
+                progress("mux", done, len(times))
+                tracks.write_until(max(Fraction(0), time.dts * unit))
+                packet.pts, packet.dts = time.pts, time.dts
+                packet.duration = packet.duration or step
+                packet.stream = picture
+                output.mux(packet)
+            tracks.finish()
+        progress("mux", len(times), len(times))
+
+
+def _like(output: OutputContainer, stream: VideoStream) -> VideoStream:
+    """A stream in ``output`` with the parameters, display rotation included, of ``stream``."""
+    try:
+        # opaque: by codec parameters alone; otherwise PyAV wants an encoder for the codec.
+        picture = output.add_stream_from_template(stream, opaque=True)
+    except ValueError as error:
+        raise MediaError(
+            f"a {stream.codec_context.name} picture cannot be copied into {output.format.name}"
+            f" ({error}). Export the video again, for instance as H.264 in mp4."
+        ) from error
+    if _wants_hvc1(stream) and output.format.name in ("mp4", "mov"):
+        picture.codec_context.codec_tag = "hvc1"
+    return picture
+
+
+def _wants_hvc1(stream: VideoStream) -> bool:
+    """HEVC whose parameter sets are in its header: Apple's players refuse libav's default, hev1."""
+    if stream.codec_context.codec.canonical_name != "hevc":
+        return False
+    try:
+        return stream.codec_context.codec_tag != "hev1"
+    except UnicodeDecodeError:
+        return True

@@ -1,0 +1,164 @@
+"""The sound: a waveform, checked, shaped, mixed, delayed and cut to a picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from ..audio.loudness import limited, normalised
+from ..audio.mixing import mixed, shaped
+from ..audio.resample import resample
+from ..errors import MediaError
+from ..progress import Progress, silent
+from .options import SoundOptions
+from .source_audio import Original
+
+AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+"""Sample rates AAC knows."""
+_MIXED_RATE = 48000
+"""Highest sample rate of a mix; that of all films."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """One take, ready to encode.
+
+    Args:
+        waveform: (C, T) float32 in [-1, 1] on the CPU, C 1 or 2.
+        sample_rate: samples a second.
+        silence: samples of silence before it.
+    """
+
+    waveform: Tensor
+    sample_rate: int
+    silence: int = 0
+
+    @property
+    def samples(self) -> int:
+        """Samples in all."""
+        return self.silence + self.waveform.shape[1]
+
+    def piece(self, begin: int, count: int) -> Tensor:
+        """Up to ``count`` samples from ``begin`` on, (C, n)."""
+        end = min(begin + count, self.samples)
+        quiet = max(0, min(end, self.silence) - begin)
+        heard = self.waveform[:, max(0, begin - self.silence) : max(0, end - self.silence)]
+        return torch.nn.functional.pad(heard, (quiet, 0)).contiguous()
+
+    def at(self, rate: int) -> Sound:
+        """The same at another sample rate."""
+        if rate == self.sample_rate:
+            return self
+        return Sound(
+            waveform=resample(self.waveform, self.sample_rate, rate).clamp(-1, 1),
+            sample_rate=rate,
+            silence=round(Fraction(self.silence * rate, self.sample_rate)),
+        )
+
+
+def sound_end(waveform: Tensor, sample_rate: int, start: Fraction) -> Fraction:
+    """Seconds into the picture where a take that starts at ``start`` ends."""
+    return start + Fraction(waveform.shape[-1], sample_rate)
+
+
+def fit_sound(
+    waveform: Tensor,
+    sample_rate: int,
+    *,
+    start: Fraction,
+    length: Fraction,
+    options: SoundOptions | None = None,
+    original: Original | None = None,
+    progress: Progress = silent,
+) -> tuple[Sound, tuple[str, ...]]:
+    """Check a take and lay it over a picture of ``length`` seconds from ``start`` on.
+
+    Silence rather than an empty edit or a late first timestamp delays it, since players differ in
+    how they take those. What would sound past the picture's end is cut off, with a note. Then come
+    gain and fades, the original where it is mixed in, and loudness.
+
+    Args:
+        original: the video's own sound, which ``options`` mix in; None where there is none.
+
+    Raises:
+        MediaError: on another shape, NaN or infinity, or a start outside the picture.
+    """
+    check_sound(waveform, sample_rate)
+    if not 0 <= start < length:
+        raise MediaError(
+            f"the sound is to start at {float(start):g} s of a picture that lasts"
+            f" {float(length):g} s; expected a start within it. Lower start_offset."
+        )
+    options = options or SoundOptions()
+    silence = round(start * sample_rate)
+    room = math.ceil(length * sample_rate) - silence
+    notes: tuple[str, ...] = ()
+    if waveform.shape[1] > room:
+        over = (waveform.shape[1] - room) / sample_rate
+        notes = (f"The sound was {over:.3g} s longer than the picture and was cut at its end.",)
+    heard = waveform.detach()[:, :room].to("cpu", torch.float32)
+    heard = shaped(
+        heard,
+        sample_rate,
+        gain_db=options.gain_db,
+        fade_in=options.fade_in,
+        fade_out=options.fade_out,
+    )
+    sound = Sound(waveform=heard, sample_rate=sample_rate, silence=silence)
+    if options.mixes and original is not None:
+        sound = _mixed(sound, original, options.original == "duck", progress)
+    sound, more = _levelled(sound, options)
+    return sound, (*notes, *more)
+
+
+def _mixed(sound: Sound, original: Original, duck: bool, progress: Progress) -> Sound:
+    old, rate = original.samples(progress)
+    if rate not in AAC_RATES or rate > _MIXED_RATE:
+        old, rate = resample(old, rate, _MIXED_RATE), _MIXED_RATE
+    new = sound.piece(0, sound.samples)
+    waveform, rate = mixed(new, sound.sample_rate, old, rate, duck)
+    return Sound(waveform=waveform, sample_rate=rate)
+
+
+def _levelled(sound: Sound, options: SoundOptions) -> tuple[Sound, tuple[str, ...]]:
+    """The sound at the loudness asked for, or else as it is, but nowhere above full scale."""
+    waveform, notes = sound.waveform, tuple[str, ...]()
+    if options.loudness is not None:
+        waveform, notes = normalised(waveform, sound.sample_rate, options.loudness)
+    elif options.mixes or options.gain_db > 0:
+        waveform, lowered = limited(waveform, sound.sample_rate)
+        if lowered > 0.1:
+            notes = (f"Peaks were lowered by up to {lowered:.1f} dB, so that they do not clip.",)
+    if not waveform.isfinite().all():
+        raise MediaError(
+            "mixing gave NaN or infinity; expected finite samples, so nothing was written. Set"
+            " gain_db to 0, loudness to off and original_audio to replace to see which does it."
+        )
+    waveform = waveform.clamp(-1, 1)
+    return Sound(waveform=waveform, sample_rate=sound.sample_rate, silence=sound.silence), notes
+
+
+def check_sound(waveform: Tensor, sample_rate: int) -> None:
+    """Raise MediaError for what cannot be encoded."""
+    shape = tuple(waveform.shape)
+    if len(shape) != 2 or shape[0] not in (1, 2) or not shape[1]:
+        raise MediaError(
+            f"a waveform of shape {shape} was given; expected one take (channels, samples) with 1"
+            " or 2 channels and at least one sample. Choose one take of the batch."
+        )
+    if not waveform.isfinite().all():
+        bad = int((~waveform.isfinite()).sum())
+        raise MediaError(
+            f"the sound holds NaN or infinity ({bad} of {waveform.numel()} samples); expected"
+            " finite samples, so nothing was written. It was broken before it came here: try"
+            " precision fp32 in the loader, or load other weights."
+        )
+    if sample_rate not in AAC_RATES:
+        raise MediaError(
+            f"a sample rate of {sample_rate} Hz was given; AAC expects one of"
+            f" {', '.join(map(str, sorted(AAC_RATES)))}. Resample the sound, for instance to 44100."
+        )

@@ -1,0 +1,117 @@
+"""The core's networks under ComfyUI's memory management."""
+
+from __future__ import annotations
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.ops
+import torch
+from torch import nn
+
+from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
+from ..mmaudio_core.errors import MMAudioError
+from ..mmaudio_core.models.flow import FlowParams
+from ..mmaudio_core.providers import Placed, fast_bf16_cpu
+from .comfy_model import MMAudioBaseModel, NativeFlow
+
+AUTO, FP8 = "auto", "fp8_e4m3fn"
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = (AUTO, *_DTYPES, FP8)
+# small, and the last to touch the sound: kept in float32 unless a precision is asked for
+_DECODERS = (PartKind.VAE, PartKind.VOCODER)
+
+
+def precision_dtype(precision: str, kind: PartKind = PartKind.FLOW) -> torch.dtype:
+    """What a network computes in: as asked, or else what the device does well.
+
+    fp8 is how weights are stored; what is computed with them is as for ``auto``.
+    """
+    if precision not in PRECISIONS:  # ComfyUI 0.3 lets any value of a combo through
+        raise MMAudioError(
+            f"precision {precision} was got, expected one of {', '.join(PRECISIONS)}: choose one "
+            "of them"
+        )
+    if precision in _DTYPES:
+        return _DTYPES[precision]
+    if kind in _DECODERS:
+        return torch.float32
+    device, _ = _devices(kind)
+    if mm.is_device_cpu(device):
+        return torch.bfloat16 if fast_bf16_cpu() else torch.float32
+    if mm.should_use_bf16(device):
+        return torch.bfloat16
+    if mm.should_use_fp16(device):
+        return torch.float16
+    return torch.float32
+
+
+class ComfyNetworks:
+    """A bundle's networks, each a ModelPatcher, read from disk at first use."""
+
+    def __init__(self, bundle: Bundle, precision: str) -> None:
+        self.bundle = bundle
+        self.precision = precision
+        self._patchers: dict[PartKind, comfy.model_patcher.ModelPatcher] = {}
+
+    @property
+    def params(self) -> FlowParams:
+        return self.bundle.params
+
+    @property
+    def model(self) -> comfy.model_patcher.ModelPatcher:
+        """The flow network as ComfyUI's MODEL."""
+        return self._patcher(PartKind.FLOW)
+
+    def use(self, kind: PartKind, activations: int) -> Placed:
+        """See ``mmaudio_core.networks.Networks``; ComfyUI makes the room."""
+        patcher = self._patcher(kind)
+        mm.load_models_gpu([patcher], memory_required=activations)
+        network = patcher.model
+        return Placed(
+            network=network.diffusion_model if kind is PartKind.FLOW else network,
+            device=patcher.load_device,
+            dtype=precision_dtype(self.precision, kind),
+            name=self.bundle.parts[kind].path.name,
+        )
+
+    def _patcher(self, kind: PartKind) -> comfy.model_patcher.ModelPatcher:
+        if kind not in self._patchers:
+            self._patchers[kind] = self._read(kind)
+        return self._patchers[kind]
+
+    def _read(self, kind: PartKind) -> comfy.model_patcher.ModelPatcher:
+        load_device, offload_device = _devices(kind)
+        network = load_part(
+            self.bundle.parts[kind],
+            dtype=precision_dtype(self.precision, kind),
+            device=offload_device,
+            operations=comfy.ops.manual_cast,
+            network=NativeFlow if kind is PartKind.FLOW else None,
+        )
+        if self.precision == FP8 and kind not in _DECODERS:
+            _store_fp8(network)
+        if isinstance(network, NativeFlow):
+            network = MMAudioBaseModel(network, self.bundle.parts[kind].path.name)
+        patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+        return patcher(network, load_device=load_device, offload_device=offload_device)
+
+
+def _store_fp8(network: nn.Module) -> None:
+    """Keep the matrices of ComfyUI's layers in fp8; it casts them when they are used.
+
+    Biases, norms and bare parameters are small and lose too much: they stay as they are.
+    """
+    for module in network.modules():
+        weight = getattr(module, "weight", None)
+        layer = hasattr(module, "comfy_cast_weights") and not isinstance(module, nn.Embedding)
+        if layer and weight is not None and weight.ndim > 1:
+            module.weight = nn.Parameter(weight.to(torch.float8_e4m3fn), requires_grad=False)
+
+
+def _devices(kind: PartKind) -> tuple[torch.device, torch.device]:
+    """Where a network runs, and where it waits."""
+    if kind is PartKind.FLOW:
+        return mm.get_torch_device(), mm.unet_offload_device()
+    if kind in _DECODERS:
+        return mm.vae_device(), mm.vae_offload_device()
+    return mm.text_encoder_device(), mm.text_encoder_offload_device()
