@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmaudio_core.config import SYNC_FPS, SequenceLengths, sequence_lengths
 from mmaudio_core.models.flow import FlowParams
-from mmaudio_core.sampling.euler import draw_noise
+from mmaudio_core.sampling.noise import get_noise
 
 from .job import Job
 
@@ -61,7 +61,7 @@ class Inputs:
     @cached_property
     def noise(self) -> Tensor:
         """(takes, N, latent_dim), what our sampler draws for the job's seeds."""
-        return draw_noise(self.job.seeds, self.lengths.latent, self.flow.latent_dim)
+        return get_noise(self.job.seeds, self.lengths.latent, self.flow.latent_dim)
 
     @cached_property
     def latents(self) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from mmaudio_core.checkpoint import VARIANTS
-from mmaudio_core.checkpoint.synthetic import write_bundle
+from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 
 from .client import Event, PromptRejectedError, Result
 from .comfyui import locate_or_clone
@@ -26,7 +26,7 @@ from .options import demo_parser
 from .server import ComfyServer, ServerError
 from .weights import has_weights
 
-WORKFLOW = ROOT / "workflows" / "video_to_audio.api.json"
+WORKFLOW = ROOT / "workflows" / "api" / "video_to_audio.json"
 STATE = ROOT / ".demo"
 _DEFAULT_MODEL = "large_44k_v2"
 _NOTICE = (
@@ -126,7 +126,7 @@ def _server(comfyui: Path, output: Path, *, real: bool) -> Iterator[ComfyServer]
 def _make(server: ComfyServer, video: Path, model: str, prompt: str | None, download: bool) -> Path:
     """Queue the workflow and show its progress; the path of the mp4."""
     if not server.own_models:
-        write_bundle(server.models / "mmaudio" / f"standin_{model}", variant=model)
+        write_synthetic_bundle(server.models / "mmaudio" / f"standin_{model}", variant=model)
     client = server.client
     # ComfyUI expands %...% in the names of results
     prefix = f"{video.stem.replace('%', '_')}_mmaudio"

@@ -24,7 +24,7 @@ def has_weights(comfyui: Path, model: str) -> bool:
         if path.suffix.lower() in _EXTENSIONS
     ]
     try:
-        return not Catalog(files).bundle(model, dtype=torch.float32).standin
+        return not Catalog(files).bundle(model, dtype=torch.float32).synthetic
     except MissingPartsError:
         return False
 

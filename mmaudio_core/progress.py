@@ -20,7 +20,7 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int, /) -> None: ...
 
 
-def silent(stage: str, done: int, total: int, /) -> None:
+def no_progress(stage: str, done: int, total: int, /) -> None:
     """The progress callback that does nothing."""
 
 
@@ -33,7 +33,7 @@ class Steps(Protocol):
 
 
 @contextmanager
-def watched(network: nn.Module, tick: Callable[[], None]) -> Generator[None, None, None]:
+def tick_on_forward(network: nn.Module, tick: Callable[[], None]) -> Generator[None, None, None]:
     """Call ``tick`` before each of ``network.steps()`` runs, while the context is open."""
 
     def hook(_module: nn.Module, _args: object) -> None:

@@ -14,7 +14,7 @@ from .models.flow import FlowParams
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed:
+class LoadedModel:
     """A network ready to run.
 
     Attributes:
@@ -29,7 +29,7 @@ class Placed:
     name: str
 
 
-class Networks(Protocol):
+class ModelProvider(Protocol):
     """Gives a stage its network. A host that manages memory implements this."""
 
     @property
@@ -37,7 +37,7 @@ class Networks(Protocol):
         """Architecture of the flow network, from which all lengths follow."""
         ...
 
-    def use(self, kind: PartKind, activations: int) -> Placed:
+    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         """The network, on its device, with room for ``activations`` bytes of its work.
 
         A network used before may be moved away: hold it only as long as it is used.
@@ -46,22 +46,22 @@ class Networks(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedNetworks:
+class CachedModels:
     """A bundle's networks, loaded at first use and kept on one device."""
 
     bundle: Bundle
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
-    _placed: dict[PartKind, Placed] = field(default_factory=dict[PartKind, Placed])
+    _placed: dict[PartKind, LoadedModel] = field(default_factory=dict[PartKind, LoadedModel])
 
     @property
     def params(self) -> FlowParams:
         return self.bundle.params
 
-    def use(self, kind: PartKind, activations: int) -> Placed:
+    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind not in self._placed:
             part = self.bundle.parts[kind]
-            self._placed[kind] = Placed(
+            self._placed[kind] = LoadedModel(
                 network=load_part(part, dtype=self.dtype, device=self.device),
                 device=self.device,
                 dtype=self.dtype,
@@ -76,7 +76,7 @@ def fast_bf16_cpu() -> bool:
     return any(getattr(torch.cpu, probe, bool)() for probe in probes)
 
 
-def check_finite(result: Tensor, stage: str, placed: Placed) -> Tensor:
+def check_finite(result: Tensor, stage: str, placed: LoadedModel) -> Tensor:
     """``result``, where it is finite.
 
     Raises:

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from ..mmaudio_core.config import TEXT_TOKENS
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.models.flow import FlowNetwork, FlowParams
-from ..mmaudio_core.sampling.euler import TOGETHER
-from ..mmaudio_core.sampling.guidance import project, velocity
-from ..mmaudio_core.sampling.windows import Plan, WindowParams, plan_windows
+from ..mmaudio_core.sampling.euler import MAX_BATCHED_WINDOWS
+from ..mmaudio_core.sampling.guidance import predict_velocity, project_conditions
+from ..mmaudio_core.sampling.windows import WindowParams, WindowPlan, plan_windows
 from .conditioning import (
     CLIP,
     SYNC,
@@ -42,7 +42,7 @@ from .conditioning import (
 _PROJECTED = "projected"
 
 
-class NativeFlow(FlowNetwork):
+class ComfyFlowNetwork(FlowNetwork):
     """The network with the ``forward`` that ComfyUI's models have."""
 
     def __init__(self, params: FlowParams, **keywords: Any) -> None:
@@ -56,14 +56,16 @@ class NativeFlow(FlowNetwork):
         projected: Projected = conditions[_PROJECTED]
         plan = projected.plan
         together = 1 if plan is None else self._together(plan, x.device)
-        v = velocity(super().forward, x[:, 0], t[:1], projected.branches, plan, together=together)
+        v = predict_velocity(
+            super().forward, x[:, 0], t[:1], projected.branches, plan, together=together
+        )
         return -v[:, None]
 
-    def _together(self, plan: Plan, device: torch.device) -> int:
+    def _together(self, plan: WindowPlan, device: torch.device) -> int:
         """Windows to run in one batch: as many as there is room for."""
         inside = plan.lengths
         each = activations(self.params, inside.latent + inside.clip + TEXT_TOKENS, self.dtype)
-        return max(1, min(TOGETHER, int(mm.get_free_memory(device) / each)))
+        return max(1, min(MAX_BATCHED_WINDOWS, int(mm.get_free_memory(device) / each)))
 
 
 def _check_interrupt(_module: nn.Module, _inputs: Any) -> None:
@@ -95,9 +97,9 @@ class MMAudioLatentFormat(comfy.latent_formats.LatentFormat):
 class MMAudioBaseModel(comfy.model_base.BaseModel):
     """What a MODEL of this pack holds; ``diffusion_model`` has the published keys."""
 
-    diffusion_model: NativeFlow
+    diffusion_model: ComfyFlowNetwork
 
-    def __init__(self, network: NativeFlow, name: str) -> None:
+    def __init__(self, network: ComfyFlowNetwork, name: str) -> None:
         """``name``: of the file the weights came from, for messages."""
         config = _Config({"disable_unet_model_creation": True})
         config.latent_format = MMAudioLatentFormat(network.latent_mean, network.latent_std)
@@ -134,7 +136,7 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         check_widths(network.params, text, clip, sync)
         check_prompts(text, timeline)
         clip, sync = (None if x is None else place(x) for x in (clip, sync))
-        made = project(network, plan, clip, sync, place(text), lengths)
+        made = project_conditions(network, plan, clip, sync, place(text), lengths)
         projected = Projected(plan=plan, branches=(made,))
         return {_PROJECTED: CondProjected(projected)}
 
@@ -143,7 +145,7 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         params = self.diffusion_model.params
         latents = math.prod(input_shape[1:]) / params.latent_dim
         one = min(latents, 512) * 1.25 + TEXT_TOKENS  # and CLIP frames; longer ones in windows
-        rows = max(input_shape[0], TOGETHER if latents > 512 else 0)
+        rows = max(input_shape[0], MAX_BATCHED_WINDOWS if latents > 512 else 0)
         return activations(params, rows * one, self.get_dtype())
 
 
@@ -153,7 +155,7 @@ class _Config(comfy.supported_models_base.BASE):
     latent_format = staticmethod(lambda: None)  # made by the model, from its weights
 
 
-def flow_of(model: ModelPatcher) -> NativeFlow:
+def flow_of(model: ModelPatcher) -> ComfyFlowNetwork:
     """The flow network of a MODEL.
 
     Raises:

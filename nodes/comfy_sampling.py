@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.progress import Progress
-from ..mmaudio_core.providers import Placed, check_finite
-from ..mmaudio_core.sampling.euler import STAGE, draw_noise
+from ..mmaudio_core.providers import LoadedModel, check_finite
+from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
+from ..mmaudio_core.sampling.noise import get_noise
 from .conditioning import Conditioning
 from .latents import Latent, checked
 
@@ -67,10 +68,10 @@ def sample(
     levels = sigmas(model, sampler_name, scheduler, steps, denoise)
     if len(levels) < 2:
         return start
-    noise = draw_noise([s % SEED_RANGE for s in seeds], *start.shape[2:])[:, None]
+    noise = get_noise([s % SEED_RANGE for s in seeds], *start.shape[2:])[:, None]
 
     def report(step: int, _denoised: Tensor, _x: Tensor, total: int) -> None:
-        progress(STAGE, step + 1, total)
+        progress(SAMPLING_STAGE, step + 1, total)
 
     samples = comfy.sample.sample_custom(
         model,
@@ -87,7 +88,7 @@ def sample(
         seed=seeds[0] % SEED_RANGE,
     )
     base = model.model
-    flow = Placed(
+    flow = LoadedModel(
         network=base.diffusion_model,
         device=model.load_device,
         dtype=base.get_dtype(),

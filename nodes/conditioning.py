@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ..mmaudio_core.config import SequenceLengths, sequence_lengths
 from ..mmaudio_core.errors import MMAudioError
-from ..mmaudio_core.features.prompt_schedule import Fade
-from ..mmaudio_core.features.shots import scene_cuts
-from ..mmaudio_core.features.video import Features
+from ..mmaudio_core.features.prompt_schedule import Crossfade
+from ..mmaudio_core.features.shots import detect_shot_changes
+from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.models.flow import FlowParams
-from ..mmaudio_core.sampling.guidance import Branch
-from ..mmaudio_core.sampling.windows import Plan
+from ..mmaudio_core.sampling.guidance import GuidanceBranch
+from ..mmaudio_core.sampling.windows import WindowPlan
 
 # Entries of a CONDITIONING's dict.
 CLIP, SYNC, TIMELINE = "mmaudio_clip", "mmaudio_sync", "mmaudio_timeline"
@@ -37,7 +37,7 @@ class Timeline:
 
     duration: Fraction
     cuts: tuple[float, ...] = ()
-    fades: tuple[Fade, ...] = ()
+    fades: tuple[Crossfade, ...] = ()
 
 
 def conditioning(features: Features) -> tuple[Conditioning, Conditioning]:
@@ -46,7 +46,7 @@ def conditioning(features: Features) -> tuple[Conditioning, Conditioning]:
     The negative one has the negative prompt's text and neither picture nor sync.
     """
     timeline = Timeline(
-        duration=features.duration, cuts=scene_cuts(features.clip), fades=features.fades
+        duration=features.duration, cuts=detect_shot_changes(features.clip), fades=features.fades
     )
     positive = {CLIP: features.clip, SYNC: features.sync, TIMELINE: timeline}
     return [[features.text, positive]], [[features.negative, {TIMELINE: timeline}]]
@@ -64,8 +64,8 @@ def text_only(positive: Conditioning) -> Conditioning:
 class Projected:
     """What branches of guidance are conditioned on, the same for every take and step."""
 
-    plan: Plan | None
-    branches: tuple[Branch, ...]
+    plan: WindowPlan | None
+    branches: tuple[GuidanceBranch, ...]
 
 
 class CondProjected(comfy.conds.CONDConstant):

@@ -12,7 +12,7 @@ from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError, MMAudioError
 from .feedback import NodeProgress
 from .latents import Latent, checked, latent
-from .model_manager import ComfyNetworks
+from .model_manager import ComfyModels
 from .types import CATEGORY, MMAudio
 
 
@@ -31,7 +31,7 @@ class MMAudioDecode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, mmaudio: ComfyNetworks, samples: Latent) -> io.NodeOutput:
+    def execute(cls, mmaudio: ComfyModels, samples: Latent) -> io.NodeOutput:
         latents, fmt, duration = checked(samples)
         if fmt != mmaudio.params.audio:
             raise MMAudioError(
@@ -78,7 +78,7 @@ class MMAudioEncode(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, mmaudio: ComfyNetworks, audio: Input.Audio | None, duration: float = 0.0
+        cls, mmaudio: ComfyModels, audio: Input.Audio | None, duration: float = 0.0
     ) -> io.NodeOutput:
         if audio is None:
             raise MediaError("no sound was got (a video without a sound track?): connect one")

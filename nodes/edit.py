@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..mmaudio_core.config import exact_seconds
-from ..mmaudio_core.sampling.inpaint import extended, region_mask
+from ..mmaudio_core.sampling.inpaint import extend_latents, region_mask
 from .latents import Latent, checked, latent
 from .types import CATEGORY
 
@@ -69,7 +69,7 @@ class MMAudioExtend(io.ComfyNode):
     def execute(cls, samples: Latent, duration: float, overlap: float) -> io.NodeOutput:
         latents, fmt, old = checked(samples)
         new = exact_seconds(duration)
-        longer, mask = extended(latents, fmt, old, new, exact_seconds(overlap))
+        longer, mask = extend_latents(latents, fmt, old, new, exact_seconds(overlap))
         return io.NodeOutput(latent(longer, new, noise_mask=mask[None, :, None]))
 
 

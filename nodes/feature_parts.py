@@ -7,13 +7,14 @@ from torch import Tensor
 
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
-from ..mmaudio_core.features.video import Features, TextFeatures, VisualFeatures, encode_prompts
-from ..mmaudio_core.features.visual import Span, look
+from ..mmaudio_core.features.text import encode_prompts
+from ..mmaudio_core.features.types import Features, TextFeatures, VisualFeatures
+from ..mmaudio_core.features.visual import TimeRange, extract_visual_features
 from .conditioning import conditioning
 from .feedback import NodeProgress, notify
 from .footage import footage
 from .latents import empty
-from .model_manager import ComfyNetworks
+from .model_manager import ComfyModels
 from .types import PARTS, MMAudio, MMAudioFeatures, MMAudioText, MMAudioVisual
 
 
@@ -46,7 +47,7 @@ class MMAudioVisualFeatures(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        mmaudio: ComfyNetworks,
+        mmaudio: ComfyModels,
         duration: float,
         start_offset: float,
         mask_away_clip: bool,
@@ -55,13 +56,15 @@ class MMAudioVisualFeatures(io.ComfyNode):
         frame_rate: float = 25.0,
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
-        span = Span(
+        span = TimeRange(
             duration=exact_seconds(duration),
             start=exact_seconds(start_offset),
             mask_away_clip=mask_away_clip,
         )
         progress = NodeProgress({CLIP_STAGE: 1, SYNC_STAGE: 1})
-        seen = look(mmaudio, footage(video, images, frame_rate, mask), span, progress)
+        seen = extract_visual_features(
+            mmaudio, footage(video, images, frame_rate, mask), span, progress
+        )
         notify(cls.hidden.unique_id, seen.notices)
         return io.NodeOutput(seen.features)
 
@@ -85,7 +88,7 @@ class MMAudioTextFeatures(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, mmaudio: ComfyNetworks, prompt: str, negative_prompt: str) -> io.NodeOutput:
+    def execute(cls, mmaudio: ComfyModels, prompt: str, negative_prompt: str) -> io.NodeOutput:
         progress = NodeProgress({TEXT_STAGE: 1})
         return io.NodeOutput(encode_prompts(mmaudio, prompt, negative_prompt, progress))
 
@@ -115,7 +118,7 @@ class MMAudioJoinFeatures(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, mmaudio: ComfyNetworks, visual: VisualFeatures, text: TextFeatures
+        cls, mmaudio: ComfyModels, visual: VisualFeatures, text: TextFeatures
     ) -> io.NodeOutput:
         features = Features.join(visual, text)
         silence = empty(features.duration, mmaudio.params.audio)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError
-from ..mmaudio_core.features.visual import Footage
+from ..mmaudio_core.features.visual import VideoClip
 from ..mmaudio_core.media import ImageSequence, still_image
 
 
@@ -22,7 +22,7 @@ def footage(
     images: Tensor | None,
     frame_rate: float,
     mask: Tensor | None = None,
-) -> Footage | None:
+) -> VideoClip | None:
     """What to make sound for, and what of it may be seen; None where neither is connected.
 
     Raises:
@@ -59,27 +59,31 @@ def image_rate(frame_rate: float, video_info: Any) -> float:
     )
 
 
-def _footage(video: Input.Video | None, images: Tensor | None, frame_rate: float) -> Footage | None:
+def _footage(
+    video: Input.Video | None, images: Tensor | None, frame_rate: float
+) -> VideoClip | None:
     if video is not None and images is not None:
         raise MediaError(
             "both video and images are connected, one of them was expected: disconnect one"
         )
     if images is not None:
-        return Footage(source=ImageSequence(images=images, frame_rate=exact_rate(frame_rate)))
+        return VideoClip(source=ImageSequence(images=images, frame_rate=exact_rate(frame_rate)))
     if video is None:
         return None
     if not _streams(video):
         components = video.get_components()
         rate = Fraction(components.frame_rate)
-        return Footage(source=ImageSequence(images=components.images, frame_rate=rate))
+        return VideoClip(source=ImageSequence(images=components.images, frame_rate=rate))
     image = still_image(video.get_stream_source())
     if image is not None:  # a still WebP
-        return Footage(source=ImageSequence(images=image[None], frame_rate=exact_rate(frame_rate)))
+        return VideoClip(
+            source=ImageSequence(images=image[None], frame_rate=exact_rate(frame_rate))
+        )
     start, duration = _trim(video)
-    return Footage(source=video.get_stream_source(), start=start, duration=duration)
+    return VideoClip(source=video.get_stream_source(), start=start, duration=duration)
 
 
-def whole_file(footage: Footage) -> bool:
+def whole_file(footage: VideoClip) -> bool:
     """Whether the footage is an untrimmed file, whose picture can be copied as it is."""
     trimmed = footage.start or footage.duration is not None
     return not isinstance(footage.source, ImageSequence) and not trimmed

@@ -16,7 +16,7 @@ from ..mmaudio_core.checkpoint.published import DEFAULT_VARIANT
 from . import folders
 from .download import download
 from .feedback import NodeProgress, notify
-from .model_manager import AUTO, PRECISIONS, ComfyNetworks, precision_dtype
+from .model_manager import AUTO, PRECISIONS, ComfyModels, precision_dtype
 from .types import CATEGORY, MMAudio
 
 _CHOSEN = (PartKind.VAE, PartKind.VOCODER, PartKind.CLIP, PartKind.SYNCHFORMER)
@@ -126,12 +126,12 @@ class LoadMMAudioModel(io.ComfyNode):
             bundle = _bundle(folders.catalog(), model, precision, chosen)
         for part in bundle.parts.values():
             verify_part(part)
-        if bundle.standin:
+        if bundle.synthetic:
             notify(
                 cls.hidden.unique_id,
                 ["these are stand-in weights, made up for trying things out: the sound is noise"],
             )
-        networks = ComfyNetworks(bundle, precision)
+        networks = ComfyModels(bundle, precision)
         return io.NodeOutput(networks, networks.model)
 
 

@@ -6,7 +6,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
 from ..mmaudio_core.config import exact_seconds
-from ..mmaudio_core.sampling.windows import Join, WindowParams
+from ..mmaudio_core.sampling.windows import JoinMode, WindowParams
 from .comfy_model import flow_of
 from .types import CATEGORY
 
@@ -46,7 +46,7 @@ class MMAudioLongForm(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "join",
-                    options=[join.value for join in Join],
+                    options=[join.value for join in JoinMode],
                     default=_DEFAULT.join.value,
                     tooltip=(
                         "What neighbours make of what they share: blend goes from one to the "
@@ -63,7 +63,7 @@ class MMAudioLongForm(io.ComfyNode):
     ) -> io.NodeOutput:
         flow_of(model)
         params = WindowParams(
-            window=exact_seconds(window), overlap=exact_seconds(overlap), join=Join(join)
+            window=exact_seconds(window), overlap=exact_seconds(overlap), join=JoinMode(join)
         )
         patched = model.clone()
         patched.add_object_patch("windows", params)

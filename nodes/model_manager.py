@@ -11,8 +11,8 @@ from torch import nn
 from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.models.flow import FlowParams
-from ..mmaudio_core.providers import Placed, fast_bf16_cpu
-from .comfy_model import MMAudioBaseModel, NativeFlow
+from ..mmaudio_core.providers import LoadedModel, fast_bf16_cpu
+from .comfy_model import ComfyFlowNetwork, MMAudioBaseModel
 
 AUTO, FP8 = "auto", "fp8_e4m3fn"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -45,7 +45,7 @@ def precision_dtype(precision: str, kind: PartKind = PartKind.FLOW) -> torch.dty
     return torch.float32
 
 
-class ComfyNetworks:
+class ComfyModels:
     """A bundle's networks, each a ModelPatcher, read from disk at first use."""
 
     def __init__(self, bundle: Bundle, precision: str) -> None:
@@ -62,12 +62,12 @@ class ComfyNetworks:
         """The flow network as ComfyUI's MODEL."""
         return self._patcher(PartKind.FLOW)
 
-    def use(self, kind: PartKind, activations: int) -> Placed:
+    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         """See ``mmaudio_core.networks.Networks``; ComfyUI makes the room."""
         patcher = self._patcher(kind)
         mm.load_models_gpu([patcher], memory_required=activations)
         network = patcher.model
-        return Placed(
+        return LoadedModel(
             network=network.diffusion_model if kind is PartKind.FLOW else network,
             device=patcher.load_device,
             dtype=precision_dtype(self.precision, kind),
@@ -86,11 +86,11 @@ class ComfyNetworks:
             dtype=precision_dtype(self.precision, kind),
             device=offload_device,
             operations=comfy.ops.manual_cast,
-            network=NativeFlow if kind is PartKind.FLOW else None,
+            network=ComfyFlowNetwork if kind is PartKind.FLOW else None,
         )
         if self.precision == FP8 and kind not in _DECODERS:
             _store_fp8(network)
-        if isinstance(network, NativeFlow):
+        if isinstance(network, ComfyFlowNetwork):
             network = MMAudioBaseModel(network, self.bundle.parts[kind].path.name)
         patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
         return patcher(network, load_device=load_device, offload_device=offload_device)

@@ -15,17 +15,17 @@ from torch import Tensor
 
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError
-from ..mmaudio_core.features.visual import Footage
+from ..mmaudio_core.features.visual import VideoClip
 from ..mmaudio_core.media import ImageSequence
 from ..mmaudio_core.mux import (
+    AudioOptions,
     FileOptions,
     MuxResult,
-    SoundOptions,
     encode_images,
     encode_video,
     mux_audio,
 )
-from ..mmaudio_core.mux.prepared_audio import check_sound
+from ..mmaudio_core.mux.prepared_audio import check_audio
 from .feedback import NodeProgress, notify
 from .footage import footage, image_rate, whole_file
 from .mux_options import file_options, option_inputs, sound_options, workflow_metadata
@@ -154,7 +154,7 @@ def _takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], int]:
         )
     chosen = list(takes) if take == ALL_TAKES else [takes[take]]
     for one in chosen:
-        check_sound(one, rate)
+        check_audio(one, rate)
     return chosen, rate
 
 
@@ -171,10 +171,10 @@ def _part(bar: NodeProgress, number: int) -> Callable[[str, int, int], None]:
 class _Job:
     """What is the same for all takes."""
 
-    picture: Footage
+    picture: VideoClip
     video: Input.Video | None
     start: Fraction
-    sound: SoundOptions
+    sound: AudioOptions
     file: FileOptions
 
     def write(

@@ -10,7 +10,7 @@ from comfy.cli_args import args
 from comfy_api.latest import io
 
 from ..mmaudio_core.errors import MediaError
-from ..mmaudio_core.mux import AUDIO_CODECS, CONTAINERS, ORIGINALS, FileOptions, SoundOptions
+from ..mmaudio_core.mux import AUDIO_CODECS, CONTAINERS, ORIGINALS, AudioOptions, FileOptions
 
 LOUDNESS: dict[str, float | None] = {
     "off": None,
@@ -120,7 +120,7 @@ def _fade(name: str, tooltip: str) -> io.Input:
     )
 
 
-def sound_options(settings: Mapping[str, Any]) -> SoundOptions:
+def sound_options(settings: Mapping[str, Any]) -> AudioOptions:
     """What the inputs say of the sound."""
     loudness = settings.get("loudness", "off")
     if loudness not in LOUDNESS:  # ComfyUI 0.3 lets any value of a combo through
@@ -129,7 +129,7 @@ def sound_options(settings: Mapping[str, Any]) -> SoundOptions:
             "them"
         )
     given = {key: settings[key] for key in ("gain_db", "fade_in", "fade_out") if key in settings}
-    return SoundOptions(
+    return AudioOptions(
         original=settings.get("original_audio", ORIGINALS[0]), loudness=LOUDNESS[loudness], **given
     )
 

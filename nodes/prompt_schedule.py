@@ -7,10 +7,11 @@ from comfy_api.latest import io
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.features.encoders import TEXT_STAGE
 from ..mmaudio_core.features.prompt_schedule import EXAMPLE
-from ..mmaudio_core.features.video import Features, schedule_prompts
+from ..mmaudio_core.features.text import schedule_prompts
+from ..mmaudio_core.features.types import Features
 from .conditioning import conditioning
 from .feedback import NodeProgress
-from .model_manager import ComfyNetworks
+from .model_manager import ComfyModels
 from .types import CATEGORY, MMAudio, MMAudioFeatures
 
 
@@ -62,7 +63,7 @@ class MMAudioPromptSchedule(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, mmaudio: ComfyNetworks, features: Features, schedule: str, crossfade: float = 0.5
+        cls, mmaudio: ComfyModels, features: Features, schedule: str, crossfade: float = 0.5
     ) -> io.NodeOutput:
         progress = NodeProgress({TEXT_STAGE: 1})
         seconds = exact_seconds(crossfade)

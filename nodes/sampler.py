@@ -7,13 +7,13 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
 from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
-from ..mmaudio_core.features.video import Features
-from ..mmaudio_core.sampling.euler import STAGE
+from ..mmaudio_core.features.types import Features
+from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
 from .comfy_sampling import LINEAR, sample, schedulers
 from .conditioning import conditioning
 from .feedback import NodeProgress
 from .latents import Latent, empty
-from .model_manager import ComfyNetworks
+from .model_manager import ComfyModels
 from .types import CATEGORY, MMAudio, MMAudioFeatures
 
 
@@ -99,7 +99,7 @@ class MMAudioSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        mmaudio: ComfyNetworks,
+        mmaudio: ComfyModels,
         features: Features,
         seed: int,
         steps: int,
@@ -111,7 +111,7 @@ class MMAudioSampler(io.ComfyNode):
         sampler_name: str = "euler",
         scheduler: str = LINEAR,
     ) -> io.NodeOutput:
-        progress = NodeProgress({STAGE: 16, VAE_STAGE: 1, VOCODER_STAGE: 4})
+        progress = NodeProgress({SAMPLING_STAGE: 16, VAE_STAGE: 1, VOCODER_STAGE: 4})
         fmt = mmaudio.params.audio
         positive, negative = conditioning(features)
         samples = sample(

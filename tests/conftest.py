@@ -11,7 +11,7 @@ import pytest
 from dev.beside import is_set_up, others
 from dev.comfyui import VARIABLE, locate
 from dev.server import ComfyServer
-from mmaudio_core.checkpoint.synthetic import write_bundle
+from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 
 STANDINS = ("large_44k_v2", "small_16k")
 
@@ -40,7 +40,7 @@ def comfy(comfy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A running ComfyUI with this pack alone and stand-ins of ``STANDINS``, for all tests."""
     folder = tmp_path_factory.mktemp("comfyui")
     for variant in STANDINS:
-        write_bundle(folder / "models" / "mmaudio" / variant, variant=variant)
+        write_synthetic_bundle(folder / "models" / "mmaudio" / variant, variant=variant)
     # nothing is ever fetched by a test; networks this small are slowed down by threads
     environment = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with ComfyServer(comfy_path, folder, env=environment) as server:

@@ -15,14 +15,16 @@ from torch import Tensor
 from mmaudio_core.checkpoint import Bundle, Catalog, PartKind, load_part
 from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from mmaudio_core.config import SEGMENT_FRAMES, SEGMENT_TOKENS
-from mmaudio_core.features.video import Features, encode_prompts, encode_video
-from mmaudio_core.features.visual import Footage, Span, look
+from mmaudio_core.features.text import encode_prompts
+from mmaudio_core.features.types import Features
+from mmaudio_core.features.video import encode_video
+from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
 from mmaudio_core.media import FrameReader
 from mmaudio_core.media.reader import FrameChunk
 from mmaudio_core.models.flow import FlowParams
 from mmaudio_core.models.synchformer import Synchformer, SynchformerParams
 from mmaudio_core.mux import mux_audio
-from mmaudio_core.providers import Networks, Placed
+from mmaudio_core.providers import LoadedModel, ModelProvider
 from mmaudio_core.sampling.sample import conditions, sample
 from mmaudio_core.sampling.windows import WindowParams, plan_windows
 
@@ -62,7 +64,7 @@ class Ours:
     def load(self, stages: Sequence[Stage]) -> None:
         for kind in PartKind:
             if any(kind in NEEDS[stage] for stage in stages):
-                self._networks.use(kind, 0)
+                self._networks.acquire(kind, 0)
 
     def prepare(self, stage: Stage) -> Run:
         return {
@@ -108,7 +110,7 @@ class Ours:
     def _conditions(self) -> Run:
         def run(_clock: Clock) -> Tensor:
             text = encode_prompts(self._networks, PROMPT, NEGATIVE)
-            placed = self._networks.use(PartKind.FLOW, 0)
+            placed = self._networks.acquire(PartKind.FLOW, 0)
             lengths = self._inputs.lengths
             plan = plan_windows(
                 lengths, self._job.duration, self._networks.params.audio, WindowParams()
@@ -157,7 +159,9 @@ class Ours:
     def _total(self) -> Run:
         def run(_clock: Clock) -> None:
             job, networks = self._job, self._networks
-            seen = look(networks, Footage(source=Path(job.video)), Span(duration=job.duration))
+            seen = extract_visual_features(
+                networks, VideoClip(source=Path(job.video)), TimeRange(duration=job.duration)
+            )
             text = encode_prompts(networks, PROMPT, NEGATIVE)
             latents = self._sample(Features.join(seen.features, text))
             self._write(decode(networks, latents, seen.features.duration)[0])
@@ -208,19 +212,19 @@ class _Networks:
     def __init__(self, job: Job, bundle: Bundle) -> None:
         self._job = job
         self._bundle = bundle
-        self._placed: dict[PartKind, Placed] = {}
+        self._placed: dict[PartKind, LoadedModel] = {}
 
     @property
     def params(self) -> FlowParams:
         return self._bundle.params
 
-    def use(self, kind: PartKind, activations: int) -> Placed:
+    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind not in self._placed:
             part = self._bundle.parts[kind]
             dtype = DTYPES[self._job.decoders if kind in _DECODERS else self._job.precision]
             device = torch.device(self._job.device)
             network = load_part(part, dtype=dtype, device=device)
-            self._placed[kind] = Placed(
+            self._placed[kind] = LoadedModel(
                 network=network, device=device, dtype=dtype, name=part.path.name
             )
         return self._placed[kind]
@@ -230,7 +234,7 @@ class _Networks:
 class _Instead:
     """Networks with one replaced."""
 
-    networks: Networks
+    networks: ModelProvider
     kind: PartKind
     network: Synchformer
 
@@ -238,11 +242,11 @@ class _Instead:
     def params(self) -> FlowParams:
         return self.networks.params
 
-    def use(self, kind: PartKind, activations: int) -> Placed:
+    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind is not self.kind:
-            return self.networks.use(kind, activations)
+            return self.networks.acquire(kind, activations)
         cpu = torch.device("cpu")
-        return Placed(network=self.network, device=cpu, dtype=torch.float32, name="none")
+        return LoadedModel(network=self.network, device=cpu, dtype=torch.float32, name="none")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..config import FORMAT_16K, AudioFormat
 from ..errors import MediaError
-from ..models.chunked import spans
+from ..models.chunked import chunk_bounds
 
 _FLOOR = 1e-5
 _BLOCK = 4096  # frames whose spectra are held at once
@@ -67,7 +67,7 @@ def log_mel(waveform: Tensor, fmt: AudioFormat) -> Tensor:
         fmt.sample_rate, n_fft, fmt.mels, 8000.0 if fmt is FORMAT_16K else 22050.0
     ).to(waveform.device)
     parts: list[Tensor] = []
-    for start, stop in spans(waveform.shape[-1] // fmt.hop, _BLOCK):
+    for start, stop in chunk_bounds(waveform.shape[-1] // fmt.hop, _BLOCK):
         some = padded[:, start * fmt.hop : (stop - 1) * fmt.hop + n_fft]
         spectrum = torch.stft(
             some, n_fft, fmt.hop, window=window, center=False, return_complex=True

@@ -21,7 +21,7 @@ _NO_LEVEL = 1e-10
 """Power that counts as silence, so that its logarithm exists: -100 dBFS."""
 
 
-def shaped(
+def gain_and_fades(
     waveform: Tensor, sample_rate: int, *, gain_db: float, fade_in: float, fade_out: float
 ) -> Tensor:
     """(C, T) samples with gain, and with fades in the shape of a raised cosine's half."""
@@ -40,7 +40,7 @@ def _rise(count: int) -> Tensor:
     return (1 - torch.cos(torch.pi * (torch.arange(count) + 0.5) / max(1, count))) / 2
 
 
-def mixed(new: Tensor, new_rate: int, old: Tensor, old_rate: int, duck: bool) -> tuple[Tensor, int]:
+def mix(new: Tensor, new_rate: int, old: Tensor, old_rate: int, duck: bool) -> tuple[Tensor, int]:
     """The two sounds (C, T) as one, at the higher of their rates, as long as the longer.
 
     It has two channels unless both have one. The sum may exceed 1.

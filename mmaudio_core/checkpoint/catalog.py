@@ -55,9 +55,9 @@ class Bundle:
         return {kind: getattr(self, kind.value) for kind in PartKind}
 
     @property
-    def standin(self) -> bool:
+    def synthetic(self) -> bool:
         """Whether any part's weights are made up, so that the result is noise."""
-        return any(part.standin for part in self.parts.values())
+        return any(part.synthetic for part in self.parts.values())
 
 
 class MissingPartsError(CheckpointError):
@@ -70,8 +70,8 @@ class MissingPartsError(CheckpointError):
 
 def variant_of(part: Part) -> str | None:
     """The published variant a flow network is, or stands in for; None for any other."""
-    if part.standin in VARIANTS:
-        return part.standin
+    if part.synthetic in VARIANTS:
+        return part.synthetic
     return next((name for name, params in VARIANTS.items() if params == part.params), None)
 
 
@@ -147,7 +147,7 @@ class Catalog:
             parts[PartKind.FLOW] = flow
         params = flow.params if flow else VARIANTS[model]
         assert isinstance(params, FlowParams)
-        standin = flow.standin if flow else None
+        standin = flow.synthetic if flow else None
         for kind in PartKind:
             if kind is PartKind.FLOW:
                 continue
@@ -160,7 +160,7 @@ class Catalog:
                 for _, part in self._parts
                 if part.kind is kind
                 and misfit(params, part.params) is None
-                and (part.standin is None) == (standin is None)
+                and (part.synthetic is None) == (standin is None)
             ]
             if fits:
                 parts[kind] = _best(fits, dtype)
@@ -177,7 +177,7 @@ class Catalog:
             for _, part in self._parts
             if part.kind is PartKind.FLOW and variant_of(part) == variant
         ]
-        real = [part for part in fits if part.standin is None]
+        real = [part for part in fits if part.synthetic is None]
         return _best(real or fits, dtype) if fits else None
 
     def named(self, kind: PartKind, name: str) -> Part:
@@ -228,7 +228,7 @@ class Catalog:
             )
         lines += [
             f"Found, but not what is missing: {name} looks like {part.looks_like}"
-            + (" (a stand-in)" if part.standin else "")
+            + (" (a stand-in)" if part.synthetic else "")
             for name, part in self._parts
             if part.kind in kinds
         ]

@@ -20,7 +20,7 @@ from .header import Header, read_header
 from .kinds import PartKind
 from .layouts import LAYOUTS, Params, plain_shapes
 
-STANDIN_KEY = "mmaudio_standin"  # metadata of a file that holds made-up weights
+SYNTHETIC_KEY = "mmaudio_standin"  # metadata of a file that holds made-up weights
 
 # (piece of a key, what a file with such a key is); the first that matches is named in errors
 _FOREIGN = (
@@ -50,7 +50,7 @@ class Part:
         keys: our key -> stored key (weight norm not yet folded).
         shapes: our key -> shape, likewise.
         dtype: what most of its weights are stored as.
-        standin: the variant it stands in for, where its weights are made up.
+        synthetic: the variant it stands in for, where its weights are made up.
     """
 
     kind: PartKind
@@ -59,7 +59,7 @@ class Part:
     keys: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
     dtype: torch.dtype
-    standin: str | None
+    synthetic: str | None
 
     @property
     def looks_like(self) -> str:
@@ -144,7 +144,7 @@ def _find(header: Header, kind: PartKind) -> Part | None:
         keys=keys,
         shapes=shapes,
         dtype=counts.most_common(1)[0][0],
-        standin=header.metadata.get(STANDIN_KEY),
+        synthetic=header.metadata.get(SYNTHETIC_KEY),
     )
 
 

@@ -26,7 +26,7 @@ from ..models.flow import FlowNetwork, FlowParams
 from ..models.synchformer import Synchformer, SynchformerParams
 from ..models.vae import VAE, VAEParams
 from . import VARIANTS, PartKind
-from .identify import STANDIN_KEY
+from .identify import SYNTHETIC_KEY
 from .layouts import LAYOUTS
 
 # One half of BigVGAN's anti-aliasing filter: a 12-tap Kaiser-windowed sinc, cutoff 0.25,
@@ -86,7 +86,7 @@ class _Sizes:
     vocoder: int = 64
 
 
-def write_bundle(folder: Path, *, variant: str = "large_44k_v2", seed: int = 0) -> None:
+def write_synthetic_bundle(folder: Path, *, variant: str = "large_44k_v2", seed: int = 0) -> None:
     """Write the five files of a small stand-in for ``variant`` into ``folder``.
 
     Keys, nesting and formats are the published ones: safetensors for the flow network, VAE, CLIP
@@ -100,7 +100,7 @@ def write_bundle(folder: Path, *, variant: str = "large_44k_v2", seed: int = 0) 
         raise MMAudioError(f"variant {variant!r} was got, one of {', '.join(VARIANTS)} expected")
     published = VARIANTS[variant]
     folder.mkdir(parents=True, exist_ok=True)
-    note = {STANDIN_KEY: variant}
+    note = {SYNTHETIC_KEY: variant}
     for kind, manifest in _manifests(published, _Sizes()).items():
         state = seeded_state_dict(manifest, seed)
         stem = folder / f"standin_{variant}_{kind.value}"

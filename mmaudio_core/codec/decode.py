@@ -16,10 +16,10 @@ from ..checkpoint import PartKind
 from ..config import MEL_PER_LATENT, exact_samples
 from ..errors import NumericsError
 from ..models.bigvgan import BigVGAN
-from ..models.chunked import spans
+from ..models.chunked import chunk_bounds
 from ..models.vae import NEIGHBOURS, VAE
-from ..progress import Progress, silent, watched
-from ..providers import Networks, Placed, check_finite
+from ..progress import Progress, no_progress, tick_on_forward
+from ..providers import LoadedModel, ModelProvider, check_finite
 
 VAE_STAGE, VOCODER_STAGE = "VAE", "vocoder"
 # Seconds of a piece. A CPU is fastest where activations stay near its caches and margins are few
@@ -30,7 +30,7 @@ MARGIN = 32  # latents, at least what the margins of a piece add; for the estima
 
 
 def decode(
-    networks: Networks, latents: Tensor, duration: Fraction, progress: Progress = silent
+    networks: ModelProvider, latents: Tensor, duration: Fraction, progress: Progress = no_progress
 ) -> Tensor:
     """Waveforms of latents on the VAE's scale, a take at a time.
 
@@ -57,12 +57,12 @@ def decode(
     longest = fmt.latents(VAE_SECONDS)
     attended = min(length, (2 * NEIGHBOURS + 1) * longest)
     held = min(length, longest + MARGIN) * 16 + attended * 2
-    placed = networks.use(PartKind.VAE, held * 2048 * 4)
+    placed = networks.acquire(PartKind.VAE, held * 2048 * 4)
     mels = torch.empty(takes, fmt.mels, length * MEL_PER_LATENT)
     _fill(mels, latents.transpose(1, 2), longest, VAE_STAGE, placed, progress)
 
     held = min(length, fmt.latents(_VOCODER_SECONDS) + MARGIN) * fmt.samples_per_latent
-    placed = networks.use(PartKind.VOCODER, held * 24 * 4 * 16)
+    placed = networks.acquire(PartKind.VOCODER, held * 24 * 4 * 16)
     on_cpu = placed.device.type == "cpu"
     longest = fmt.latents(_VOCODER_SECONDS_CPU if on_cpu else _VOCODER_SECONDS) * MEL_PER_LATENT
     samples = min(exact_samples(duration, fmt.sample_rate), length * fmt.samples_per_latent)
@@ -76,15 +76,15 @@ def _fill(
     inputs: Tensor,
     longest: int,
     stage: str,
-    placed: Placed,
+    placed: LoadedModel,
     progress: Progress,
 ) -> None:
     """Run a network on each input and write what it makes into ``results``, piece by piece."""
     network = placed.network
     assert isinstance(network, VAE | BigVGAN)
-    total = len(inputs) * len(spans(inputs.shape[-1], longest))
+    total = len(inputs) * len(chunk_bounds(inputs.shape[-1], longest))
     done = 0
-    with torch.no_grad(), watched(network, lambda: progress(stage, done, total)):
+    with torch.no_grad(), tick_on_forward(network, lambda: progress(stage, done, total)):
         for given, result in zip(inputs, results, strict=True):
             x = given[None].to(device=placed.device, dtype=placed.dtype)
             at = 0

@@ -14,21 +14,21 @@ from ..audio.mel import log_mel
 from ..checkpoint import PartKind
 from ..config import exact_samples, sequence_lengths
 from ..errors import MediaError
-from ..models.chunked import spans
+from ..models.chunked import chunk_bounds
 from ..models.vae import VAE
-from ..progress import Progress, silent, watched
-from ..providers import Networks, check_finite
+from ..progress import Progress, no_progress, tick_on_forward
+from ..providers import ModelProvider, check_finite
 from .decode import MARGIN, VAE_SECONDS
 
 ENCODER_STAGE = "VAE encoder"
 
 
 def encode(
-    networks: Networks,
+    networks: ModelProvider,
     waveform: Tensor,
     sample_rate: int,
     duration: Fraction,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Tensor:
     """Latents of sound: the mean of the VAE's posterior.
 
@@ -53,14 +53,14 @@ def encode(
     mono = F.pad(mono, (0, lengths.samples - mono.shape[1]))
     longest = fmt.latents(VAE_SECONDS)
     held = min(lengths.latent, longest + MARGIN) * 4
-    placed = networks.use(PartKind.VAE, held * 2048 * 4 * 16)
+    placed = networks.acquire(PartKind.VAE, held * 2048 * 4 * 16)
     vae = placed.network
     assert isinstance(vae, VAE)
-    total = len(mono) * len(spans(lengths.latent, longest))
+    total = len(mono) * len(chunk_bounds(lengths.latent, longest))
     latents: list[Tensor] = []
     with (
         torch.no_grad(),
-        watched(vae, lambda: progress(ENCODER_STAGE, len(latents), total)),
+        tick_on_forward(vae, lambda: progress(ENCODER_STAGE, len(latents), total)),
     ):
         for sound in mono:
             mel = log_mel(sound[None].to(placed.device), fmt).to(placed.dtype)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..checkpoint import PartKind
-from ..progress import Progress, silent, watched
-from ..providers import Networks, check_finite
+from ..progress import Progress, no_progress, tick_on_forward
+from ..providers import ModelProvider, check_finite
 
 CLIP_STAGE, SYNC_STAGE, TEXT_STAGE = "CLIP", "Synchformer", "text"
 _SAMPLED = 97  # every so many-th number is compared before all are
@@ -37,7 +37,7 @@ class Encoder:
     run: Callable[[Any, Tensor, torch.dtype], Tensor]
 
 
-FRAMES = Encoder(
+CLIP_IMAGE = Encoder(
     kind=PartKind.CLIP,
     name="CLIP image encoder",
     stage=CLIP_STAGE,
@@ -45,7 +45,7 @@ FRAMES = Encoder(
     activations=730 * 1280 * 24,
     run=lambda clip, frames, dtype: clip.encode_image(frames, dtype=dtype),
 )
-SEGMENTS = Encoder(
+SYNCHFORMER = Encoder(
     kind=PartKind.SYNCHFORMER,
     name="Synchformer",
     stage=SYNC_STAGE,
@@ -53,7 +53,7 @@ SEGMENTS = Encoder(
     activations=1569 * 768 * 24,
     run=lambda synchformer, segments, dtype: synchformer.encode_segments(segments, dtype=dtype),
 )
-TEXTS = Encoder(
+CLIP_TEXT = Encoder(
     kind=PartKind.CLIP,
     name="text encoder",
     stage=TEXT_STAGE,
@@ -63,11 +63,11 @@ TEXTS = Encoder(
 )
 
 
-def encode(
-    networks: Networks,
+def run_encoder(
+    networks: ModelProvider,
     encoder: Encoder,
     items: Tensor,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     done: int = 0,
     total: int | None = None,
 ) -> Tensor:
@@ -85,13 +85,13 @@ def encode(
     """
     total = len(items) if total is None else total
     distinct, which = distinct_items(items)
-    placed = networks.use(encoder.kind, min(len(distinct), encoder.batch) * encoder.activations)
+    placed = networks.acquire(encoder.kind, min(len(distinct), encoder.batch) * encoder.activations)
     network = placed.network
     parts: list[Tensor] = []
     ran = 0
     with (
         torch.no_grad(),
-        watched(network, lambda: progress(encoder.stage, min(done + ran, total), total)),
+        tick_on_forward(network, lambda: progress(encoder.stage, min(done + ran, total), total)),
     ):
         for batch in torch.split(distinct, encoder.batch):
             features = encoder.run(network, batch.to(placed.device), placed.dtype)

@@ -24,7 +24,7 @@ _ENTRY = re.compile(rf"(?P<start>{_TIME})\s*-\s*(?P<end>{_TIME})?\s*:(?P<words>.
 _NO = re.compile(r"(?:^|\s)--no(?=\s|$)")
 
 
-class Fade(NamedTuple):
+class Crossfade(NamedTuple):
     """Where one prompt hands over to the next, in seconds; at once where start is end."""
 
     start: Fraction
@@ -32,7 +32,7 @@ class Fade(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
+class ScheduleEntry:
     """A stretch of time with a prompt of its own; None: that of the features."""
 
     start: Fraction
@@ -45,11 +45,11 @@ class Section:
 class _Entry:
     """A section as it was written, and where."""
 
-    section: Section
+    section: ScheduleEntry
     place: str
 
 
-def parse_schedule(schedule: str, duration: Fraction) -> tuple[Section, ...]:
+def parse_schedule(schedule: str, duration: Fraction) -> tuple[ScheduleEntry, ...]:
     """Sections from 0 to ``duration``, in order; what no entry names has the features' prompt.
 
     Entries are ``start-end: prompt``, apart by ``|`` or on lines of their own; times are seconds or
@@ -75,7 +75,9 @@ def parse_schedule(schedule: str, duration: Fraction) -> tuple[Section, ...]:
     return _without_gaps([entry.section for entry in entries], duration)
 
 
-def fades(sections: Sequence[Section], crossfade: Fraction) -> tuple[Fade, ...]:
+def plan_crossfades(
+    sections: Sequence[ScheduleEntry], crossfade: Fraction
+) -> tuple[Crossfade, ...]:
     """One between each two sections.
 
     As long as they overlap, or ``crossfade`` seconds around where they meet; never so long that a
@@ -83,15 +85,15 @@ def fades(sections: Sequence[Section], crossfade: Fraction) -> tuple[Fade, ...]:
     """
     middles = [(left.end + right.start) / 2 for left, right in pairwise(sections)]
     around = [sections[0].start, *middles, sections[-1].end]
-    made: list[Fade] = []
+    made: list[Crossfade] = []
     for index, (left, right) in enumerate(pairwise(sections)):
         before, middle, after = around[index : index + 3]
         half = max(left.end - right.start, min(crossfade, middle - before, after - middle)) / 2
-        made.append(Fade(middle - half, middle + half))
+        made.append(Crossfade(middle - half, middle + half))
     return tuple(made)
 
 
-def shares(changes: Sequence[Fade], latents: int, fmt: AudioFormat) -> Tensor:
+def prompt_weights(changes: Sequence[Crossfade], latents: int, fmt: AudioFormat) -> Tensor:
     """How much of each latent is each prompt's: (prompts, N); over the prompts they sum to 1."""
     seconds = fmt.samples_per_latent / fmt.sample_rate
     middle = (torch.arange(latents, dtype=torch.float64) + 0.5) * seconds
@@ -145,7 +147,7 @@ def _entry(text: str, place: str, duration: Fraction) -> _Entry:
         raise _error(place, "--no was got twice, once was expected: put all words after one --no")
     negative = negatives[0] if negatives else None
     return _Entry(
-        section=Section(start=start, end=end, prompt=prompt, negative=negative), place=place
+        section=ScheduleEntry(start=start, end=end, prompt=prompt, negative=negative), place=place
     )
 
 
@@ -159,16 +161,18 @@ def _check_order(left: _Entry, right: _Entry) -> None:
         )
 
 
-def _without_gaps(sections: Sequence[Section], duration: Fraction) -> tuple[Section, ...]:
-    filled: list[Section] = []
+def _without_gaps(
+    sections: Sequence[ScheduleEntry], duration: Fraction
+) -> tuple[ScheduleEntry, ...]:
+    filled: list[ScheduleEntry] = []
     at = Fraction(0)
     for section in sections:
         if section.start > at:
-            filled.append(Section(start=at, end=section.start))
+            filled.append(ScheduleEntry(start=at, end=section.start))
         filled.append(section)
         at = section.end
     if at < duration:
-        filled.append(Section(start=at, end=duration))
+        filled.append(ScheduleEntry(start=at, end=duration))
     return tuple(filled)
 
 

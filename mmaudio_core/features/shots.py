@@ -13,7 +13,7 @@ _LEAST = 0.25  # cosine distance
 _ABOVE_MEDIAN = 6.0
 
 
-def scene_cuts(clip: Tensor | None) -> tuple[float, ...]:
+def detect_shot_changes(clip: Tensor | None) -> tuple[float, ...]:
     """Seconds at which the picture changes.
 
     Args:

@@ -13,18 +13,20 @@ from ..media import (
     ImageSequence,
     Masks,
     VideoSource,
-    check_span,
+    align_masks,
     frame_times,
-    lay_masks,
     probe,
-    reads_ahead,
+    resolve_range,
+    should_prefetch,
     still_image,
 )
-from ..progress import Progress, silent
-from ..providers import Networks
-from .video import Features, VisualFeatures, encode_prompts, encode_still, encode_video
+from ..progress import Progress, no_progress
+from ..providers import ModelProvider
+from .text import encode_prompts
+from .types import Features, VisualFeatures
+from .video import encode_image, encode_video
 
-LONGEST = Fraction(600)  # seconds of sound in one job
+MAX_SECONDS = Fraction(600)  # seconds of sound in one job
 # Seconds of frames that are read at once: few, where those before are looked at meanwhile; many,
 # where they are not, since what repeats is encoded once a chunk.
 _CHUNK_AHEAD, _CHUNK = 2, 8
@@ -32,7 +34,7 @@ _NOTABLE = Fraction(1, 1000)  # seconds: shorter cuts are not worth a word
 
 
 @dataclass(frozen=True, kw_only=True)
-class Footage:
+class VideoClip:
     """The part of a video that counts: from ``start``, for ``duration`` (None: to its end).
 
     Attributes:
@@ -47,7 +49,7 @@ class Footage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
+class TimeRange:
     """Which seconds of the footage to make sound for, and whether CLIP may see them.
 
     Attributes:
@@ -62,16 +64,19 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class VisualResult:
     """Visual features, and what the user should know about them."""
 
     features: VisualFeatures
     notices: tuple[str, ...] = ()
 
 
-def look(
-    networks: Networks, footage: Footage | None, span: Span, progress: Progress = silent
-) -> Seen:
+def extract_visual_features(
+    networks: ModelProvider,
+    footage: VideoClip | None,
+    span: TimeRange,
+    progress: Progress = no_progress,
+) -> VisualResult:
     """Visual features of a video, of a still picture (one image), or of nothing.
 
     Raises:
@@ -85,8 +90,8 @@ def look(
     available = probe(footage.source).duration - footage.start
     if footage.duration is not None:
         available = min(available, footage.duration)
-    usable = check_span(available, span.start, span.duration or None)
-    usable = min(usable, LONGEST)
+    usable = resolve_range(available, span.start, span.duration or None)
+    usable = min(usable, MAX_SECONDS)
     masks, notices = _masks(footage, available)
     reader = FrameReader(
         footage.source,
@@ -94,43 +99,43 @@ def look(
         duration=usable,
         clip=not span.mask_away_clip,
         masks=masks,
-        chunk_seconds=_CHUNK_AHEAD if reads_ahead() else _CHUNK,
+        chunk_seconds=_CHUNK_AHEAD if should_prefetch() else _CHUNK,
     )
     features = encode_video(networks, reader, usable, progress)
     wanted = span.duration or available - span.start
     if features.duration >= wanted - _NOTABLE:
-        return Seen(features=features, notices=notices)
+        return VisualResult(features=features, notices=notices)
     end = float(span.start + features.duration)
     why = (
-        f"{float(LONGEST):g} s are the most for one job"
-        if features.duration == LONGEST
+        f"{float(MAX_SECONDS):g} s are the most for one job"
+        if features.duration == MAX_SECONDS
         else f"the video ends {end:.2f} s after its start"
     )
     notice = f"the sound is {float(features.duration):.2f} s long, not {float(wanted):g} s: {why}"
-    return Seen(features=features, notices=(*notices, notice))
+    return VisualResult(features=features, notices=(*notices, notice))
 
 
-def extract(
-    networks: Networks,
-    footage: Footage | None,
-    span: Span,
+def extract_features(
+    networks: ModelProvider,
+    footage: VideoClip | None,
+    span: TimeRange,
     prompt: str = "",
     negative_prompt: str = "",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Features:
     """Features of footage and prompts; see ``look``."""
-    visual = look(networks, footage, span, progress).features
+    visual = extract_visual_features(networks, footage, span, progress).features
     text = encode_prompts(networks, prompt, negative_prompt, progress)
     return Features.join(visual, text)
 
 
-def _masks(footage: Footage, available: Fraction) -> tuple[Masks | None, tuple[str, ...]]:
+def _masks(footage: VideoClip, available: Fraction) -> tuple[Masks | None, tuple[str, ...]]:
     """The footage's masks laid over its frames, and what to say where their number is odd."""
     if footage.mask is None:
         return None, ()
     start, end = footage.start, footage.start + available
     frames = [time for time in frame_times(footage.source) if start <= time < end]
-    masks = lay_masks(footage.mask, frames, start, available)
+    masks = align_masks(footage.mask, frames, start, available)
     count = len(masks.frames)
     if count in (1, len(frames)):
         return masks, ()
@@ -142,8 +147,12 @@ def _masks(footage: Footage, available: Fraction) -> tuple[Masks | None, tuple[s
 
 
 def _without_video(
-    networks: Networks, image: Tensor | None, mask: Tensor | None, span: Span, progress: Progress
-) -> Seen:
+    networks: ModelProvider,
+    image: Tensor | None,
+    mask: Tensor | None,
+    span: TimeRange,
+    progress: Progress,
+) -> VisualResult:
     if not span.duration:
         raise MMAudioError(
             "a duration of 0 (to the end of the video) was got without a video: set duration to "
@@ -151,10 +160,10 @@ def _without_video(
         )
     clip, notices = None, ()
     if image is not None and not span.mask_away_clip:
-        masks = None if mask is None else lay_masks(mask, (), Fraction(0), Fraction(0))
+        masks = None if mask is None else align_masks(mask, (), Fraction(0), Fraction(0))
         if masks is not None and len(masks.frames) > 1:
             notices = (f"{len(masks.frames)} masks were got for one image: the first was used",)
-        clip = encode_still(networks, image, progress, masks)
-    return Seen(
+        clip = encode_image(networks, image, progress, masks)
+    return VisualResult(
         features=VisualFeatures(duration=span.duration, clip=clip, sync=None), notices=notices
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .mask import Masks, lay_masks
-from .prefetch import ahead, reads_ahead
-from .probe import SHORTEST, VideoInfo, check_span, frame_times, probe, still_image
+from .mask import Masks, align_masks
+from .prefetch import prefetch, should_prefetch
+from .probe import SHORTEST, VideoInfo, frame_times, probe, resolve_range, still_image
 from .reader import FrameChunk, FrameReader
-from .resize import still
+from .resize import image_for_clip
 from .source import ImageSequence, VideoSource
 
 __all__ = [
@@ -17,12 +17,12 @@ __all__ = [
     "Masks",
     "VideoInfo",
     "VideoSource",
-    "ahead",
-    "check_span",
+    "align_masks",
     "frame_times",
-    "lay_masks",
+    "image_for_clip",
+    "prefetch",
     "probe",
-    "reads_ahead",
-    "still",
+    "resolve_range",
+    "should_prefetch",
     "still_image",
 ]

@@ -16,8 +16,8 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
-from .frame import Picture
-from .orientation import turn_of
+from .frame import Frame
+from .orientation import frame_orientation
 from .resize import to_bytes
 from .source import (
     ImageSequence,
@@ -28,8 +28,8 @@ from .source import (
     undecodable,
     use_threads,
 )
-from .timestamps import Clock, Stamp
-from .webp import is_webp, webp_pictures
+from .timestamps import FrameClock, FrameTime
+from .webp import is_webp, webp_frames
 
 _WORTH_SEEKING = 2
 """Seconds of start below which decoding from the beginning is as fast as seeking."""
@@ -37,11 +37,11 @@ _SEEK_EARLIER = (0, 2, 10)
 """Seconds before the wanted time to try, as some formats land late."""
 
 
-Timed: TypeAlias = Generator[tuple[Stamp, VideoFrame], None, None]
+Timed: TypeAlias = Generator[tuple[FrameTime, VideoFrame], None, None]
 """Decoded frames with their times."""
 
 
-def pictures(source: VideoSource | ImageSequence, start: Fraction) -> Iterator[Picture]:
+def decode_frames(source: VideoSource | ImageSequence, start: Fraction) -> Iterator[Frame]:
     """All pictures from one shown no later than ``start`` on.
 
     Raises:
@@ -50,11 +50,11 @@ def pictures(source: VideoSource | ImageSequence, start: Fraction) -> Iterator[P
     if isinstance(source, ImageSequence):
         return _images(source, start)
     if is_webp(source):
-        return webp_pictures(source, start)
+        return webp_frames(source, start)
     return _decoded(source, start)
 
 
-def _images(source: ImageSequence, start: Fraction) -> Iterator[Picture]:
+def _images(source: ImageSequence, start: Fraction) -> Iterator[Frame]:
     step = 1 / source.frame_rate
     count = source.images.shape[0]
     for index in range(min(int(start / step), count - 1), count):
@@ -62,16 +62,16 @@ def _images(source: ImageSequence, start: Fraction) -> Iterator[Picture]:
         def rgb(index: int = index) -> Tensor:
             return to_bytes(source.images[index])
 
-        yield Picture(time=index * step, until=(index + 1) * step, rgb=rgb)
+        yield Frame(time=index * step, end_time=(index + 1) * step, rgb=rgb)
 
 
-def _decoded(source: VideoSource, start: Fraction) -> Iterator[Picture]:
+def _decoded(source: VideoSource, start: Fraction) -> Iterator[Frame]:
     converter = VideoReformatter()
 
-    def picture(stamp: Stamp, frame: VideoFrame, zero: Fraction) -> Picture:
-        return Picture(
+    def picture(stamp: FrameTime, frame: VideoFrame, zero: Fraction) -> Frame:
+        return Frame(
             time=stamp.time - zero,
-            until=stamp.until - zero,
+            end_time=stamp.end_time - zero,
             rgb=lambda: _to_rgb(frame, converter),
         )
 
@@ -123,14 +123,14 @@ def _seek(
     return None
 
 
-def _chain(first: tuple[Stamp, VideoFrame], rest: Timed) -> Timed:
+def _chain(first: tuple[FrameTime, VideoFrame], rest: Timed) -> Timed:
     yield first
     yield from rest
 
 
 def _frames(container: InputContainer, stream: VideoStream) -> Timed:
     """Every frame that decodes; damage in between is skipped, a broken tail ends it."""
-    clock = Clock(container, stream)
+    clock = FrameClock(container, stream)
     for packet in _packets(container, stream):
         if packet is not None:
             clock.sent(packet)
@@ -178,4 +178,4 @@ def _to_rgb(frame: VideoFrame, converter: VideoReformatter) -> Tensor:
         rgb = _without_matrix(frame, converter)
     plane = rgb.planes[0]
     rows = torch.frombuffer(plane, dtype=torch.uint8).view(rgb.height, plane.line_size)
-    return turn_of(frame)(rows[:, : rgb.width * 3].view(rgb.height, rgb.width, 3))
+    return frame_orientation(frame)(rows[:, : rgb.width * 3].view(rgb.height, rgb.width, 3))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class Frame:
     """One frame of a video, not yet converted.
 
     Args:
@@ -20,5 +20,5 @@ class Picture:
     """
 
     time: Fraction
-    until: Fraction
+    end_time: Fraction
     rgb: Callable[[], Tensor]

@@ -51,7 +51,7 @@ class Masks:
         return max(0, bisect_right(self.times, time) - 1)
 
 
-class Veil:
+class MaskBlend:
     """Hides what masks hide, in one frame after another."""
 
     def __init__(self, masks: Masks) -> None:
@@ -103,7 +103,7 @@ def check_mask(mask: Tensor) -> None:
         )
 
 
-def lay_masks(
+def align_masks(
     mask: Tensor, frames: Sequence[Fraction], start: Fraction, duration: Fraction
 ) -> Masks:
     """Masks laid over a video's frames.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
+class Orientation:
     """Swap the axes first, then mirror left to right and upside down."""
 
     transpose: bool = False
@@ -28,7 +28,7 @@ class Turn:
         return picture.flip(dims) if dims else picture
 
 
-def turn_of(frame: VideoFrame) -> Turn:
+def frame_orientation(frame: VideoFrame) -> Orientation:
     """What a frame's display matrix asks for, to the nearest quarter turn.
 
     The matrix (ISO/IEC 14496-12, 8.2.2: a b u c d v x y w, 16.16 fixed point) takes a stored place
@@ -39,18 +39,18 @@ def turn_of(frame: VideoFrame) -> Turn:
     except ValueError:  # PyAV stumbles over kinds of side data newer than itself.
         return _QUARTERS[round(frame.rotation / 90) % 4]
     if data is None:
-        return Turn()
+        return Orientation()
     a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
     if abs(a) + abs(d) < abs(b) + abs(c):
-        return Turn(transpose=True, mirror=c < 0, flip=b < 0)
-    return Turn(mirror=a < 0, flip=d < 0)
+        return Orientation(transpose=True, mirror=c < 0, flip=b < 0)
+    return Orientation(mirror=a < 0, flip=d < 0)
 
 
 _QUARTERS = (
-    Turn(),
-    Turn(transpose=True, flip=True),
-    Turn(mirror=True, flip=True),
-    Turn(transpose=True, mirror=True),
+    Orientation(),
+    Orientation(transpose=True, flip=True),
+    Orientation(mirror=True, flip=True),
+    Orientation(transpose=True, mirror=True),
 )
 """By counterclockwise quarters."""
 
@@ -62,8 +62,8 @@ def _side_data(frame: VideoFrame) -> Mapping[Type, Buffer]:
     return container(frame)
 
 
-def turned_size(frame: VideoFrame) -> tuple[int, int]:
+def displayed_size(frame: VideoFrame) -> tuple[int, int]:
     """Width and height of a frame as shown."""
-    if turn_of(frame).transpose:
+    if frame_orientation(frame).transpose:
         return frame.height, frame.width
     return frame.width, frame.height

@@ -11,12 +11,12 @@ import torch
 T = TypeVar("T")
 
 
-def reads_ahead() -> bool:
+def should_prefetch() -> bool:
     """A GPU leaves the CPU to the decoder; on a CPU they would only get in each other's way."""
     return torch.cuda.is_available()
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
+def prefetch(items: Iterable[T]) -> Iterator[T]:
     """The same items, the next one of which is made in a thread while one is used.
 
     What making one raises is raised here, in its place. Left early, it waits for the one in the

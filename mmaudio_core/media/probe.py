@@ -9,11 +9,11 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
-from .orientation import turned_size
+from .orientation import displayed_size
 from .packets import PacketSpan, is_large, packet_span, quick_span, shown_times
 from .source import ImageSequence, VideoSource, check_size, open_video, undecodable
 from .timestamps import SYNC_RATE
-from .webp import is_webp, read_webp, webp_pictures
+from .webp import is_webp, read_webp, webp_frames
 
 SHORTEST = Fraction(16, SYNC_RATE)
 """Seconds of video below which there is no sync segment (16 frames)."""
@@ -95,14 +95,14 @@ def still_image(source: VideoSource | ImageSequence) -> Tensor | None:
         return source.images[0] if len(source.images) == 1 else None
     if not is_webp(source) or len(read_webp(source).lengths) > 1:
         return None
-    return next(webp_pictures(source, Fraction(0))).rgb().float() / 255
+    return next(webp_frames(source, Fraction(0))).rgb().float() / 255
 
 
 def _info(source: VideoSource, stream: VideoStream, span: PacketSpan) -> VideoInfo:
     context = stream.codec_context
     if span.frame is not None:
         check_size(span.frame)
-    size = turned_size(span.frame) if span.frame else (context.width, context.height)
+    size = displayed_size(span.frame) if span.frame else (context.width, context.height)
     if 0 in size:  # neither a frame nor the file tells it
         raise undecodable(source, stream)
     return VideoInfo(
@@ -114,7 +114,7 @@ def _info(source: VideoSource, stream: VideoStream, span: PacketSpan) -> VideoIn
     )
 
 
-def check_span(available: Fraction, start: Fraction, duration: Fraction | None) -> Fraction:
+def resolve_range(available: Fraction, start: Fraction, duration: Fraction | None) -> Fraction:
     """The seconds that can be used from ``start`` on.
 
     Args:

@@ -9,10 +9,10 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..progress import Progress, silent
-from .decode import pictures
-from .frame import Picture
-from .mask import CLIP_NEUTRAL, SYNC_NEUTRAL, Masks, Veil
+from ..progress import Progress, no_progress
+from .decode import decode_frames
+from .frame import Frame
+from .mask import CLIP_NEUTRAL, SYNC_NEUTRAL, MaskBlend, Masks
 from .resize import CLIP_SIZE, SYNC_SIZE, for_clip, for_sync
 from .source import ImageSequence, VideoSource
 from .timestamps import CLIP_RATE, SYNC_RATE, first_output, whole_frames
@@ -72,14 +72,14 @@ class FrameReader:
         sync: bool = True,
         masks: Masks | None = None,
         chunk_seconds: int = 8,
-        progress: Progress = silent,
+        progress: Progress = no_progress,
     ) -> None:
         self._source = source
         self._start = start
         self._wanted = duration
         self._clip = clip
         self._sync = sync
-        self._veil = None if masks is None else Veil(masks)
+        self._veil = None if masks is None else MaskBlend(masks)
         self._chunk_seconds = chunk_seconds
         self._progress = progress
         self._duration: Fraction | None = None
@@ -101,10 +101,10 @@ class FrameReader:
         chunks = _Chunks(self._chunk_seconds, clip=self._clip, sync=self._sync)
         shown: _Shown | None = None
         last = end = Fraction(0)
-        for picture in pictures(self._source, self._start):
+        for picture in decode_frames(self._source, self._start):
             time = picture.time - self._start
             if time >= last:
-                last, end = time, picture.until - self._start
+                last, end = time, picture.end_time - self._start
             certain = time if self._wanted is None else min(time, self._wanted)
             if shown is not None:
                 yield from chunks.up_to(certain, shown)
@@ -128,7 +128,7 @@ class FrameReader:
 class _Shown:
     """The source frame on show: converted and resized at most once, and only when picked."""
 
-    def __init__(self, picture: Picture, veil: Veil | None) -> None:
+    def __init__(self, picture: Frame, veil: MaskBlend | None) -> None:
         self._picture = picture
         self._veil = veil
         self._rgb: Tensor | None = None

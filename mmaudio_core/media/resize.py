@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import MediaError
-from .mask import CLIP_NEUTRAL, Masks, Veil
+from .mask import CLIP_NEUTRAL, MaskBlend, Masks
 
 CLIP_SIZE = 384
 SYNC_SIZE = 224
@@ -31,7 +31,7 @@ def for_sync(picture: Tensor) -> Tensor:
     return _resize(picture, height, width)[:, top : top + SYNC_SIZE, left : left + SYNC_SIZE]
 
 
-def still(image: Tensor, masks: Masks | None = None) -> Tensor:
+def image_for_clip(image: Tensor, masks: Masks | None = None) -> Tensor:
     """One image for CLIP: (H, W, C >= 3) float in [0, 1] -> (1, 3, 384, 384) uint8.
 
     Args:
@@ -48,7 +48,7 @@ def still(image: Tensor, masks: Masks | None = None) -> Tensor:
         )
     picture = to_bytes(image)
     if masks is not None:
-        picture = Veil(masks)(picture, masks.times[0], CLIP_NEUTRAL)
+        picture = MaskBlend(masks)(picture, masks.times[0], CLIP_NEUTRAL)
     return for_clip(picture)[None]
 
 

@@ -39,7 +39,7 @@ def nominal_step(stream: VideoStream) -> Fraction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stamp:
+class FrameTime:
     """When a frame is shown, in seconds of the file's own clock.
 
     Args:
@@ -49,7 +49,7 @@ class Stamp:
     """
 
     time: Fraction
-    until: Fraction
+    end_time: Fraction
     exact: bool
 
 
@@ -58,7 +58,7 @@ def stores_no_pts(container: InputContainer) -> bool:
     return container.format.name == "avi"
 
 
-class Clock:
+class FrameClock:
     """Gives decoded frames their times, mending what the file lacks.
 
     A frame without a presentation time gets its decoding time, which is right but for a constant;
@@ -76,7 +76,7 @@ class Clock:
         self._bad_dts = 0
         self._lengths: dict[int, int] = {}  # of packets whose frames are still to come, by pts
         self._untimed = 0  # length of a packet without pts
-        self._last: Stamp | None = None
+        self._last: FrameTime | None = None
         self._gap: Fraction | None = None
 
     def sent(self, packet: Packet[VideoStream]) -> None:
@@ -86,7 +86,7 @@ class Clock:
         elif packet.size:
             self._untimed = packet.duration or 0
 
-    def stamp(self, frame: VideoFrame) -> Stamp:
+    def stamp(self, frame: VideoFrame) -> FrameTime:
         """The time of the next frame that comes out of the decoder."""
         # PyAV before 15 does not tell a frame's own length.
         length = self._untimed if frame.pts is None else self._lengths.pop(frame.pts, 0)
@@ -96,13 +96,13 @@ class Clock:
         if ticks is not None:
             time = ticks * self._unit
         elif self._last is not None:
-            time = self._last.until if length else self._last.time + (self._gap or self._step)
+            time = self._last.end_time if length else self._last.time + (self._gap or self._step)
         else:
             time = Fraction(0)
         if self._last is not None and time > self._last.time:
             self._gap = time - self._last.time
         lasts = length * self._unit if length else self._gap or self._step
-        self._last = Stamp(time=time, until=time + lasts, exact=exact)
+        self._last = FrameTime(time=time, end_time=time + lasts, exact=exact)
         return self._last
 
     def _ticks(self, pts: int | None, dts: int | None) -> tuple[int | None, bool]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ..errors import MediaError
-from .frame import Picture
+from .frame import Frame
 from .source import MOST_PIXELS, ImageSequence, VideoSource, describe, too_large
 
 _UNTIMED = Fraction(1, 10)
@@ -90,7 +90,7 @@ def read_webp(source: VideoSource) -> WebP:
     )
 
 
-def webp_pictures(source: VideoSource, start: Fraction) -> Iterator[Picture]:
+def webp_frames(source: VideoSource, start: Fraction) -> Iterator[Frame]:
     """All pictures from one shown no later than ``start`` on; a broken one ends the video.
 
     Raises:
@@ -114,9 +114,9 @@ def webp_pictures(source: VideoSource, start: Fraction) -> Iterator[Picture]:
             raise MediaError(
                 f"no frame of {describe(source)} could be decoded ({error}); {_AGAIN}"
             ) from error
-        yield Picture(
+        yield Frame(
             time=times[index],
-            until=times[index + 1],
+            end_time=times[index + 1],
             rgb=lambda shown=shown: torch.as_tensor(np.array(shown)),
         )
 

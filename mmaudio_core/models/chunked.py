@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Local:
+class LocalOp:
     """A step of a network that is local in its last dimension.
 
     Attributes:
@@ -32,14 +32,14 @@ class Local:
     reach: int = 0
 
 
-def whole(steps: Sequence[Local], x: Tensor) -> Tensor:
+def run_full(steps: Sequence[LocalOp], x: Tensor) -> Tensor:
     """All of the output at once: (..., L) -> (..., L * ups // downs)."""
     for step in steps:
         x = step.run(x)
     return x
 
 
-def piece(steps: Sequence[Local], x: Tensor, span: tuple[int, int]) -> Tensor:
+def run_chunk(steps: Sequence[LocalOp], x: Tensor, span: tuple[int, int]) -> Tensor:
     """Output ``[start, stop)`` of ``whole(steps, x)``.
 
     Between two steps no more is held than the later ones need.
@@ -59,7 +59,7 @@ def piece(steps: Sequence[Local], x: Tensor, span: tuple[int, int]) -> Tensor:
     return x
 
 
-def _needed(steps: Sequence[Local], length: int, span: tuple[int, int]) -> list[tuple[int, int]]:
+def _needed(steps: Sequence[LocalOp], length: int, span: tuple[int, int]) -> list[tuple[int, int]]:
     """What is needed of the input and of each step's output."""
     lengths = [length]
     for step in steps:
@@ -73,7 +73,7 @@ def _needed(steps: Sequence[Local], length: int, span: tuple[int, int]) -> list[
     return spans[::-1]
 
 
-def spans(length: int, longest: int) -> list[tuple[int, int]]:
+def chunk_bounds(length: int, longest: int) -> list[tuple[int, int]]:
     """``[0, length)`` in as few parts of at most ``longest`` as will do, alike to one."""
     parts = -(-length // longest)
     return [(i * length // parts, (i + 1) * length // parts) for i in range(parts)]

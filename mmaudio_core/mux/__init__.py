@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from .atomic_output import MuxResult
 from .encode import encode_images, encode_video
-from .options import AUDIO_CODECS, CONTAINERS, ORIGINALS, FileOptions, SoundOptions
+from .options import AUDIO_CODECS, CONTAINERS, ORIGINALS, AudioOptions, FileOptions
 from .passthrough import mux_audio
 
 __all__ = [
     "AUDIO_CODECS",
     "CONTAINERS",
     "ORIGINALS",
+    "AudioOptions",
     "FileOptions",
     "MuxResult",
-    "SoundOptions",
     "encode_images",
     "encode_video",
     "mux_audio",

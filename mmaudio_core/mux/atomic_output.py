@@ -43,7 +43,7 @@ class MuxResult:
 
 
 @contextmanager
-def written_whole(
+def atomic_output(
     path_stem: Path, suffix: str, metadata: Mapping[str, str] | None = None
 ) -> Generator[tuple[OutputContainer, Path], None, None]:
     """A container to write into, which becomes ``<path_stem>.<suffix>`` when the block ends well.

@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from ..audio.resample import audio_frame, layout_of
-from .prepared_audio import AAC_RATES, Sound
+from .prepared_audio import AAC_RATES, PreparedAudio
 
 _PIECE = 1024
 """Samples given to an encoder at once; an AAC frame."""
@@ -53,11 +53,11 @@ _CODECS = {
 }
 
 
-class SoundTrack:
+class AudioTrackEncoder:
     """Encodes a ``Sound`` into a container as far as asked, so that the tracks interleave."""
 
     def __init__(
-        self, container: OutputContainer, sound: Sound, codec: str = "aac", bitrate: int = 0
+        self, container: OutputContainer, sound: PreparedAudio, codec: str = "aac", bitrate: int = 0
     ) -> None:
         settings = _CODECS[codec]
         if settings.rates and sound.sample_rate not in settings.rates:

@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 
 from ..errors import MediaError
-from ..media.decode import Picture, pictures
+from ..media.decode import Frame, decode_frames
 from ..media.packets import packet_span
 from ..media.probe import VideoInfo, probe
 from ..media.source import ImageSequence, VideoSource, open_video
 from ..media.timestamps import SYNC_RATE, whole_frames
-from ..progress import Progress, silent
-from .atomic_output import MuxResult, written_whole
-from .formats import Plan, plan_encode
-from .options import FileOptions, SoundOptions
-from .output_audio import soundtrack
-from .timestamps import shown_first
-from .video_encoder import add_picture, shape_for
+from ..progress import Progress, no_progress
+from .atomic_output import MuxResult, atomic_output
+from .formats import OutputPlan, plan_encode
+from .options import AudioOptions, FileOptions
+from .output_audio import prepare_output_audio
+from .timestamps import first_frame_time
+from .video_encoder import add_video_stream, choose_encode_format
 
 _TICKS = 90_000
 """Ticks a second for times that follow no frame rate."""
@@ -38,10 +38,10 @@ def encode_images(
     path_stem: Path,
     *,
     start: Fraction = Fraction(0),
-    sound: SoundOptions | None = None,
+    sound: AudioOptions | None = None,
     file: FileOptions | None = None,
     original: tuple[Tensor, int] | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> MuxResult:
     """Write images as H.264 (in webm as VP9) with sound.
 
@@ -78,10 +78,10 @@ def encode_video(
     begin: Fraction = Fraction(0),
     duration: Fraction | None = None,
     start: Fraction = Fraction(0),
-    sound: SoundOptions | None = None,
+    sound: AudioOptions | None = None,
     file: FileOptions | None = None,
-    plan: Plan | None = None,
-    progress: Progress = silent,
+    plan: OutputPlan | None = None,
+    progress: Progress = no_progress,
 ) -> MuxResult:
     """As ``encode_images``, from a file whose packets cannot be copied, or from a part of one.
 
@@ -91,7 +91,7 @@ def encode_video(
         plan: what was decided before.
     """
     with open_video(video) as (container, stream):
-        zero = shown_first(packet_span(container, stream), stream)
+        zero = first_frame_time(packet_span(container, stream), stream)
     info = probe(video)
     length = info.duration - begin
     if not 0 <= begin < info.duration:
@@ -133,10 +133,10 @@ class _Part:
     begin: Fraction = Fraction(0)
     zero: Fraction = Fraction(0)
 
-    def shown(self, length: Fraction) -> Iterator[tuple[Picture, Fraction]]:
+    def shown(self, length: Fraction) -> Iterator[tuple[Frame, Fraction]]:
         """The pictures with their times in the part, up to ``length``."""
         held = None  # the one shown when the part begins
-        for picture in pictures(self.source, self.begin):
+        for picture in decode_frames(self.source, self.begin):
             time = picture.time - self.begin
             if time >= length:
                 break
@@ -150,7 +150,7 @@ class _Part:
         if held is not None:
             yield held, Fraction(0)
 
-    def pixels(self, picture: Picture, deep: bool) -> Tensor:
+    def pixels(self, picture: Frame, deep: bool) -> Tensor:
         """(H, W, 3) uint8; uint16 in int32 where the images have more than 8 bits to give."""
         if not deep or not isinstance(self.source, ImageSequence):
             return picture.rgb()
@@ -165,28 +165,28 @@ def _encode(
     take: tuple[Tensor, int],
     path_stem: Path,
     start: Fraction,
-    sound: SoundOptions | None,
+    sound: AudioOptions | None,
     file: FileOptions | None,
     *,
-    plan: Plan | None = None,
+    plan: OutputPlan | None = None,
     progress: Progress,
 ) -> MuxResult:
     file = file or FileOptions()
     plan = plan or plan_encode(file)
-    heard, length, notes = soundtrack(
+    heard, length, notes = prepare_output_audio(
         *take,
         start=start,
         zero=part.zero,
         length=part.length,
         source=part.old,
-        options=(sound or SoundOptions(), file),
+        options=(sound or AudioOptions(), file),
         plan=plan,
         progress=progress,
     )
-    shape, more = shape_for(part.info, plan, file.pix_fmt)
+    shape, more = choose_encode_format(part.info, plan, file.pix_fmt)
     total = max(1, whole_frames(length, SYNC_RATE))
-    with written_whole(path_stem, plan.container, file.metadata) as (output, path):
-        stream = add_picture(
+    with atomic_output(path_stem, plan.container, file.metadata) as (output, path):
+        stream = add_video_stream(
             output,
             plan,
             shape,

@@ -44,7 +44,7 @@ _COPIED_PCM = ("pcm_s16", "pcm_s24", "pcm_s32", "pcm_f32", "pcm_f64", "pcm_u8")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class OutputPlan:
     """What is written.
 
     Args:
@@ -75,7 +75,7 @@ class Plan:
         return "VP9" if self.container == "webm" else "H.264"
 
 
-def plan_copy(codec: str, options: FileOptions) -> Plan:
+def plan_copy(codec: str, options: FileOptions) -> OutputPlan:
     """For a picture of this codec that may be copied."""
     plan = plan_encode(options, codec)
     if codec in _ANIMATIONS:
@@ -83,14 +83,14 @@ def plan_copy(codec: str, options: FileOptions) -> Plan:
     elif not _takes(plan.container, codec):
         why = f"{plan.container} does not take {codec}"
     else:
-        return Plan(
+        return OutputPlan(
             container=plan.container,
             audio_codec=plan.audio_codec,
             copied=True,
             notes=plan.notes,
         )
     note = f"{why}: the picture was encoded as {plan.picture}."
-    return Plan(
+    return OutputPlan(
         container=plan.container,
         audio_codec=plan.audio_codec,
         copied=False,
@@ -98,7 +98,7 @@ def plan_copy(codec: str, options: FileOptions) -> Plan:
     )
 
 
-def plan_encode(options: FileOptions, codec: str | None = None) -> Plan:
+def plan_encode(options: FileOptions, codec: str | None = None) -> OutputPlan:
     """For a picture that is encoded, or (see ``plan_copy``) has this codec."""
     container, asked, notes = options.container, options.audio_codec, ()
     if container == "auto":
@@ -115,7 +115,7 @@ def plan_encode(options: FileOptions, codec: str | None = None) -> Plan:
         notes += (f"{container} does not take {asked}: the sound was encoded as {sound}.",)
     if options.bitrate and sound in ("flac", "pcm"):
         notes += (f"{sound} has no bitrate to choose: it is lossless.",)
-    return Plan(container=container, audio_codec=sound, copied=False, notes=notes)
+    return OutputPlan(container=container, audio_codec=sound, copied=False, notes=notes)
 
 
 def _container(codec: str | None, sound: str) -> str:

@@ -18,7 +18,7 @@ _WORST = 51
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundOptions:
+class AudioOptions:
     """How the new sound is treated, and what becomes of the video's own.
 
     Args:

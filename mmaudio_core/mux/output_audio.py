@@ -16,45 +16,45 @@ from torch import Tensor
 
 from ..media.source import VideoSource
 from ..progress import Progress
-from .audio_tracks import SoundTrack
-from .formats import Plan, copies_sound
-from .options import FileOptions, SoundOptions
-from .prepared_audio import Sound, check_sound, fit_sound, sound_end
-from .source_audio import CopiedTrack, Original
+from .audio_tracks import AudioTrackEncoder
+from .formats import OutputPlan, copies_sound
+from .options import AudioOptions, FileOptions
+from .prepared_audio import PreparedAudio, audio_end, check_audio, fit_audio
+from .source_audio import AudioTrackCopier, SourceAudio
 
 
 @dataclass(frozen=True, kw_only=True)
-class Soundtrack:
+class OutputAudio:
     """All that is heard of a file: the new sound, and the original where it is kept beside it."""
 
-    sound: Sound
-    original: Original | Sound | None
+    sound: PreparedAudio
+    original: SourceAudio | PreparedAudio | None
     codec: str
     bitrate: int
 
     @contextmanager
-    def into(self, container: OutputContainer) -> Generator[Tracks, None, None]:
+    def into(self, container: OutputContainer) -> Generator[AudioTracks, None, None]:
         """Its tracks in a container, after the picture's."""
-        new = SoundTrack(container, self.sound, self.codec, self.bitrate)
+        new = AudioTrackEncoder(container, self.sound, self.codec, self.bitrate)
         if self.original is None:
-            yield Tracks([new])
-        elif isinstance(self.original, Sound):
-            old = SoundTrack(container, self.original, self.codec)
+            yield AudioTracks([new])
+        elif isinstance(self.original, PreparedAudio):
+            old = AudioTrackEncoder(container, self.original, self.codec)
             _name(new.stream, old.stream)
-            yield Tracks([new, old])
+            yield AudioTracks([new, old])
         else:
-            kept = CopiedTrack(container, self.original)
+            kept = AudioTrackCopier(container, self.original)
             _name(new.stream, kept.stream)
             try:
-                yield Tracks([new, kept])
+                yield AudioTracks([new, kept])
             finally:
                 kept.close()
 
 
-class Tracks:
+class AudioTracks:
     """Sound tracks that are written together."""
 
-    def __init__(self, tracks: list[SoundTrack | CopiedTrack]) -> None:
+    def __init__(self, tracks: list[AudioTrackEncoder | AudioTrackCopier]) -> None:
         self._tracks = tracks
 
     def write_until(self, time: Fraction) -> None:
@@ -74,7 +74,7 @@ def _name(new: AudioStream, old: AudioStream) -> None:
     new.disposition, old.disposition = 1, 0  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def soundtrack(
+def prepare_output_audio(
     waveform: Tensor,
     sample_rate: int,
     *,
@@ -82,10 +82,10 @@ def soundtrack(
     zero: Fraction,
     length: Fraction,
     source: VideoSource | tuple[Tensor, int] | None,
-    options: tuple[SoundOptions, FileOptions],
-    plan: Plan,
+    options: tuple[AudioOptions, FileOptions],
+    plan: OutputPlan,
     progress: Progress,
-) -> tuple[Soundtrack, Fraction, tuple[str, ...]]:
+) -> tuple[OutputAudio, Fraction, tuple[str, ...]]:
     """Prepare everything that is heard.
 
     Args:
@@ -99,17 +99,17 @@ def soundtrack(
         The sound, seconds of the picture to write, and what the user should know.
     """
     treat, file = options
-    check_sound(waveform, sample_rate)
+    check_audio(waveform, sample_rate)
     if file.trim_to_audio:
-        length = min(length, sound_end(waveform, sample_rate, start))
+        length = min(length, audio_end(waveform, sample_rate, start))
     original, notes = None, tuple[str, ...]()
     if treat.original != "replace" and source is not None:
-        original = Original(source=source, zero=zero, length=length)
+        original = SourceAudio(source=source, zero=zero, length=length)
         if original.codec() is None:
             original = None
     if treat.original != "replace" and original is None:
         notes = (f"There is no original sound to {_TO_DO[treat.original]}.",)
-    sound, more = fit_sound(
+    sound, more = fit_audio(
         waveform,
         sample_rate,
         start=start,
@@ -118,11 +118,11 @@ def soundtrack(
         original=original,
         progress=progress,
     )
-    kept: Original | Sound | None = None
+    kept: SourceAudio | PreparedAudio | None = None
     if treat.keeps and original is not None:
         kept, why = _kept(original, plan, progress)
         notes += why
-    result = Soundtrack(sound=sound, original=kept, codec=plan.audio_codec, bitrate=file.bitrate)
+    result = OutputAudio(sound=sound, original=kept, codec=plan.audio_codec, bitrate=file.bitrate)
     return result, length, (*notes, *more)
 
 
@@ -130,8 +130,8 @@ _TO_DO = {"mix": "mix in", "duck": "mix in", "keep_as_track": "keep"}
 
 
 def _kept(
-    original: Original, plan: Plan, progress: Progress
-) -> tuple[Original | Sound, tuple[str, ...]]:
+    original: SourceAudio, plan: OutputPlan, progress: Progress
+) -> tuple[SourceAudio | PreparedAudio, tuple[str, ...]]:
     """The original as a track of its own, and why it is not copied where it cannot be."""
     codec = original.codec() or ""
     if copies_sound(plan.container, codec):
@@ -141,4 +141,4 @@ def _kept(
     if codec == "samples":
         why = "The original sound came without its file"
     note = f"{why}: the original sound was encoded as {plan.audio_codec}."
-    return Sound(waveform=waveform.clamp(-1, 1), sample_rate=rate), (note,)
+    return PreparedAudio(waveform=waveform.clamp(-1, 1), sample_rate=rate), (note,)

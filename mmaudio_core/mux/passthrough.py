@@ -16,13 +16,13 @@ from ..errors import MediaError
 from ..media.packets import PacketSpan, packet_span, readable
 from ..media.source import VideoSource, open_video
 from ..media.timestamps import nominal_step
-from ..progress import Progress, silent
-from .atomic_output import MuxResult, written_whole
+from ..progress import Progress, no_progress
+from .atomic_output import MuxResult, atomic_output
 from .encode import encode_video
 from .formats import plan_copy
-from .options import FileOptions, SoundOptions
-from .output_audio import Soundtrack, soundtrack
-from .timestamps import packet_times, shown_first
+from .options import AudioOptions, FileOptions
+from .output_audio import OutputAudio, prepare_output_audio
+from .timestamps import first_frame_time, packet_times
 
 
 def mux_audio(
@@ -32,9 +32,9 @@ def mux_audio(
     path_stem: Path,
     *,
     start: Fraction = Fraction(0),
-    sound: SoundOptions | None = None,
+    sound: AudioOptions | None = None,
     file: FileOptions | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> MuxResult:
     """Give a video another sound.
 
@@ -63,7 +63,7 @@ def mux_audio(
     with open_video(video) as (container, stream):
         span = packet_span(container, stream)
         codec = stream.codec_context.codec.canonical_name
-        zero = shown_first(span, stream)
+        zero = first_frame_time(span, stream)
     plan = plan_copy(codec, file)
     if not plan.copied:
         return encode_video(
@@ -77,19 +77,19 @@ def mux_audio(
             plan=plan,
             progress=progress,
         )
-    heard, length, notes = soundtrack(
+    heard, length, notes = prepare_output_audio(
         waveform,
         sample_rate,
         start=start,
         zero=zero,
         length=span.duration,
         source=video,
-        options=(sound or SoundOptions(), file),
+        options=(sound or AudioOptions(), file),
         plan=plan,
         progress=progress,
     )
     until = length if length < span.duration else None
-    with written_whole(path_stem, plan.container, file.metadata) as (output, path):
+    with atomic_output(path_stem, plan.container, file.metadata) as (output, path):
         _copy(video, span, until, output, heard, progress)
     notes = (*plan.notes, *notes)
     return MuxResult(path=path, video_codec=codec, container=plan.container, notes=notes)
@@ -100,7 +100,7 @@ def _copy(
     span: PacketSpan,
     until: Fraction | None,
     output: OutputContainer,
-    heard: Soundtrack,
+    heard: OutputAudio,
     progress: Progress,
 ) -> None:
     times = packet_times(video, span)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ..audio.loudness import limited, normalised
-from ..audio.mixing import mixed, shaped
+from ..audio.mixing import gain_and_fades, mix
 from ..audio.resample import resample
 from ..errors import MediaError
-from ..progress import Progress, silent
-from .options import SoundOptions
-from .source_audio import Original
+from ..progress import Progress, no_progress
+from .options import AudioOptions
+from .source_audio import SourceAudio
 
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 """Sample rates AAC knows."""
@@ -24,7 +24,7 @@ _MIXED_RATE = 48000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sound:
+class PreparedAudio:
     """One take, ready to encode.
 
     Args:
@@ -49,32 +49,32 @@ class Sound:
         heard = self.waveform[:, max(0, begin - self.silence) : max(0, end - self.silence)]
         return torch.nn.functional.pad(heard, (quiet, 0)).contiguous()
 
-    def at(self, rate: int) -> Sound:
+    def at(self, rate: int) -> PreparedAudio:
         """The same at another sample rate."""
         if rate == self.sample_rate:
             return self
-        return Sound(
+        return PreparedAudio(
             waveform=resample(self.waveform, self.sample_rate, rate).clamp(-1, 1),
             sample_rate=rate,
             silence=round(Fraction(self.silence * rate, self.sample_rate)),
         )
 
 
-def sound_end(waveform: Tensor, sample_rate: int, start: Fraction) -> Fraction:
+def audio_end(waveform: Tensor, sample_rate: int, start: Fraction) -> Fraction:
     """Seconds into the picture where a take that starts at ``start`` ends."""
     return start + Fraction(waveform.shape[-1], sample_rate)
 
 
-def fit_sound(
+def fit_audio(
     waveform: Tensor,
     sample_rate: int,
     *,
     start: Fraction,
     length: Fraction,
-    options: SoundOptions | None = None,
-    original: Original | None = None,
-    progress: Progress = silent,
-) -> tuple[Sound, tuple[str, ...]]:
+    options: AudioOptions | None = None,
+    original: SourceAudio | None = None,
+    progress: Progress = no_progress,
+) -> tuple[PreparedAudio, tuple[str, ...]]:
     """Check a take and lay it over a picture of ``length`` seconds from ``start`` on.
 
     Silence rather than an empty edit or a late first timestamp delays it, since players differ in
@@ -87,13 +87,13 @@ def fit_sound(
     Raises:
         MediaError: on another shape, NaN or infinity, or a start outside the picture.
     """
-    check_sound(waveform, sample_rate)
+    check_audio(waveform, sample_rate)
     if not 0 <= start < length:
         raise MediaError(
             f"the sound is to start at {float(start):g} s of a picture that lasts"
             f" {float(length):g} s; expected a start within it. Lower start_offset."
         )
-    options = options or SoundOptions()
+    options = options or AudioOptions()
     silence = round(start * sample_rate)
     room = math.ceil(length * sample_rate) - silence
     notes: tuple[str, ...] = ()
@@ -101,30 +101,32 @@ def fit_sound(
         over = (waveform.shape[1] - room) / sample_rate
         notes = (f"The sound was {over:.3g} s longer than the picture and was cut at its end.",)
     heard = waveform.detach()[:, :room].to("cpu", torch.float32)
-    heard = shaped(
+    heard = gain_and_fades(
         heard,
         sample_rate,
         gain_db=options.gain_db,
         fade_in=options.fade_in,
         fade_out=options.fade_out,
     )
-    sound = Sound(waveform=heard, sample_rate=sample_rate, silence=silence)
+    sound = PreparedAudio(waveform=heard, sample_rate=sample_rate, silence=silence)
     if options.mixes and original is not None:
         sound = _mixed(sound, original, options.original == "duck", progress)
     sound, more = _levelled(sound, options)
     return sound, (*notes, *more)
 
 
-def _mixed(sound: Sound, original: Original, duck: bool, progress: Progress) -> Sound:
+def _mixed(
+    sound: PreparedAudio, original: SourceAudio, duck: bool, progress: Progress
+) -> PreparedAudio:
     old, rate = original.samples(progress)
     if rate not in AAC_RATES or rate > _MIXED_RATE:
         old, rate = resample(old, rate, _MIXED_RATE), _MIXED_RATE
     new = sound.piece(0, sound.samples)
-    waveform, rate = mixed(new, sound.sample_rate, old, rate, duck)
-    return Sound(waveform=waveform, sample_rate=rate)
+    waveform, rate = mix(new, sound.sample_rate, old, rate, duck)
+    return PreparedAudio(waveform=waveform, sample_rate=rate)
 
 
-def _levelled(sound: Sound, options: SoundOptions) -> tuple[Sound, tuple[str, ...]]:
+def _levelled(sound: PreparedAudio, options: AudioOptions) -> tuple[PreparedAudio, tuple[str, ...]]:
     """The sound at the loudness asked for, or else as it is, but nowhere above full scale."""
     waveform, notes = sound.waveform, tuple[str, ...]()
     if options.loudness is not None:
@@ -139,10 +141,12 @@ def _levelled(sound: Sound, options: SoundOptions) -> tuple[Sound, tuple[str, ..
             " gain_db to 0, loudness to off and original_audio to replace to see which does it."
         )
     waveform = waveform.clamp(-1, 1)
-    return Sound(waveform=waveform, sample_rate=sound.sample_rate, silence=sound.silence), notes
+    return PreparedAudio(
+        waveform=waveform, sample_rate=sound.sample_rate, silence=sound.silence
+    ), notes
 
 
-def check_sound(waveform: Tensor, sample_rate: int) -> None:
+def check_audio(waveform: Tensor, sample_rate: int) -> None:
     """Raise MediaError for what cannot be encoded."""
     shape = tuple(waveform.shape)
     if len(shape) != 2 or shape[0] not in (1, 2) or not shape[1]:

@@ -32,7 +32,7 @@ where an edit list hides them, or a codec delay that comes from a file that has 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Original:
+class SourceAudio:
     """The sound of a file, or of a video that is none, over the part of a picture that is used.
 
     Args:
@@ -142,10 +142,10 @@ def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[
         return
 
 
-class CopiedTrack:
+class AudioTrackCopier:
     """Copies a file's sound into a container as far as asked, so that the tracks interleave."""
 
-    def __init__(self, container: OutputContainer, original: Original) -> None:
+    def __init__(self, container: OutputContainer, original: SourceAudio) -> None:
         assert not isinstance(original.source, tuple)
         self._open = ExitStack()
         source, _ = self._open.enter_context(open_video(original.source))

@@ -19,19 +19,19 @@ from ..media.timestamps import nominal_step
 
 
 @dataclass(frozen=True, kw_only=True)
-class Times:
+class PacketTimes:
     """A packet's times in its stream's ticks."""
 
     pts: int
     dts: int
 
 
-def shown_first(span: PacketSpan, stream: VideoStream) -> Fraction:
+def first_frame_time(span: PacketSpan, stream: VideoStream) -> Fraction:
     """When the first frame is shown, in seconds of the file's own clock."""
     return (span.begin or 0) * Fraction(stream.time_base or Fraction(1, 25))
 
 
-def packet_times(video: VideoSource, span: PacketSpan) -> list[Times]:
+def packet_times(video: VideoSource, span: PacketSpan) -> list[PacketTimes]:
     """Times of every packet relative to the first frame shown.
 
     Presentation times are the file's own; where it has none (AVI, raw streams), those of its
@@ -46,7 +46,7 @@ def packet_times(video: VideoSource, span: PacketSpan) -> list[Times]:
     dts = [dts for _, dts in span.stamps if dts is not None]
     if not _usable(pts, dts):
         dts = _decoding(pts)
-    return [Times(pts=p - begin, dts=d - begin) for p, d in zip(pts, dts, strict=True)]
+    return [PacketTimes(pts=p - begin, dts=d - begin) for p, d in zip(pts, dts, strict=True)]
 
 
 def _usable(pts: list[int], dts: list[int]) -> bool:

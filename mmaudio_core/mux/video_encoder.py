@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..errors import MediaError
 from ..media.probe import VideoInfo
-from .formats import Plan
+from .formats import OutputPlan
 
 _BT709 = 1
 """libav's number of it as a matrix, as primaries and as a transfer curve."""
@@ -31,7 +31,7 @@ _BITS = 8
 _VP9 = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
 
 
-class Shape:
+class EncodeFormat:
     """The encoded picture's size and pixel format."""
 
     def __init__(self, width: int, height: int, pix_fmt: str) -> None:
@@ -67,20 +67,22 @@ class Shape:
         )
 
 
-def shape_for(info: VideoInfo, plan: Plan, pix_fmt: str) -> tuple[Shape, tuple[str, ...]]:
+def choose_encode_format(
+    info: VideoInfo, plan: OutputPlan, pix_fmt: str
+) -> tuple[EncodeFormat, tuple[str, ...]]:
     """The shape asked for, or what comes nearest, and a note on why."""
-    shape = Shape(info.width, info.height, pix_fmt)
+    shape = EncodeFormat(info.width, info.height, pix_fmt)
     known = av.Codec(plan.video_encoder, "w").video_formats or ()
     if pix_fmt in {form.name for form in known}:
         return shape, ()
     note = f"{plan.picture} cannot be encoded as {pix_fmt} here: {_PLAIN} was used."
-    return Shape(info.width, info.height, _PLAIN), (note,)
+    return EncodeFormat(info.width, info.height, _PLAIN), (note,)
 
 
-def add_picture(
+def add_video_stream(
     output: OutputContainer,
-    plan: Plan,
-    shape: Shape,
+    plan: OutputPlan,
+    shape: EncodeFormat,
     *,
     frame_rate: Fraction | None,
     unit: Fraction,

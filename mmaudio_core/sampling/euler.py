@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from ..models.flow import FlowNetwork
-from ..progress import Progress, silent, watched
-from .guidance import Branch, velocity
-from .windows import Plan
+from ..progress import Progress, no_progress, tick_on_forward
+from .guidance import GuidanceBranch, predict_velocity
+from .windows import WindowPlan
 
-STAGE = "sampling"
-TOGETHER = 8  # windows, of all takes and branches, in one batch
-
-
-def draw_noise(seeds: Sequence[int], latents: int, width: int) -> Tensor:
-    """Standard normal (len(seeds), latents, width), float32 on the CPU, a generator a seed.
-
-    Take k of a batch therefore starts where a single run with its seed starts.
-    """
-    takes = [
-        torch.randn(latents, width, generator=torch.Generator("cpu").manual_seed(seed))
-        for seed in seeds
-    ]
-    return torch.stack(takes)
+SAMPLING_STAGE = "sampling"
+MAX_BATCHED_WINDOWS = 8  # windows, of all takes and branches, in one batch
 
 
-def euler(
+def denoise(
     network: FlowNetwork,
     noise: Tensor,
-    conditions: Branch,
-    negative: Branch | None,
+    conditions: GuidanceBranch,
+    negative: GuidanceBranch | None,
     *,
     steps: int,
     cfg: float,
     dtype: torch.dtype,
-    plan: Plan | None = None,
-    progress: Progress = silent,
+    plan: WindowPlan | None = None,
+    progress: Progress = no_progress,
 ) -> Tensor:
     """Integrate from noise to data on ``linspace(0, 1, steps + 1)``.
 
@@ -64,17 +50,19 @@ def euler(
     step = 0
 
     def tick() -> None:
-        progress(STAGE, step, steps)
+        progress(SAMPLING_STAGE, step, steps)
 
     x = noise
-    with watched(network, tick):
+    with tick_on_forward(network, tick):
         for step, length in enumerate(lengths):
             both = x.to(dtype).repeat(len(branches), 1, 1)
             t = times[step : step + 1]
-            v = velocity(network, both, t, branches, plan, together=TOGETHER).float()
+            v = predict_velocity(
+                network, both, t, branches, plan, together=MAX_BATCHED_WINDOWS
+            ).float()
             if len(branches) > 1:
                 v_cond, v_negative = v.chunk(2)
                 v = cfg * v_cond + (1 - cfg) * v_negative
             x = x + length * v
-    progress(STAGE, steps, steps)
+    progress(SAMPLING_STAGE, steps, steps)
     return x

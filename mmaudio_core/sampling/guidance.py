@@ -11,16 +11,16 @@ from torch import Tensor
 from ..config import SequenceLengths
 from ..models.flow import FlowNetwork
 from ..models.flow.conditions import Conditions
-from .windows import Plan, Window
+from .windows import Window, WindowPlan
 
 _PROJECTED = 8  # windows whose features are projected in one batch
 _WHOLE = (Window(latent=0, clip=0, sync=0),)
 
 # Of one branch of guidance: of each window, or of all of them where they are alike.
-Branch = Sequence[Conditions]
+GuidanceBranch = Sequence[Conditions]
 
 
-class Velocity(Protocol):
+class VelocityFunction(Protocol):
     """``FlowNetwork.forward``."""
 
     def __call__(
@@ -28,14 +28,14 @@ class Velocity(Protocol):
     ) -> Tensor: ...
 
 
-def project(
+def project_conditions(
     network: FlowNetwork,
-    plan: Plan | None,
+    plan: WindowPlan | None,
     clip: Tensor | None,
     sync: Tensor | None,
     text: Tensor,
     lengths: SequenceLengths,
-) -> Branch:
+) -> GuidanceBranch:
     """Conditions of a whole job, or of each of its windows, whose means are then their own.
 
     Args:
@@ -68,12 +68,12 @@ def project(
     return branch
 
 
-def velocity(
-    network: Velocity,
+def predict_velocity(
+    network: VelocityFunction,
     x: Tensor,
     t: Tensor,
-    branches: Sequence[Branch],
-    plan: Plan | None,
+    branches: Sequence[GuidanceBranch],
+    plan: WindowPlan | None,
     *,
     together: int,
 ) -> Tensor:
@@ -103,7 +103,7 @@ def velocity(
 
 
 def _batch(
-    branches: Sequence[Branch], takes: int, windows: range, device: torch.device
+    branches: Sequence[GuidanceBranch], takes: int, windows: range, device: torch.device
 ) -> tuple[Conditions, Tensor]:
     """The sets that some windows need, and which of them each row (branch, take, window) takes."""
     sets: list[Conditions] = []

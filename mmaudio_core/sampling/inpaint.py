@@ -44,7 +44,7 @@ def region_mask(
     return (1 - outside / float(feather)).clamp(0, 1).float()
 
 
-def extended(
+def extend_latents(
     latents: Tensor, fmt: AudioFormat, old: Fraction, new: Fraction, overlap: Fraction
 ) -> tuple[Tensor, Tensor]:
     """Room after the end.

@@ -16,28 +16,29 @@ from ..codec.decode import VOCODER_STAGE as VOCODER_STAGE
 from ..codec.decode import decode as decode
 from ..config import SequenceLengths, sequence_lengths
 from ..errors import MMAudioError
-from ..features.shots import scene_cuts
-from ..features.video import Features
+from ..features.shots import detect_shot_changes
+from ..features.types import Features
 from ..models.flow import FlowNetwork
-from ..progress import Progress, silent
-from ..providers import Networks, Placed, check_finite
-from .euler import TOGETHER, draw_noise, euler
-from .guidance import Branch, project
-from .windows import Plan, WindowParams, plan_windows
+from ..progress import Progress, no_progress
+from ..providers import LoadedModel, ModelProvider, check_finite
+from .euler import MAX_BATCHED_WINDOWS, denoise
+from .guidance import GuidanceBranch, project_conditions
+from .noise import get_noise
+from .windows import WindowParams, WindowPlan, plan_windows
 
 _SEED_RANGE = 2**64
 _WINDOWS = WindowParams()
 
 
 def sample(
-    networks: Networks,
+    networks: ModelProvider,
     features: Features,
     seeds: Sequence[int],
     *,
     steps: int = 25,
     cfg: float = 4.5,
     windows: WindowParams = _WINDOWS,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Tensor:
     """Draw latents, one take a seed; what is longer than 10 s, in windows.
 
@@ -50,19 +51,19 @@ def sample(
     """
     params = networks.params
     lengths = sequence_lengths(features.duration, params.audio)
-    cuts = scene_cuts(features.clip)
+    cuts = detect_shot_changes(features.clip)
     plan = plan_windows(lengths, features.duration, params.audio, windows, cuts, features.fades)
     rows, inside = 2 * len(seeds), lengths
     if plan is not None:
-        rows, inside = max(rows, TOGETHER), plan.lengths
+        rows, inside = max(rows, MAX_BATCHED_WINDOWS), plan.lengths
     tokens = inside.latent + inside.clip + features.text.shape[1]
-    placed = networks.use(PartKind.FLOW, rows * tokens * params.width * 80)
+    placed = networks.acquire(PartKind.FLOW, rows * tokens * params.width * 80)
     flow = placed.network
     assert isinstance(flow, FlowNetwork)
     with torch.no_grad():
         positive, negative = conditions(placed, features, lengths, plan)
-        noise = draw_noise([s % _SEED_RANGE for s in seeds], lengths.latent, params.latent_dim)
-        latents = euler(
+        noise = get_noise([s % _SEED_RANGE for s in seeds], lengths.latent, params.latent_dim)
+        latents = denoise(
             flow,
             noise.to(placed.device),
             positive,
@@ -77,8 +78,11 @@ def sample(
 
 
 def conditions(
-    placed: Placed, features: Features, lengths: SequenceLengths, plan: Plan | None = None
-) -> tuple[Branch, Branch]:
+    placed: LoadedModel,
+    features: Features,
+    lengths: SequenceLengths,
+    plan: WindowPlan | None = None,
+) -> tuple[GuidanceBranch, GuidanceBranch]:
     """Conditions of the two branches of guidance; with a plan, of its windows."""
     flow = placed.network
     assert isinstance(flow, FlowNetwork)
@@ -90,8 +94,8 @@ def conditions(
     clip = None if features.clip is None else place(features.clip)
     sync = None if features.sync is None else place(features.sync)
     return (
-        project(flow, plan, clip, sync, place(features.text), lengths),
-        project(flow, plan, None, None, place(features.negative), lengths),
+        project_conditions(flow, plan, clip, sync, place(features.text), lengths),
+        project_conditions(flow, plan, None, None, place(features.negative), lengths),
     )
 
 

@@ -29,12 +29,12 @@ from ..config import (
     sync_tokens,
 )
 from ..errors import MMAudioError
-from ..features.prompt_schedule import Fade, shares
+from ..features.prompt_schedule import Crossfade, prompt_weights
 
 _SEGMENT = Fraction(SEGMENT_STEP, SYNC_FPS)  # seconds between sync segments: windows start on one
 
 
-class Join(str, Enum):
+class JoinMode(str, Enum):
     """What overlapping windows make of the latents they share."""
 
     AVERAGE = "average"
@@ -53,7 +53,7 @@ class WindowParams:
 
     window: Fraction = Fraction(8)
     overlap: Fraction = Fraction(8, 5)
-    join: Join = Join.BLEND
+    join: JoinMode = JoinMode.BLEND
 
     @property
     def whole(self) -> Fraction:
@@ -80,7 +80,7 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Plan:
+class WindowPlan:
     """Windows of equal lengths, and how they are joined.
 
     Attributes:
@@ -114,8 +114,8 @@ def plan_windows(
     fmt: AudioFormat,
     params: WindowParams,
     cuts: tuple[float, ...] = (),
-    fades: tuple[Fade, ...] = (),
-) -> Plan | None:
+    fades: tuple[Crossfade, ...] = (),
+) -> WindowPlan | None:
     """Windows over a latent; None where one pass is enough.
 
     Args:
@@ -134,8 +134,10 @@ def plan_windows(
     else:
         return None
     if fades:
-        windows, weights = _once_a_prompt(windows, weights, shares(fades, lengths.latent, fmt))
-    return Plan(windows=windows, lengths=inside, weights=weights)
+        windows, weights = _once_a_prompt(
+            windows, weights, prompt_weights(fades, lengths.latent, fmt)
+        )
+    return WindowPlan(windows=windows, lengths=inside, weights=weights)
 
 
 def _cut_in_time(
@@ -183,7 +185,7 @@ def _once_a_prompt(
 
 
 def _weights(
-    windows: Sequence[Window], length: int, overlap: int, join: Join, cuts: Sequence[int]
+    windows: Sequence[Window], length: int, overlap: int, join: JoinMode, cuts: Sequence[int]
 ) -> Tensor:
     """How much of each latent is each window's: (windows, length)."""
     weights = torch.ones(len(windows), length)
@@ -204,10 +206,10 @@ def _weights(
     return weights
 
 
-def _ramp(zone: int, join: Join) -> Tensor:
+def _ramp(zone: int, join: JoinMode) -> Tensor:
     """How much of each latent where two windows meet is the later one's."""
-    if join is Join.AVERAGE:
+    if join is JoinMode.AVERAGE:
         return torch.full((zone,), 0.5)
-    if join is Join.SWAP:
+    if join is JoinMode.SWAP:
         return (torch.arange(zone) % 2).float()
     return (torch.arange(zone) + 0.5) / max(zone, 1)

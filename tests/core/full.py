@@ -8,7 +8,7 @@ import torch
 
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.models.flow import FlowNetwork, FlowParams
-from mmaudio_core.providers import Placed
+from mmaudio_core.providers import LoadedModel
 from tests.parity.build import build, full_weights, manifest_name
 
 
@@ -17,18 +17,18 @@ class FullNetworks:
     """``Networks`` of a variant's full width, without any file."""
 
     variant: str = "small_16k"
-    placed: dict[PartKind, Placed] = field(default_factory=dict)
+    placed: dict[PartKind, LoadedModel] = field(default_factory=dict)
 
     @property
     def params(self) -> FlowParams:
-        flow = self.use(PartKind.FLOW, 0).network
+        flow = self.acquire(PartKind.FLOW, 0).network
         assert isinstance(flow, FlowNetwork)
         return flow.params
 
-    def use(self, kind: PartKind, activations: int) -> Placed:
+    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind not in self.placed:
             name = manifest_name(kind, self.variant)
-            self.placed[kind] = Placed(
+            self.placed[kind] = LoadedModel(
                 network=build(kind, full_weights(name)),
                 device=torch.device("cpu"),
                 dtype=torch.float32,

@@ -5,7 +5,7 @@ Run with ``TRITON_INTERPRET=1``: Triton then runs its kernels on the CPU, a thre
 
 import torch
 
-from mmaudio_core.models.bigvgan.activation import Filters, by_convolution, lowpass
+from mmaudio_core.models.bigvgan.activation import Filters, fir_convolution, lowpass
 from tests.golden_files import relative_error
 
 # 1024 outputs are one program's
@@ -27,7 +27,7 @@ def main() -> None:
         x = torch.randn(2, 3, length, generator=draw).to(dtype)
         made = activate(x, *filters, dtype)
         assert made.dtype == dtype
-        print(relative_error(made, by_convolution(x.double(), exact)))
+        print(relative_error(made, fir_convolution(x.double(), exact)))
 
 
 if __name__ == "__main__":

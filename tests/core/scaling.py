@@ -19,17 +19,17 @@ from torch import Tensor
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from mmaudio_core.config import TEXT_TOKENS, sequence_lengths
-from mmaudio_core.features.video import Features
-from mmaudio_core.features.visual import Footage, Span, look
-from mmaudio_core.providers import Networks
-from mmaudio_core.sampling.euler import STAGE
+from mmaudio_core.features.types import Features
+from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
+from mmaudio_core.providers import ModelProvider
+from mmaudio_core.sampling.euler import SAMPLING_STAGE
 from mmaudio_core.sampling.sample import sample
 
 from .full import FullNetworks
 from .small import MemoryNetworks
 
 TINY = "tiny"
-STAGES = (STAGE, VAE_STAGE, VOCODER_STAGE)
+STAGES = (SAMPLING_STAGE, VAE_STAGE, VOCODER_STAGE)
 LOOK_STAGE = "look"
 _MB = 1e6
 
@@ -155,7 +155,7 @@ class _Watch:
                 raise _Enough
 
 
-def _features(networks: Networks, job: Job) -> Features:
+def _features(networks: ModelProvider, job: Job) -> Features:
     p = networks.params
     lengths = sequence_lengths(Fraction(job.seconds), p.audio)
     generator = torch.Generator().manual_seed(0)
@@ -184,17 +184,17 @@ def _listen(job: Job) -> Cost:
     """From features to a waveform."""
     networks = MemoryNetworks() if job.variant == TINY else FullNetworks(job.variant)
     for kind in (PartKind.FLOW, PartKind.VAE, PartKind.VOCODER):
-        networks.use(kind, 0)
+        networks.acquire(kind, 0)
     shapes: list[torch.Size] = []
-    flow = networks.use(PartKind.FLOW, 0).network
+    flow = networks.acquire(PartKind.FLOW, 0).network
     flow.register_forward_pre_hook(lambda _module, args: shapes.append(args[0].shape))
     watch = _Watch(last=job.last)
     watch.start()
     features = _features(networks, job)
-    watch.enter(STAGE)
+    watch.enter(SAMPLING_STAGE)
     latents = sample(networks, features, [0], steps=job.steps)
     waveform, mels = None, 0
-    if job.last != STAGE:
+    if job.last != SAMPLING_STAGE:
         mels = networks.params.audio.mels
         watch.enter(VAE_STAGE)
         with suppress(_Enough):
@@ -215,11 +215,13 @@ def _look(job: Job) -> Cost:
     """From a video to features."""
     networks = MemoryNetworks()
     for kind in (PartKind.CLIP, PartKind.SYNCHFORMER):
-        networks.use(kind, 0)
+        networks.acquire(kind, 0)
     watch = _Watch()
     watch.start()
     watch.enter(LOOK_STAGE)
-    seen = look(networks, Footage(source=Path(job.video)), Span(duration=Fraction(job.seconds)))
+    seen = extract_visual_features(
+        networks, VideoClip(source=Path(job.video)), TimeRange(duration=Fraction(job.seconds))
+    )
     watch.enter("")
     return Cost(stages=watch.stages, features=_megabytes(seen.features.clip, seen.features.sync))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from mmaudio_core.codec.decode import VOCODER_STAGE
-from mmaudio_core.sampling.euler import STAGE
+from mmaudio_core.sampling.euler import SAMPLING_STAGE
 
 from .made_videos import steady, write_video
 from .scaling import LOOK_STAGE, STAGES, TINY, Cost, Job, measure
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
                 seconds=seconds,
                 steps=options.steps,
                 visual=visual,
-                last=STAGE if visual else options.last,
+                last=SAMPLING_STAGE if visual else options.last,
             )
             cost = measure(job)
             _line(

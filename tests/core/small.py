@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.models.flow import FlowNetwork, FlowParams
-from mmaudio_core.providers import Placed
+from mmaudio_core.providers import LoadedModel
 from tests.golden_files import tiny_weights
 from tests.parity.build import build, tiny_files
 from tests.parity.comparison import Row
@@ -44,18 +44,18 @@ class MemoryNetworks:
 
     variant: str = "small_16k"
     dtype: torch.dtype = torch.float32
-    placed: dict[PartKind, Placed] = field(default_factory=dict)
+    placed: dict[PartKind, LoadedModel] = field(default_factory=dict)
 
     @property
     def params(self) -> FlowParams:
-        flow = self.use(PartKind.FLOW, 0).network
+        flow = self.acquire(PartKind.FLOW, 0).network
         assert isinstance(flow, FlowNetwork)
         return flow.params
 
-    def use(self, kind: PartKind, activations: int) -> Placed:
+    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind not in self.placed:
             network = build(kind, tiny_files(self.variant)[kind], self.dtype)
-            self.placed[kind] = Placed(
+            self.placed[kind] = LoadedModel(
                 network=network,
                 device=torch.device("cpu"),
                 dtype=self.dtype,

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from mmaudio_core.checkpoint import VARIANTS, Catalog, MissingPartsError, PartKind, identify
 from mmaudio_core.checkpoint.catalog import misfit, variant_of
-from mmaudio_core.checkpoint.synthetic import write_bundle
+from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from mmaudio_core.errors import CheckpointError
 from tests.core.small import to
 from tests.golden_files import tiny_weights
@@ -45,7 +45,7 @@ def test_a_set_is_found_whatever_the_files_are_called(variant: str, tmp_path: Pa
     bundle = tiny_bundle(tmp_path, variant)
     assert [part.kind for part in bundle.parts.values()] == list(PartKind)
     assert bundle.params.latent_dim == (20 if variant == "small_16k" else 40)
-    assert not bundle.standin
+    assert not bundle.synthetic
     assert all(misfit(bundle.params, p.params) is None for p in list(bundle.parts.values())[1:])
 
 
@@ -202,10 +202,10 @@ def _clip(embed: int):
 
 
 def test_stand_ins_and_real_weights_are_not_mixed(tmp_path: Path):
-    write_bundle(tmp_path / "standin", variant="small_16k")
+    write_synthetic_bundle(tmp_path / "standin", variant="small_16k")
     found = catalog(tmp_path)
     bundle = found.bundle("small_16k", dtype=torch.float32)
-    assert bundle.standin
+    assert bundle.synthetic
     assert variant_of(bundle.flow) == "small_16k"
     tiny(tmp_path, "dit_small_16k", "vae_16k", "bigvgan_16k", "clip")
     with pytest.raises(MissingPartsError, match=r"its Synchformer(.|\n)*\(a stand-in\)"):

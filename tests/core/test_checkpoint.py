@@ -64,7 +64,7 @@ def test_every_kind_is_recognised_and_loaded(kind: PartKind, tmp_path: Path):
     part = one(tmp_path / "x.safetensors")
     assert part.kind is kind
     assert part.dtype == torch.float32
-    assert part.standin is None
+    assert part.synthetic is None
     verify_part(part)
     network = load_part(part)
     assert_same(network, build(kind, state))

@@ -23,11 +23,11 @@ from mmaudio_core.models.bigvgan.activation import (
     REACH,
     AliasFreeActivation,
     Filters,
-    by_convolution,
-    by_products,
+    fir_convolution,
+    fir_matmul,
     lowpass,
 )
-from mmaudio_core.models.chunked import Local, piece, spans, whole
+from mmaudio_core.models.chunked import LocalOp, chunk_bounds, run_chunk, run_full
 from mmaudio_core.models.vae import VAE
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks
 from tests.golden_files import relative_error
@@ -37,13 +37,13 @@ EXACT = 2e-5  # rounding: seeded networks make some 5e-6 of the 1e-7 that other 
 
 
 def vae(variant: str) -> VAE:
-    network = MemoryNetworks(variant).use(PartKind.VAE, 0).network
+    network = MemoryNetworks(variant).acquire(PartKind.VAE, 0).network
     assert isinstance(network, VAE)
     return network
 
 
 def vocoder(variant: str) -> BigVGAN:
-    network = MemoryNetworks(variant).use(PartKind.VOCODER, 0).network
+    network = MemoryNetworks(variant).acquire(PartKind.VOCODER, 0).network
     assert isinstance(network, BigVGAN)
     return network
 
@@ -58,7 +58,7 @@ def log_mel(channels: int, frames: int) -> Tensor:
 
 @pytest.mark.parametrize(("length", "longest"), [(1, 8), (8, 8), (9, 8), (100, 7), (3, 1)])
 def test_spans_follow_one_another_and_are_alike(length: int, longest: int):
-    found = spans(length, longest)
+    found = chunk_bounds(length, longest)
     assert [start for start, _ in found] == [0, *[stop for _, stop in found[:-1]]]
     assert found[-1][1] == length
     sizes = {stop - start for start, stop in found}
@@ -73,15 +73,15 @@ def test_each_piece_reads_what_it_needs_and_no_more():
         read.append(x.shape[-1])
         return x.repeat_interleave(4, dim=-1)
 
-    steps = [Local(run=spy, up=4, reach=6)]
+    steps = [LocalOp(run=spy, up=4, reach=6)]
     x = torch.arange(100.0)
-    assert torch.equal(piece(steps, x, (200, 208)), x[50:52].repeat_interleave(4))
-    assert torch.equal(piece(steps, x, (0, 4)), x[:1].repeat_interleave(4))
-    assert torch.equal(piece(steps, x, (396, 400)), x[99:].repeat_interleave(4))
+    assert torch.equal(run_chunk(steps, x, (200, 208)), x[50:52].repeat_interleave(4))
+    assert torch.equal(run_chunk(steps, x, (0, 4)), x[:1].repeat_interleave(4))
+    assert torch.equal(run_chunk(steps, x, (396, 400)), x[99:].repeat_interleave(4))
     assert read == [6, 3, 3]  # 194 to 213; 0 to 9; 390 to 399
 
 
-def touched(step: Local, x: Tensor, at: int) -> tuple[int, int]:
+def touched(step: LocalOp, x: Tensor, at: int) -> tuple[int, int]:
     """First and last output that input ``at`` has a part in."""
     x[..., at] = torch.nan
     found = step.run(x).isnan().any(dim=1)[0].nonzero()[:, 0]
@@ -91,7 +91,7 @@ def touched(step: Local, x: Tensor, at: int) -> tuple[int, int]:
 @pytest.fixture
 def by_taps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Activations that multiply nothing with zero, which would spread NaN."""
-    monkeypatch.setattr("mmaudio_core.models.alias_free.by_products", by_convolution)
+    monkeypatch.setattr("mmaudio_core.models.bigvgan.activation.fir_matmul", fir_convolution)
 
 
 @pytest.mark.usefixtures("by_taps")
@@ -137,7 +137,7 @@ def test_an_activation_reaches_as_far_as_its_filters():
             filters.copy_(lowpass())
         act.act.alpha.zero_()
         act.act.beta.zero_()
-        step = Local(run=partial(act, dtype=torch.float32), reach=REACH)
+        step = LocalOp(run=partial(act, dtype=torch.float32), reach=REACH)
         assert touched(step, noise(1, 1, 100), 50) == (50 - REACH, 50 + REACH)
 
 
@@ -148,18 +148,18 @@ def test_an_activation_by_products_is_the_one_by_convolution(
     draw = torch.Generator().manual_seed(0)
     scales = (torch.rand(5, 1, generator=draw) + 0.5 for _ in range(2))
     filters = Filters(*scales, raising=2 * lowpass(), lowering=lowpass())
-    monkeypatch.setattr("mmaudio_core.models.alias_free._BLOCK", blocks[0])
-    monkeypatch.setattr("mmaudio_core.models.alias_free._BLOCK_CHANNELS", blocks[1])
+    monkeypatch.setattr("mmaudio_core.models.bigvgan.activation._BLOCK", blocks[0])
+    monkeypatch.setattr("mmaudio_core.models.bigvgan.activation._BLOCK_CHANNELS", blocks[1])
     for length in (1, 2, 6, 15, 16, 17, 21, 32, 33, 171):
         x = noise(2, 5, length)
-        expected = by_convolution(x, filters)
-        assert relative_error(by_products(x, filters), expected) < 1e-6, length
+        expected = fir_convolution(x, filters)
+        assert relative_error(fir_matmul(x, filters), expected) < 1e-6, length
 
 
 @pytest.fixture
 def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many pieces there are, the VAE's attention sees all of them."""
-    monkeypatch.setattr("mmaudio_core.models.vae.NEIGHBOURS", 100)
+    monkeypatch.setattr("mmaudio_core.models.vae.network.NEIGHBOURS", 100)
 
 
 LENGTHS = [(1, 4), (3, 4), (4, 4), (5, 4), (37, 12), (41, 40), (90, 40)]
@@ -221,9 +221,9 @@ def test_margins_too_narrow_are_noticed(variant: str):
         steps = network.parts(torch.float32)
         narrow = [replace(step, reach=step.reach // 2) for step in steps]
         span = (20 * network.params.hop, 21 * network.params.hop)
-        expected = whole(steps, mel)[..., slice(*span)]
-        assert relative_error(piece(steps, mel, span), expected) < EXACT
-        assert relative_error(piece(narrow, mel, span), expected) > 10 * EXACT
+        expected = run_full(steps, mel)[..., slice(*span)]
+        assert relative_error(run_chunk(steps, mel, span), expected) < EXACT
+        assert relative_error(run_chunk(narrow, mel, span), expected) > 10 * EXACT
 
 
 def latents_of(seconds: int, takes: int = 1) -> Tensor:
@@ -264,7 +264,7 @@ def test_a_later_piece_can_be_cancelled(stage: str, monkeypatch: pytest.MonkeyPa
 def test_a_piece_that_breaks_is_told(monkeypatch: pytest.MonkeyPatch):
     shorter(monkeypatch)
     broken = MemoryNetworks()
-    network = broken.use(PartKind.VOCODER, 0).network
+    network = broken.acquire(PartKind.VOCODER, 0).network
     assert isinstance(network, BigVGAN)
     network.conv_post.weight.fill_(torch.inf)
     with pytest.raises(NumericsError, match=r"the vocoder made NaN .*conv_post"):
@@ -314,7 +314,7 @@ def decoded(seconds: int) -> float:
     """Peak of decoding beside what it returns and the mel."""
     networks, latents = MemoryNetworks(), latents_of(seconds)
     for kind in PartKind:
-        networks.use(kind, 0)
+        networks.acquire(kind, 0)
     found = peak(lambda: decode(networks, latents, Fraction(seconds)))
     mel, wave = 2 * 80 * latents.shape[1], 16_000 * seconds
     return found - (mel + wave) * 4 / 1e6

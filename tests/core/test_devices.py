@@ -27,7 +27,7 @@ from mmaudio_core.models.flow import FlowNetwork
 from mmaudio_core.models.flow.conditions import Conditions
 from mmaudio_core.models.synchformer import Synchformer
 from mmaudio_core.models.vae import VAE
-from mmaudio_core.sampling.guidance import project, velocity
+from mmaudio_core.sampling.guidance import predict_velocity, project_conditions
 from mmaudio_core.sampling.windows import WindowParams, plan_windows
 from tests.parity.build import build, tiny_files
 
@@ -86,8 +86,8 @@ def test_a_step_waits_for_nothing_and_its_network_stays_on_the_gpu(
         sync = values(1, lengths.sync, params.sync_dim, dtype=dtype)
         text = values(1, 77, params.text_dim, dtype=dtype)
         branches = [
-            project(flow, plan, clip, sync, text, lengths),
-            project(flow, plan, None, None, text, lengths),
+            project_conditions(flow, plan, clip, sync, text, lengths),
+            project_conditions(flow, plan, None, None, text, lengths),
         ]
         x = values(2, lengths.latent, params.latent_dim, dtype=dtype)
         inside = Crossings()  # of what is recorded, where nothing may be copied from main memory
@@ -99,7 +99,7 @@ def test_a_step_waits_for_nothing_and_its_network_stays_on_the_gpu(
                 return flow(x, t, conditions, which)
 
         with Crossings() as step:
-            v = velocity(network, x, values(1), branches, plan, together=8)
+            v = predict_velocity(network, x, values(1), branches, plan, together=8)
     assert (v.device, v.shape, v.dtype) == (GPU, x.shape, dtype)
     assert inside.all == []
     assert step.waiting == []
@@ -120,7 +120,7 @@ def test_encoders_and_decoders_stay_on_their_device(
     variant: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ):
     # the kernel needs values: the convolutions take its place
-    monkeypatch.setattr("mmaudio_core.models.alias_free.one_kernel", lambda _device: None)
+    monkeypatch.setattr("mmaudio_core.models.bigvgan.activation.fused_kernel", lambda _device: None)
     with fake():
         clip: CLIP = on_gpu(PartKind.CLIP, variant, dtype)
         sync: Synchformer = on_gpu(PartKind.SYNCHFORMER, variant, dtype)

@@ -9,7 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmaudio_core.features.encoders import FRAMES, SEGMENTS, Encoder, distinct_items, encode
+from mmaudio_core.features.encoders import (
+    CLIP_IMAGE,
+    SYNCHFORMER,
+    Encoder,
+    distinct_items,
+    run_encoder,
+)
 from tests.core.small import MemoryNetworks
 from tests.golden_files import relative_error
 
@@ -25,8 +31,8 @@ def pictures(*shape: int, seed: int = 0) -> Tensor:
 def rows(encoder: Encoder) -> Iterator[list[int]]:
     """Items of each run of the encoder's network."""
     found: list[int] = []
-    network = NETWORKS.use(encoder.kind, 0).network
-    original = getattr(network, "encode_image" if encoder is FRAMES else "encode_segments")
+    network = NETWORKS.acquire(encoder.kind, 0).network
+    original = getattr(network, "encode_image" if encoder is CLIP_IMAGE else "encode_segments")
 
     def spy(items: Tensor, *, dtype: torch.dtype) -> Tensor:
         found.append(len(items))
@@ -40,15 +46,15 @@ def rows(encoder: Encoder) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize(
-    ("encoder", "shape"), [(FRAMES, (3, 384, 384)), (SEGMENTS, (16, 3, 224, 224))]
+    ("encoder", "shape"), [(CLIP_IMAGE, (3, 384, 384)), (SYNCHFORMER, (16, 3, 224, 224))]
 )
 def test_a_held_picture_is_encoded_once(encoder: Encoder, shape: tuple[int, ...]) -> None:
     a, b = pictures(2, *shape)
     with rows(encoder) as ran:
-        got = encode(NETWORKS, encoder, torch.stack((a, a, b, b, b, a)))
+        got = run_encoder(NETWORKS, encoder, torch.stack((a, a, b, b, b, a)))
     assert ran == [3]
     for index, item in enumerate((a, a, b, b, b, a)):
-        assert relative_error(got[index], encode(NETWORKS, encoder, item[None])[0]) < 1e-5
+        assert relative_error(got[index], run_encoder(NETWORKS, encoder, item[None])[0]) < 1e-5
 
 
 def test_a_difference_anywhere_counts() -> None:
@@ -63,6 +69,6 @@ def test_a_difference_anywhere_counts() -> None:
 def test_progress_counts_what_repeats_too() -> None:
     calls: list[tuple[str, int, int]] = []
     frames = pictures(1, 3, 384, 384).repeat(20, 1, 1, 1)
-    encode(NETWORKS, FRAMES, frames, lambda *call: calls.append(call), done=5, total=40)
+    run_encoder(NETWORKS, CLIP_IMAGE, frames, lambda *call: calls.append(call), done=5, total=40)
     assert calls[0] == ("CLIP", 5, 40)
     assert calls[-1] == ("CLIP", 25, 40)

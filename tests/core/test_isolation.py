@@ -54,18 +54,19 @@ _JOB = """
 from fractions import Fraction
 from pathlib import Path
 from {package}.checkpoint import Catalog
-from {package}.extract import Span, extract
-from {package}.networks import LoadedNetworks
-from {package}.pipeline import decode, sample
-from {package}.standin import write_bundle
+from {package}.checkpoint.synthetic import write_synthetic_bundle
+from {package}.codec.decode import decode
+from {package}.features.visual import TimeRange, extract_features
+from {package}.providers import CachedModels
+from {package}.sampling.sample import sample
 import sys, torch
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[3])
-write_bundle(folder, variant="small_16k")
+write_synthetic_bundle(folder, variant="small_16k")
 catalog = Catalog([(path.name, path) for path in folder.iterdir()])
-networks = LoadedNetworks(bundle=catalog.bundle("small_16k", dtype=torch.float32))
-features = extract(networks, None, Span(duration=Fraction(1)), "rain")
+networks = CachedModels(bundle=catalog.bundle("small_16k", dtype=torch.float32))
+features = extract_features(networks, None, TimeRange(duration=Fraction(1)), "rain")
 sound = decode(networks, sample(networks, features, [1], steps=1), Fraction(1))
 assert sound.shape == (1, 1, 16000)
 """

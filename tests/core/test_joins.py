@@ -23,11 +23,11 @@ from torch import Tensor
 
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.config import FORMAT_16K, MEL_PER_LATENT, TEXT_TOKENS, sequence_lengths
-from mmaudio_core.features.shots import scene_cuts
-from mmaudio_core.features.video import Features
+from mmaudio_core.features.shots import detect_shot_changes
+from mmaudio_core.features.types import Features
 from mmaudio_core.models.vae import VAE
 from mmaudio_core.sampling.sample import sample
-from mmaudio_core.sampling.windows import Join, Plan, WindowParams, plan_windows
+from mmaudio_core.sampling.windows import JoinMode, WindowParams, WindowPlan, plan_windows
 
 from .full import FullNetworks
 
@@ -55,7 +55,7 @@ def networks() -> FullNetworks:
 
 
 @lru_cache
-def plan(join: Join = Join.BLEND) -> Plan:
+def plan(join: JoinMode = JoinMode.BLEND) -> WindowPlan:
     """Where the windows of a job lie."""
     lengths = sequence_lengths(SECONDS, FORMAT_16K)
     made = plan_windows(lengths, SECONDS, FORMAT_16K, WindowParams(join=join))
@@ -75,7 +75,7 @@ def features(seed: int) -> Features:
         return (x / x.std()).transpose(1, 2)
 
     clip = drifting(lengths.clip, p.clip_dim)
-    assert not scene_cuts(clip)
+    assert not detect_shot_changes(clip)
     return Features(
         duration=SECONDS,
         clip=clip,
@@ -85,7 +85,7 @@ def features(seed: int) -> Features:
     )
 
 
-def joined(seed: int, join: Join = Join.BLEND) -> Tensor:
+def joined(seed: int, join: JoinMode = JoinMode.BLEND) -> Tensor:
     """Latents as the pipeline makes them: windows of one latent."""
     return sample(networks(), features(seed), [seed], steps=STEPS, windows=WindowParams(join=join))
 
@@ -107,14 +107,14 @@ def apart(seed: int) -> Tensor:
     return torch.stack(parts, dim=1)
 
 
-def joined_afterwards(seed: int, join: Join) -> Tensor:
+def joined_afterwards(seed: int, join: JoinMode) -> Tensor:
     """Latents of windows that have nothing in common but what they hear and see: a bad join."""
     return plan(join).join(apart(seed), sequence_lengths(SECONDS, FORMAT_16K).latent)
 
 
 def log_mel(latents: Tensor) -> Tensor:
     """(1, N, latent_dim) to (mels, frames), common logarithms of amplitudes."""
-    vae = networks().use(PartKind.VAE, 0).network
+    vae = networks().acquire(PartKind.VAE, 0).network
     assert isinstance(vae, VAE)
     with torch.no_grad():
         return torch.cat(list(vae.pieces(latents.transpose(1, 2), _PIECE)), dim=-1)[0]
@@ -181,9 +181,9 @@ def test_joins_are_like_what_lies_between_them() -> None:
 
 def test_windows_joined_afterwards_are_told() -> None:
     """Averages of two noises change less from frame to frame, frames taken in turns change more."""
-    swapped = compare([log_mel(joined_afterwards(seed, Join.SWAP)) for seed in SEEDS])
+    swapped = compare([log_mel(joined_afterwards(seed, JoinMode.SWAP)) for seed in SEEDS])
     assert swapped.flux < 1e-6, str(swapped)
-    averaged = compare([log_mel(joined_afterwards(seed, Join.AVERAGE)) for seed in SEEDS])
+    averaged = compare([log_mel(joined_afterwards(seed, JoinMode.AVERAGE)) for seed in SEEDS])
     assert averaged.flux < 1e-2, str(averaged)
 
 

@@ -10,9 +10,16 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.errors import MediaError
-from mmaudio_core.features.visual import Footage, Span, look
-from mmaudio_core.media import FrameReader, ImageSequence, Masks, frame_times, lay_masks, still
-from mmaudio_core.media.mask import CLIP_NEUTRAL, SYNC_NEUTRAL, Veil
+from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
+from mmaudio_core.media import (
+    FrameReader,
+    ImageSequence,
+    Masks,
+    align_masks,
+    frame_times,
+    image_for_clip,
+)
+from mmaudio_core.media.mask import CLIP_NEUTRAL, SYNC_NEUTRAL, MaskBlend
 from mmaudio_core.media.resize import for_clip, for_sync
 from mmaudio_core.models.clip import PIXEL_MEAN
 
@@ -30,7 +37,7 @@ def video(tmp_path: Path) -> Path:
 
 
 def one(mask: Tensor) -> Masks:
-    return lay_masks(mask, (), F(0), F(1))
+    return align_masks(mask, (), F(0), F(1))
 
 
 def left_half(height: int, width: int) -> Tensor:
@@ -80,13 +87,13 @@ def test_the_mask_lies_on_the_source_before_it_is_resized() -> None:
 
 def test_a_grey_mask_mixes_and_any_size_is_stretched() -> None:
     white = torch.full((40, 60, 3), 255, dtype=torch.uint8)
-    mixed = Veil(one(torch.full((1, 4, 4), 0.5)))(white, F(0), (55, 155, 255))
+    mixed = MaskBlend(one(torch.full((1, 4, 4), 0.5)))(white, F(0), (55, 155, 255))
     assert mixed[7, 9].tolist() == [155, 205, 255]
-    exact = Veil(one(left_half(40, 60)))(white, F(0), (0, 0, 0))
-    stretched = Veil(one(left_half(4, 6)))(white, F(0), (0, 0, 0))
+    exact = MaskBlend(one(left_half(40, 60)))(white, F(0), (0, 0, 0))
+    stretched = MaskBlend(one(left_half(4, 6)))(white, F(0), (0, 0, 0))
     assert torch.equal(exact[:, :20], stretched[:, :20])
     assert torch.equal(exact[:, 40:], stretched[:, 40:])
-    beyond = Veil(one(torch.full((1, 4, 4), 7.0)))
+    beyond = MaskBlend(one(torch.full((1, 4, 4), 7.0)))
     assert beyond(white, F(0), (0, 0, 0)) is white
 
 
@@ -105,7 +112,7 @@ def test_one_mask_a_frame_goes_with_its_frame(kind: str, tmp_path: Path) -> None
     assert frame_times(source) == times
     mask = torch.zeros(count, 4, 4)
     mask[1::2] = 1  # odd frames are seen
-    masks = lay_masks(mask, times, F(0), F(4))
+    masks = align_masks(mask, times, F(0), F(4))
     for start in (F(0), F(3, 2)):
         plain = list(FrameReader(source, start=start))
         veiled = list(FrameReader(source, start=start, masks=masks))
@@ -120,7 +127,7 @@ def test_one_mask_a_frame_goes_with_its_frame(kind: str, tmp_path: Path) -> None
 
 
 def test_other_counts_are_spread_over_the_duration() -> None:
-    masks = lay_masks(torch.zeros(4, 2, 2), steady(25, 25), F(2), F(6))
+    masks = align_masks(torch.zeros(4, 2, 2), steady(25, 25), F(2), F(6))
     assert masks.times == (F(2), F(7, 2), F(5), F(13, 2))
     assert [masks.index(F(t)) for t in (0, 2, 3, 4, 6, 9)] == [0, 0, 0, 1, 2, 3]
 
@@ -146,8 +153,8 @@ def test_masks_that_cannot_be_used(mask: Tensor, words: str) -> None:
 
 def test_a_still_picture_is_masked_too() -> None:
     image = torch.rand((50, 70, 3), generator=torch.Generator().manual_seed(0))
-    assert colour(still(image, one(torch.zeros(1, 8, 8)))) == [list(CLIP_NEUTRAL)]
-    assert torch.equal(still(image, one(torch.ones(1, 8, 8))), still(image))
+    assert colour(image_for_clip(image, one(torch.zeros(1, 8, 8)))) == [list(CLIP_NEUTRAL)]
+    assert torch.equal(image_for_clip(image, one(torch.ones(1, 8, 8))), image_for_clip(image))
 
 
 def test_features_do_not_depend_on_what_is_hidden(video: Path) -> None:
@@ -158,7 +165,9 @@ def test_features_do_not_depend_on_what_is_hidden(video: Path) -> None:
         other = images.clone()
         other[:, :, 30:] = 0
         seen = [
-            look(networks, Footage(source=source, mask=mask), Span(duration=F(1))).features
+            extract_visual_features(
+                networks, VideoClip(source=source, mask=mask), TimeRange(duration=F(1))
+            ).features
             for mask in (left_half(40, 60), None)
             for source in (
                 ImageSequence(images=images, frame_rate=F(25)),
@@ -169,18 +178,18 @@ def test_features_do_not_depend_on_what_is_hidden(video: Path) -> None:
         one, two, three, four = (getattr(features, name) for features in seen)
         assert torch.equal(one, two) and not torch.equal(three, four)
         assert not torch.equal(one, three)
-    footage = Footage(source=video, mask=torch.ones(7, 4, 4))
-    notices = look(networks, footage, Span(duration=F(1))).notices
+    footage = VideoClip(source=video, mask=torch.ones(7, 4, 4))
+    notices = extract_visual_features(networks, footage, TimeRange(duration=F(1))).notices
     assert notices == (
         "7 masks were got for the video's 25 frames, one or 25 were expected: they were spread"
         " evenly over its 1.00 s",
     )
     for count in (1, 25):
-        footage = Footage(source=video, mask=torch.ones(count, 4, 4))
-        assert look(networks, footage, Span(duration=F(1))).notices == ()
+        footage = VideoClip(source=video, mask=torch.ones(count, 4, 4))
+        assert extract_visual_features(networks, footage, TimeRange(duration=F(1))).notices == ()
 
 
 def test_a_trimmed_video_has_masks_for_what_is_left(video: Path) -> None:
     networks = MemoryNetworks()
-    footage = Footage(source=video, start=F(1, 5), duration=F(4, 5), mask=torch.ones(20, 4, 4))
-    assert look(networks, footage, Span(duration=F(0))).notices == ()
+    footage = VideoClip(source=video, start=F(1, 5), duration=F(4, 5), mask=torch.ones(20, 4, 4))
+    assert extract_visual_features(networks, footage, TimeRange(duration=F(0))).notices == ()

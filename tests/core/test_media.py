@@ -18,11 +18,11 @@ from mmaudio_core.media import (
     FrameReader,
     ImageSequence,
     VideoInfo,
-    check_span,
+    image_for_clip,
     packets,
     probe,
+    resolve_range,
     source,
-    still,
 )
 from mmaudio_core.media.resize import for_clip, for_sync, to_bytes
 
@@ -244,14 +244,14 @@ def test_sizes() -> None:
 
 def test_still() -> None:
     image = torch.rand((50, 70, 4), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(still(image)[0], for_clip(to_bytes(image)))
-    assert still(image).shape == (1, 3, 384, 384)
+    assert torch.equal(image_for_clip(image)[0], for_clip(to_bytes(image)))
+    assert image_for_clip(image).shape == (1, 3, 384, 384)
     values = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(to_bytes((values / 255).view(1, 256, 1).expand(1, 256, 3))[0, :, 0], values)
     with pytest.raises(MediaError, match="NaN or infinity; expected values between 0 and 1"):
-        still(image * torch.nan)
+        image_for_clip(image * torch.nan)
     with pytest.raises(MediaError, match=r"\(1, 50, 70, 4\) was given; expected \(height"):
-        still(image[None])
+        image_for_clip(image[None])
 
 
 @pytest.mark.parametrize(
@@ -269,18 +269,18 @@ def test_images_that_cannot_be_used(shape, rate, words: str) -> None:
 
 
 def test_check_span() -> None:
-    assert check_span(F(10), F(0), F(8)) == 8
-    assert check_span(F(10), F(4), F(8)) == 6
-    assert check_span(F(10), F(4), None) == check_span(F(10), F(4), F(0)) == 6
-    assert check_span(F(10), F(0), F(16, 25)) == F(16, 25)
+    assert resolve_range(F(10), F(0), F(8)) == 8
+    assert resolve_range(F(10), F(4), F(8)) == 6
+    assert resolve_range(F(10), F(4), None) == resolve_range(F(10), F(4), F(0)) == 6
+    assert resolve_range(F(10), F(0), F(16, 25)) == F(16, 25)
     for start in (F(10), F(11)):
         with pytest.raises(MediaError, match="past the end of the video, which lasts 10 s; expect"):
-            check_span(F(10), start, F(8))
+            resolve_range(F(10), start, F(8))
     for start, duration in ((F(94, 10), F(8)), (F(0), F(63, 100))):
         with pytest.raises(MediaError, match=r"at least 0\.64 s .* is needed"):
-            check_span(F(10), start, duration)
+            resolve_range(F(10), start, duration)
     with pytest.raises(MediaError, match="neither can be negative"):
-        check_span(F(10), F(-1), F(8))
+        resolve_range(F(10), F(-1), F(8))
 
 
 def test_progress_and_cancelling(video: Path) -> None:

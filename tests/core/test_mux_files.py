@@ -19,7 +19,7 @@ from av.stream import Disposition
 
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import ImageSequence, probe
-from mmaudio_core.mux import FileOptions, SoundOptions, encode_images, encode_video, mux_audio
+from mmaudio_core.mux import AudioOptions, FileOptions, encode_images, encode_video, mux_audio
 from mmaudio_core.mux.formats import plan_copy
 
 from .made_sounds import band, heard, tone, with_sound
@@ -236,7 +236,7 @@ def test_the_original_as_a_second_track(
         click(1.9, 48000, 1, AT),
         48000,
         tmp_path / "out",
-        sound=SoundOptions(original="keep_as_track"),
+        sound=AudioOptions(original="keep_as_track"),
         file=FileOptions(container=container),
     )
     begin = float(first_shown(result.path))
@@ -268,7 +268,7 @@ def test_a_kept_tracks_priming_delays_no_picture(tmp_path: Path) -> None:
         click(1.9, 48000, 1, AT),
         48000,
         tmp_path / "out",
-        sound=SoundOptions(original="keep_as_track"),
+        sound=AudioOptions(original="keep_as_track"),
         file=FileOptions(container="mkv"),
     )
     assert first_shown(result.path) == 0
@@ -284,7 +284,7 @@ def test_a_kept_track_ends_with_the_picture(tmp_path: Path) -> None:
         tone(1, 500, -20),
         48000,
         tmp_path / "out",
-        sound=SoundOptions(original="keep_as_track"),
+        sound=AudioOptions(original="keep_as_track"),
     )
     assert abs(heard(result.path, 1)[0].shape[1] / 48000 - 1) < 0.1
 
@@ -319,7 +319,7 @@ def test_a_part_of_a_file(tmp_path: Path) -> None:
         tmp_path / "out",
         begin=F(51, 50),
         duration=F(1),
-        sound=SoundOptions(original="mix"),
+        sound=AudioOptions(original="mix"),
     )
     assert shown_times(result.path) == [F(0), *(F(i, 25) - F(1, 50) for i in range(1, 26))]
     assert abs(clicked(result.path) - 0.48) < 0.005
@@ -541,7 +541,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
         tone(2, 500, -20),
         48000,
         tmp_path / "out",
-        sound=SoundOptions(original="duck", gain_db=3, fade_in=0.1, fade_out=0.1, loudness=-23),
+        sound=AudioOptions(original="duck", gain_db=3, fade_in=0.1, fade_out=0.1, loudness=-23),
         file=FileOptions(container="mkv", audio_codec="opus", bitrate=96, trim_to_audio=True),
     )
     got, rate = heard(result.path)

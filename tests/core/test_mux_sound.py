@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.audio.loudness import CEILING, integrated_loudness, limited, normalised, true_peak
-from mmaudio_core.audio.mixing import ducking, mixed, shaped
+from mmaudio_core.audio.mixing import ducking, gain_and_fades, mix
 from mmaudio_core.audio.resample import resample
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import ImageSequence
-from mmaudio_core.mux import FileOptions, SoundOptions, encode_images, mux_audio
+from mmaudio_core.mux import AudioOptions, FileOptions, encode_images, mux_audio
 
 from .made_sounds import band, decibels, heard, level_at, tone, with_sound
 from .made_videos import steady, write_video
@@ -43,7 +43,7 @@ def test_gain(gain: float, tmp_path: Path) -> None:
         sound,
         RATE,
         tmp_path / "out",
-        sound=SoundOptions(gain_db=gain),
+        sound=AudioOptions(gain_db=gain),
         file=PCM,
     )
     got, _ = heard(result.path)
@@ -51,18 +51,18 @@ def test_gain(gain: float, tmp_path: Path) -> None:
 
 
 def test_fades() -> None:
-    sound = shaped(torch.ones(1, 2 * RATE), RATE, gain_db=0, fade_in=0.5, fade_out=1.0)[0]
+    sound = gain_and_fades(torch.ones(1, 2 * RATE), RATE, gain_db=0, fade_in=0.5, fade_out=1.0)[0]
     for when, expected in ((0.0, 0), (0.25, 0.5), (0.5, 1), (0.9, 1), (1.5, 0.5), (1.9999, 0)):
         assert abs(float(sound[round(when * RATE)]) - expected) < 0.001, when
     assert float(sound.diff().abs().max()) < 2e-4
-    long = shaped(torch.ones(1, 100), RATE, gain_db=0, fade_in=9, fade_out=9)
+    long = gain_and_fades(torch.ones(1, 100), RATE, gain_db=0, fade_in=9, fade_out=9)
     assert torch.isfinite(long).all() and float(long[0, 0]) < 0.001
 
 
 def test_fade_out_ends_with_the_picture(tmp_path: Path) -> None:
     """A sound that is cut at the picture's end fades to there, not to an end nobody hears."""
     write_video(tmp_path / "a.mp4", steady(50, 25))
-    options = SoundOptions(fade_out=1)
+    options = AudioOptions(fade_out=1)
     result = mux_audio(
         tmp_path / "a.mp4", tone(3, 440, -6), RATE, tmp_path / "o", sound=options, file=PCM
     )
@@ -82,7 +82,7 @@ def test_mixing_adds_both(tmp_path: Path) -> None:
         16000,
         tmp_path / "out",
         start=F(1),
-        sound=SoundOptions(original="mix", gain_db=-6),
+        sound=AudioOptions(original="mix", gain_db=-6),
         file=PCM,
     )
     got, rate = heard(result.path)
@@ -105,7 +105,7 @@ def test_the_original_stays_in_step(offset: Fraction, tmp_path: Path) -> None:
         torch.zeros(1, RATE),
         RATE,
         tmp_path / "out",
-        sound=SoundOptions(original="mix"),
+        sound=AudioOptions(original="mix"),
         file=PCM,
     )
     got, _ = heard(result.path)
@@ -117,7 +117,7 @@ def test_ducking_lowers_the_original_and_brings_it_back(tmp_path: Path) -> None:
     new = torch.zeros(1, 2 * RATE)
     new[:, : RATE // 2] = tone(0.5, 500, -12)
     result = mux_audio(
-        film, new, RATE, tmp_path / "out", sound=SoundOptions(original="duck"), file=PCM
+        film, new, RATE, tmp_path / "out", sound=AudioOptions(original="duck"), file=PCM
     )
     got, _ = heard(result.path)
     under = got[0, RATE // 4 : RATE // 2]
@@ -138,7 +138,7 @@ def test_ducking_is_smooth_and_leaves_silence_alone() -> None:
 
 
 def test_mixed_length_is_the_longer_one() -> None:
-    result, rate = mixed(torch.ones(1, 100), 16000, torch.ones(2, 900), 48000, False)
+    result, rate = mix(torch.ones(1, 100), 16000, torch.ones(2, 900), 48000, False)
     assert rate == 48000 and result.shape == (2, 900)
 
 
@@ -159,7 +159,7 @@ def test_loudness(target: float, channels: int, rate: int, tmp_path: Path) -> No
     sound = 0.02 * torch.randn(channels, 3 * rate, generator=torch.Generator().manual_seed(1))
     sound[:, : rate // 2] *= 3
     result = mux_audio(
-        tmp_path / "a.mp4", sound, rate, tmp_path / "out", sound=SoundOptions(loudness=target)
+        tmp_path / "a.mp4", sound, rate, tmp_path / "out", sound=AudioOptions(loudness=target)
     )
     got, _ = heard(result.path)
     meter = pyloudnorm.Meter(rate)
@@ -221,7 +221,7 @@ def test_a_mix_that_is_too_loud_is_limited(tmp_path: Path) -> None:
         tone(2, 500, -1),
         RATE,
         tmp_path / "out",
-        sound=SoundOptions(original="mix"),
+        sound=AudioOptions(original="mix"),
         file=PCM,
     )
     assert any("do not clip" in note for note in result.notes)
@@ -232,7 +232,7 @@ def test_a_mix_that_is_too_loud_is_limited(tmp_path: Path) -> None:
 @pytest.mark.parametrize("original", ["mix", "duck", "keep_as_track"])
 def test_no_original_is_a_normal_case(original: str, tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", steady(25, 25))
-    options = SoundOptions(original=original)
+    options = AudioOptions(original=original)
     result = mux_audio(tmp_path / "a.mp4", tone(1, 500, -20), RATE, tmp_path / "out", sound=options)
     assert len(result.notes) == 1 and result.notes[0].startswith("There is no original sound")
     assert abs(decibels(heard(result.path)[0][:, 4800:-4800]) + 20) < 0.5
@@ -245,7 +245,7 @@ def test_sound_that_came_with_images(tmp_path: Path) -> None:
         tone(1, 500, -20),
         RATE,
         tmp_path / "out",
-        sound=SoundOptions(original="mix"),
+        sound=AudioOptions(original="mix"),
         file=PCM,
         original=(tone(1, 3000, -26), RATE),
     )
@@ -260,7 +260,7 @@ def test_surround_is_folded_into_two_channels(tmp_path: Path) -> None:
         torch.zeros(1, RATE),
         RATE,
         tmp_path / "out",
-        sound=SoundOptions(original="mix"),
+        sound=AudioOptions(original="mix"),
         file=PCM,
     )
     got, _ = heard(result.path)
@@ -272,10 +272,10 @@ def test_broken_numbers_never_reach_an_encoder(tmp_path: Path) -> None:
     bad[0, 500] = torch.nan
     film = filmed(tmp_path, bad, codec="pcm_f32le")
     with pytest.raises(MediaError, match=r"video's own sound holds NaN or infinity.*replace"):
-        mux_audio(film, tone(1, 500, -20), RATE, tmp_path / "o", sound=SoundOptions(original="mix"))
+        mux_audio(film, tone(1, 500, -20), RATE, tmp_path / "o", sound=AudioOptions(original="mix"))
     huge = torch.full((1, RATE), 3e38)
     with pytest.raises(MediaError, match=r"mixing gave NaN or infinity.*gain_db to 0"):
-        mux_audio(film, huge, RATE, tmp_path / "o", sound=SoundOptions(gain_db=24))
+        mux_audio(film, huge, RATE, tmp_path / "o", sound=AudioOptions(gain_db=24))
     images = torch.zeros(5, 16, 16, 3)
     images[3, 0, 0, 0] = torch.inf
     with pytest.raises(MediaError, match="image holds NaN or infinity"):
@@ -302,7 +302,7 @@ def test_broken_numbers_never_reach_an_encoder(tmp_path: Path) -> None:
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(MediaError, match=words):
-        SoundOptions(**settings)
+        AudioOptions(**settings)
 
 
 def test_loudness_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

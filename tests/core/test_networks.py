@@ -12,18 +12,18 @@ from torch import Tensor
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.codec.decode import decode
 from mmaudio_core.errors import NumericsError
-from mmaudio_core.features.video import Features
-from mmaudio_core.features.visual import Footage, Span, extract
+from mmaudio_core.features.types import Features
+from mmaudio_core.features.visual import TimeRange, VideoClip, extract_features
 from mmaudio_core.media import ImageSequence
-from mmaudio_core.providers import LoadedNetworks, Placed, check_finite
+from mmaudio_core.providers import CachedModels, LoadedModel, check_finite
 from mmaudio_core.sampling.sample import sample
 from tests.core.small import MemoryNetworks
 from tests.parity.build import tiny_bundle
 
 
-def second_of_video() -> Footage:
+def second_of_video() -> VideoClip:
     images = torch.rand(25, 40, 60, 3, generator=torch.Generator().manual_seed(0))
-    return Footage(source=ImageSequence(images=images, frame_rate=Fraction(25)))
+    return VideoClip(source=ImageSequence(images=images, frame_rate=Fraction(25)))
 
 
 def features() -> Features:
@@ -38,7 +38,7 @@ def features() -> Features:
 
 def run(networks: MemoryNetworks, stage: str) -> Tensor | object:
     if stage in {"text encoder", "CLIP image encoder", "Synchformer"}:
-        return extract(networks, second_of_video(), Span(duration=Fraction(1)))
+        return extract_features(networks, second_of_video(), TimeRange(duration=Fraction(1)))
     if stage == "flow network":
         return sample(networks, features(), [0], steps=1)
     return decode(networks, torch.zeros(1, 32, 20), Fraction(1))
@@ -58,7 +58,7 @@ STAGES = [
 @pytest.mark.parametrize(("stage", "kind", "key"), STAGES)
 def test_broken_weights_are_named(stage: str, kind: PartKind, key: str):
     networks = MemoryNetworks()
-    weight = networks.use(kind, 0).network.get_parameter(key)
+    weight = networks.acquire(kind, 0).network.get_parameter(key)
     weight.data = weight.data.clone()
     weight.data.view(-1)[0] = torch.nan
     with pytest.raises(NumericsError) as error:
@@ -73,7 +73,7 @@ def test_broken_weights_are_named(stage: str, kind: PartKind, key: str):
 def test_sound_weights_put_the_precision_at_fault():
     network = torch.nn.Linear(2, 2)
     for dtype, cure in ((torch.float16, "choose precision fp32"), (torch.float32, "report it")):
-        placed = Placed(network=network, device=torch.device("cpu"), dtype=dtype, name="w.pth")
+        placed = LoadedModel(network=network, device=torch.device("cpu"), dtype=dtype, name="w.pth")
         with pytest.raises(NumericsError) as error:
             check_finite(torch.tensor([1.0, float("inf")]), "VAE", placed)
         message = str(error.value)
@@ -84,11 +84,11 @@ def test_sound_weights_put_the_precision_at_fault():
 
 
 def test_networks_are_loaded_once_and_only_when_used(tmp_path: Path):
-    networks = LoadedNetworks(bundle=tiny_bundle(tmp_path, "small_16k"), dtype=torch.bfloat16)
+    networks = CachedModels(bundle=tiny_bundle(tmp_path, "small_16k"), dtype=torch.bfloat16)
     assert networks.params.latent_dim == 20
     for path in tmp_path.glob("[1-9]*"):
         path.unlink()  # only the flow network's file is left
-    placed = networks.use(PartKind.FLOW, 0)
+    placed = networks.acquire(PartKind.FLOW, 0)
     assert placed.dtype == torch.bfloat16
     assert placed.name == "0.safetensors"
-    assert networks.use(PartKind.FLOW, 0) is placed
+    assert networks.acquire(PartKind.FLOW, 0) is placed

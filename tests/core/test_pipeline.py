@@ -11,11 +11,16 @@ from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from mmaudio_core.errors import MMAudioError
 from mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
-from mmaudio_core.features.video import Features
-from mmaudio_core.features.visual import Footage, Span, extract, look
+from mmaudio_core.features.types import Features
+from mmaudio_core.features.visual import (
+    TimeRange,
+    VideoClip,
+    extract_features,
+    extract_visual_features,
+)
 from mmaudio_core.media import ImageSequence
-from mmaudio_core.progress import Progress, silent
-from mmaudio_core.sampling.euler import STAGE
+from mmaudio_core.progress import Progress, no_progress
+from mmaudio_core.sampling.euler import SAMPLING_STAGE
 from mmaudio_core.sampling.sample import sample
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks, assert_rows, counted
 from tests.golden_files import relative_error
@@ -23,13 +28,15 @@ from tests.golden_files import relative_error
 NETWORKS = MemoryNetworks()
 
 
-def footage(frames: int = 25, rate: int = 25) -> Footage:
+def footage(frames: int = 25, rate: int = 25) -> VideoClip:
     images = torch.rand(frames, 40, 60, 3, generator=torch.Generator().manual_seed(0))
-    return Footage(source=ImageSequence(images=images, frame_rate=Fraction(rate)))
+    return VideoClip(source=ImageSequence(images=images, frame_rate=Fraction(rate)))
 
 
-def features(progress: Progress = silent) -> Features:
-    return extract(NETWORKS, footage(), Span(duration=Fraction(1)), "rain", "music", progress)
+def features(progress: Progress = no_progress) -> Features:
+    return extract_features(
+        NETWORKS, footage(), TimeRange(duration=Fraction(1)), "rain", "music", progress
+    )
 
 
 def test_the_sound_of_a_real_clip():
@@ -75,7 +82,7 @@ def test_seeds_wrap_at_two_to_the_64():
 
 @pytest.mark.parametrize("seconds", ["0.64", "1", "2.37", "3.3"])
 def test_the_sound_is_exactly_as_long_as_asked(seconds: str):
-    given = extract(NETWORKS, None, Span(duration=Fraction(seconds)), "rain")
+    given = extract_features(NETWORKS, None, TimeRange(duration=Fraction(seconds)), "rain")
     sound = decode(NETWORKS, sample(NETWORKS, given, [1], steps=1), given.duration)
     assert sound.shape == (1, 1, round(Fraction(seconds) * 16_000))
     assert sound.dtype == torch.float32
@@ -83,8 +90,8 @@ def test_the_sound_is_exactly_as_long_as_asked(seconds: str):
 
 
 def test_a_picture_masked_away_leaves_the_sync_features():
-    span = Span(duration=Fraction(1), mask_away_clip=True)
-    masked = extract(NETWORKS, footage(), span, "rain", "music")
+    span = TimeRange(duration=Fraction(1), mask_away_clip=True)
+    masked = extract_features(NETWORKS, footage(), span, "rain", "music")
     assert masked.clip is None
     seen = features()
     assert masked.sync is not None and seen.sync is not None
@@ -95,8 +102,8 @@ def test_a_picture_masked_away_leaves_the_sync_features():
 
 
 def test_one_image_is_encoded_once_and_repeated():
-    span = Span(duration=Fraction(2))
-    still = extract(NETWORKS, footage(frames=1), span, "rain", "music")
+    span = TimeRange(duration=Fraction(2))
+    still = extract_features(NETWORKS, footage(frames=1), span, "rain", "music")
     assert still.clip is not None
     assert still.clip.shape == (1, 1, 64)
     assert still.sync is None
@@ -113,15 +120,17 @@ def test_one_image_is_encoded_once_and_repeated():
 
 
 def test_duration_zero_is_the_video_s_and_needs_one():
-    whole = look(NETWORKS, footage(frames=30), Span(duration=Fraction(0)))
+    whole = extract_visual_features(NETWORKS, footage(frames=30), TimeRange(duration=Fraction(0)))
     assert whole.features.duration == Fraction(30, 25)
     assert not whole.notices
     with pytest.raises(MMAudioError, match=r"a duration of 0 .*without a video: set duration"):
-        extract(NETWORKS, None, Span(duration=Fraction(0)))
+        extract_features(NETWORKS, None, TimeRange(duration=Fraction(0)))
 
 
 def test_a_duration_past_the_video_s_end_is_cut_and_said():
-    cut = look(NETWORKS, footage(), Span(duration=Fraction(8), start=Fraction(1, 5)))
+    cut = extract_visual_features(
+        NETWORKS, footage(), TimeRange(duration=Fraction(8), start=Fraction(1, 5))
+    )
     assert cut.features.duration == Fraction(4, 5)
     (notice,) = cut.notices
     assert "0.80 s long, not 8 s" in notice
@@ -131,7 +140,9 @@ def test_a_duration_past_the_video_s_end_is_cut_and_said():
 @pytest.mark.parametrize(("start", "said"), [("1", "at or past the end"), ("0.5", "0.64 s")])
 def test_a_start_without_enough_video_after_it_is_refused(start: str, said: str):
     with pytest.raises(MMAudioError, match=said):
-        extract(NETWORKS, footage(), Span(duration=Fraction(8), start=Fraction(start)))
+        extract_features(
+            NETWORKS, footage(), TimeRange(duration=Fraction(8), start=Fraction(start))
+        )
 
 
 def test_features_of_another_model_are_refused():
@@ -150,7 +161,7 @@ def test_features_of_another_model_are_refused():
 def test_half_precision_stays_close():
     given = features()
     half = MemoryNetworks(dtype=torch.bfloat16)
-    ours = extract(half, footage(), Span(duration=Fraction(1)), "rain", "music")
+    ours = extract_features(half, footage(), TimeRange(duration=Fraction(1)), "rain", "music")
     for name in ("clip", "sync", "text", "negative"):
         assert relative_error(getattr(ours, name), getattr(given, name)) < 0.05
     latents = sample(NETWORKS, given, [3], steps=2)
@@ -164,13 +175,13 @@ STAGES = [
     (CLIP_STAGE, PartKind.CLIP),
     (SYNC_STAGE, PartKind.SYNCHFORMER),
     (TEXT_STAGE, PartKind.CLIP),
-    (STAGE, PartKind.FLOW),
+    (SAMPLING_STAGE, PartKind.FLOW),
     (VAE_STAGE, PartKind.VAE),
     (VOCODER_STAGE, PartKind.VOCODER),
 ]
 
 
-def job(progress: Progress = silent) -> torch.Tensor:
+def job(progress: Progress = no_progress) -> torch.Tensor:
     given = features(progress)
     latents = sample(NETWORKS, given, [1, 2], steps=2, progress=progress)
     return decode(NETWORKS, latents, given.duration, progress)
@@ -181,7 +192,7 @@ def job(progress: Progress = silent) -> torch.Tensor:
 def test_cancelling_stops_within_one_block(stage: str, kind: PartKind, calls: int):
     if stage == TEXT_STAGE and calls == 3:
         calls = 2  # a tower of two blocks, then the call that says it is done
-    network = NETWORKS.use(kind, 0).network
+    network = NETWORKS.acquire(kind, 0).network
     cancel = CancelAt(stage, calls)
     before = 0
 
@@ -208,9 +219,16 @@ def test_a_cancelled_job_leaves_nothing_behind():
 def test_every_stage_counts_up_to_its_total():
     seen: dict[str, list[tuple[int, int]]] = {}
     job(lambda stage, done, total: seen.setdefault(stage, []).append((done, total)))
-    assert list(seen) == [CLIP_STAGE, SYNC_STAGE, TEXT_STAGE, STAGE, VAE_STAGE, VOCODER_STAGE]
+    assert list(seen) == [
+        CLIP_STAGE,
+        SYNC_STAGE,
+        TEXT_STAGE,
+        SAMPLING_STAGE,
+        VAE_STAGE,
+        VOCODER_STAGE,
+    ]
     for calls in seen.values():
         assert calls == sorted(calls)
         assert all(0 <= done <= total for done, total in calls)
-    for stage in (CLIP_STAGE, SYNC_STAGE, TEXT_STAGE, STAGE, VOCODER_STAGE):
+    for stage in (CLIP_STAGE, SYNC_STAGE, TEXT_STAGE, SAMPLING_STAGE, VOCODER_STAGE):
         assert seen[stage][-1][0] == seen[stage][-1][1], stage

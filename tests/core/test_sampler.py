@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmaudio_core.sampling.euler import STAGE, draw_noise, euler
-from mmaudio_core.sampling.guidance import Branch
+from mmaudio_core.sampling.euler import SAMPLING_STAGE, denoise
+from mmaudio_core.sampling.guidance import GuidanceBranch
+from mmaudio_core.sampling.noise import get_noise
 from tests.core.small import CancelAt, Cancelled, counted, tiny_flow
 from tests.golden_files import golden, relative_error
 
 
-def conditions() -> tuple[Branch, Branch]:
+def conditions() -> tuple[GuidanceBranch, GuidanceBranch]:
     """Both branches."""
     flow, (tensors, _) = tiny_flow(), golden("tiny_dit_small_16k_5.3s")
     with torch.no_grad():
@@ -30,9 +31,9 @@ def run(
 ) -> torch.Tensor:
     positive, other = conditions()
     with torch.no_grad():
-        return euler(
+        return denoise(
             tiny_flow(),
-            draw_noise(seeds, 166, 20),
+            get_noise(seeds, 166, 20),
             positive,
             other if negative else None,
             steps=steps,
@@ -43,13 +44,13 @@ def run(
 
 def test_noise_is_a_cpu_generator_s():
     generator = torch.Generator("cpu").manual_seed(2**64 - 1)
-    assert torch.equal(draw_noise([2**64 - 1], 5, 20)[0], torch.randn(5, 20, generator=generator))
-    assert torch.equal(draw_noise([3, 4], 5, 20)[1:], draw_noise([4], 5, 20))
+    assert torch.equal(get_noise([2**64 - 1], 5, 20)[0], torch.randn(5, 20, generator=generator))
+    assert torch.equal(get_noise([3, 4], 5, 20)[1:], get_noise([4], 5, 20))
 
 
 def test_the_noise_of_a_seed_is_the_published_one():
     metadata = golden("e2e_bikes_small_16k_plain")[1]
-    drawn = draw_noise([metadata["noise_seed"]], 250, 20)
+    drawn = get_noise([metadata["noise_seed"]], 250, 20)
     expected = torch.randn(1, 250, 20, generator=torch.Generator().manual_seed(42))
     assert torch.equal(drawn, expected)
 
@@ -62,7 +63,7 @@ def test_a_take_is_what_its_seed_makes_alone():
 
 def test_guidance_mixes_the_branches():
     positive, negative = conditions()
-    x = draw_noise([5], 166, 20)
+    x = get_noise([5], 166, 20)
     with torch.no_grad():
         v, other = (tiny_flow()(x, torch.zeros(1), c) for (c,) in (positive, negative))
     assert relative_error(run([5], steps=1), x + 4.5 * v - 3.5 * other) < 1e-5
@@ -87,15 +88,15 @@ def test_each_step_runs_both_branches_at_once():
 def test_cancelling_stops_before_the_next_block(calls: int):
     positive, negative = conditions()
     with torch.no_grad(), counted(tiny_flow()) as ran, pytest.raises(Cancelled):
-        euler(
+        denoise(
             tiny_flow(),
-            draw_noise([1], 166, 20),
+            get_noise([1], 166, 20),
             positive,
             negative,
             steps=3,
             cfg=4.5,
             dtype=torch.float32,
-            progress=CancelAt(STAGE, calls),
+            progress=CancelAt(SAMPLING_STAGE, calls),
         )
     assert len(ran) == calls - 1
     assert not any(step._forward_pre_hooks for step in tiny_flow().steps())
@@ -105,9 +106,9 @@ def test_progress_counts_steps():
     seen: list[tuple[str, int, int]] = []
     positive, negative = conditions()
     with torch.no_grad():
-        euler(
+        denoise(
             tiny_flow(),
-            draw_noise([1], 166, 20),
+            get_noise([1], 166, 20),
             positive,
             negative,
             steps=2,
@@ -115,4 +116,6 @@ def test_progress_counts_steps():
             dtype=torch.float32,
             progress=lambda *said: seen.append(said),
         )
-    assert seen == [(STAGE, 0, 2)] * 4 + [(STAGE, 1, 2)] * 4 + [(STAGE, 2, 2)]
+    assert seen == [(SAMPLING_STAGE, 0, 2)] * 4 + [(SAMPLING_STAGE, 1, 2)] * 4 + [
+        (SAMPLING_STAGE, 2, 2)
+    ]

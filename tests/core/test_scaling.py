@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE
-from mmaudio_core.sampling.euler import STAGE
+from mmaudio_core.sampling.euler import SAMPLING_STAGE
 
 from .scaling import Cost, Job, measure
 
@@ -37,6 +37,6 @@ def test_work_grows_with_the_length(minute_and_ten: tuple[Cost, Cost]) -> None:
 
 def test_memory_grows_by_what_comes_in_and_goes_out(minute_and_ten: tuple[Cost, Cost]) -> None:
     short, long = minute_and_ten
-    assert set(long.stages) == {STAGE, VAE_STAGE, VOCODER_STAGE}
+    assert set(long.stages) == {SAMPLING_STAGE, VAE_STAGE, VOCODER_STAGE}
     assert long.waveform == pytest.approx(600 * 16_000 * 4 / 1e6)
     assert long.peak - short.peak < long.kept - short.kept + _SLACK, f"{short}, {long}"

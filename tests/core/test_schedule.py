@@ -11,9 +11,16 @@ from torch import Tensor
 
 from mmaudio_core.config import FORMAT_16K, sequence_lengths
 from mmaudio_core.errors import MMAudioError
-from mmaudio_core.features.prompt_schedule import Fade, Section, fades, parse_schedule, shares
-from mmaudio_core.features.video import Features, schedule_prompts
-from mmaudio_core.features.visual import Span, extract
+from mmaudio_core.features.prompt_schedule import (
+    Crossfade,
+    ScheduleEntry,
+    parse_schedule,
+    plan_crossfades,
+    prompt_weights,
+)
+from mmaudio_core.features.text import schedule_prompts
+from mmaudio_core.features.types import Features
+from mmaudio_core.features.visual import TimeRange, extract_features
 from mmaudio_core.sampling.sample import sample
 from mmaudio_core.sampling.windows import WindowParams, plan_windows
 from tests.core.small import MemoryNetworks
@@ -24,15 +31,15 @@ RATE = 31.25  # latents a second at 16 kHz
 
 
 def section(start: str, end: str, prompt: str | None = None, negative: str | None = None):
-    return Section(start=Fraction(start), end=Fraction(end), prompt=prompt, negative=negative)
+    return ScheduleEntry(start=Fraction(start), end=Fraction(end), prompt=prompt, negative=negative)
 
 
-def parsed(schedule: str, duration: str = "9") -> list[Section]:
+def parsed(schedule: str, duration: str = "9") -> list[ScheduleEntry]:
     return list(parse_schedule(schedule, Fraction(duration)))
 
 
 def text_features(prompt: str = "sea", negative: str = "", seconds: str = "4") -> Features:
-    return extract(NETWORKS, None, Span(duration=Fraction(seconds)), prompt, negative)
+    return extract_features(NETWORKS, None, TimeRange(duration=Fraction(seconds)), prompt, negative)
 
 
 def scheduled(features: Features, schedule: str, crossfade: str = "0") -> Features:
@@ -67,7 +74,7 @@ def one_step(features: Features) -> Tensor:
         ("0-9: 7-8: both", [section("0", "9", "7-8: both")]),
     ],
 )
-def test_reading(schedule: str, expected: list[Section]) -> None:
+def test_reading(schedule: str, expected: list[ScheduleEntry]) -> None:
     assert parsed(schedule) == expected
 
 
@@ -105,13 +112,13 @@ def test_what_does_not_read_is_told_with_its_place(schedule: str, said: str) -> 
     ],
 )
 def test_fading(schedule: str, crossfade: str, expected: list[tuple[str, str]]) -> None:
-    got = fades(parsed(schedule), Fraction(crossfade))
-    assert list(got) == [Fade(Fraction(a), Fraction(b)) for a, b in expected]
+    got = plan_crossfades(parsed(schedule), Fraction(crossfade))
+    assert list(got) == [Crossfade(Fraction(a), Fraction(b)) for a, b in expected]
 
 
 def test_each_latent_is_shared_out_whole() -> None:
-    changes = (Fade(Fraction(1), Fraction(2)), Fade(Fraction("1.5"), Fraction(3)))
-    got = shares(changes, 125, FORMAT_16K)
+    changes = (Crossfade(Fraction(1), Fraction(2)), Crossfade(Fraction("1.5"), Fraction(3)))
+    got = prompt_weights(changes, 125, FORMAT_16K)
     assert got.shape == (3, 125)
     assert bool((got >= 0).all())
     torch.testing.assert_close(got.sum(dim=0), torch.ones(125))
@@ -157,7 +164,7 @@ def test_only_windows_in_which_a_prompt_is_heard_run_with_it() -> None:
     lengths = sequence_lengths(duration, FORMAT_16K)
     arguments = lengths, duration, FORMAT_16K, WindowParams(), ()
     plain = plan_windows(*arguments)
-    changes = fades(parsed("0-20: a | 20-40: b | 40-60: c", "60"), Fraction(1, 2))
+    changes = plan_crossfades(parsed("0-20: a | 20-40: b | 40-60: c", "60"), Fraction(1, 2))
     plan = plan_windows(*arguments, changes)
     assert plain is not None and plan is not None
     assert len(plan.windows) <= len(plain.windows) + 4  # a border is in two windows at most

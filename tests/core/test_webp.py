@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from mmaudio_core.errors import MediaError
-from mmaudio_core.features.visual import Footage, Span, look
+from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
 from mmaudio_core.media import FrameReader, frame_times, probe, still_image
 from mmaudio_core.media.webp import is_webp
 
@@ -64,7 +64,9 @@ def test_a_still_picture_is_no_video(tmp_path: Path) -> None:
         image = still_image(path)
         assert image is not None and image.shape == (96, 96, 3)
         assert numbers(image.permute(2, 0, 1)[None] * 255) == [5]
-        seen = look(MemoryNetworks(), Footage(source=path), Span(duration=F(2)))
+        seen = extract_visual_features(
+            MemoryNetworks(), VideoClip(source=path), TimeRange(duration=F(2))
+        )
         assert seen.features.duration == 2
         assert seen.features.sync is None
         assert seen.features.clip is not None and seen.features.clip.shape[1] == 1

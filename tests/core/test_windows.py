@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mmaudio_core.config import FORMAT_16K, FORMAT_44K, FORMATS, AudioFormat, sequence_lengths
 from mmaudio_core.errors import MMAudioError
-from mmaudio_core.features.shots import scene_cuts
-from mmaudio_core.sampling.windows import Join, Plan, WindowParams, plan_windows
+from mmaudio_core.features.shots import detect_shot_changes
+from mmaudio_core.sampling.windows import JoinMode, WindowParams, WindowPlan, plan_windows
 
 SECONDS = ("10.01", "10.5", "14.4", "14.8", "16", "20", "30.123", "60", "299.97", "600")
 
@@ -21,8 +21,8 @@ def plan(
     seconds: str | Fraction,
     fmt: AudioFormat = FORMAT_44K,
     cuts: tuple[float, ...] = (),
-    join: Join = Join.BLEND,
-) -> tuple[Plan, int]:
+    join: JoinMode = JoinMode.BLEND,
+) -> tuple[WindowPlan, int]:
     """The plan of that many seconds, and the latent's length."""
     duration = Fraction(seconds)
     lengths = sequence_lengths(duration, fmt)
@@ -32,9 +32,9 @@ def plan(
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-@pytest.mark.parametrize("join", Join)
+@pytest.mark.parametrize("join", JoinMode)
 @pytest.mark.parametrize("seconds", SECONDS)
-def test_windows_cover_the_sound_once(seconds: str, join: Join, fmt: AudioFormat) -> None:
+def test_windows_cover_the_sound_once(seconds: str, join: JoinMode, fmt: AudioFormat) -> None:
     made, length = plan(seconds, fmt, (7.0, 15.5), join)
     ones = torch.ones(1, len(made.windows), made.lengths.latent, 1)
     torch.testing.assert_close(made.join(ones, length), torch.ones(1, length, 1))
@@ -87,16 +87,18 @@ def test_cuts_are_told_from_clip_features() -> None:
     shots = torch.nn.functional.normalize(torch.randn(3, 64, generator=_seeded(0)), dim=-1)
     frames = shots.repeat_interleave(20, dim=0)
     frames = frames + 0.01 * torch.randn(60, 64, generator=_seeded(1))
-    assert scene_cuts(frames[None]) == (19.5 / 8, 39.5 / 8)
-    assert scene_cuts(frames[None, :20]) == ()
-    assert scene_cuts(None) == ()
+    assert detect_shot_changes(frames[None]) == (19.5 / 8, 39.5 / 8)
+    assert detect_shot_changes(frames[None, :20]) == ()
+    assert detect_shot_changes(None) == ()
 
 
 @pytest.mark.parametrize(
     ("join", "level", "high"),
-    [(Join.AVERAGE, 0.70, 0.5), (Join.BLEND, 0.81, 0.7), (Join.SWAP, 1.0, 3.0)],
+    [(JoinMode.AVERAGE, 0.70, 0.5), (JoinMode.BLEND, 0.81, 0.7), (JoinMode.SWAP, 1.0, 3.0)],
 )
-def test_what_a_join_does_to_a_band_limited_signal(join: Join, level: float, high: float) -> None:
+def test_what_a_join_does_to_a_band_limited_signal(
+    join: JoinMode, level: float, high: float
+) -> None:
     """Level, and share of the upper band, inside joins against elsewhere.
 
     Each window's content is a signal of its own below a quarter of the band: what windows that do
@@ -107,13 +109,13 @@ def test_what_a_join_does_to_a_band_limited_signal(join: Join, level: float, hig
     ratios = [_join_ratios(made, length, seed) for seed in range(8)]
     got_level, got_high = (sum(r[i] for r in ratios) / len(ratios) for i in (0, 1))
     assert got_level == pytest.approx(level, abs=0.06)
-    if join is Join.SWAP:
+    if join is JoinMode.SWAP:
         assert got_high > high
     else:
         assert got_high < 1.5
 
 
-def _join_ratios(made: Plan, length: int, seed: int) -> tuple[float, float]:
+def _join_ratios(made: WindowPlan, length: int, seed: int) -> tuple[float, float]:
     parts = torch.stack(
         [_band_limited(made.lengths.latent, seed * 100 + i) for i in range(len(made.windows))]
     )

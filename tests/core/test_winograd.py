@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmaudio_core.models.kernels.winograd import channels, fewer_products, rows
+from mmaudio_core.models.kernels.winograd import channels, rows, winograd_conv1d
 from tests.golden_files import relative_error
 
 ROUNDING = 2e-6  # of float32; a plain convolution is off by 2e-7, and Winograd's by 8e-7
-Counted = fewer_products(nn.Conv1d)
+Counted = winograd_conv1d(nn.Conv1d)
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -97,7 +97,7 @@ def test_a_host_that_casts_and_patches_weights_at_use_is_heard():
         def forward(self, input: Tensor) -> Tensor:
             return self._conv_forward(input, self.weight * 2, None)
 
-    layer = fewer_products(Patched)(640, 896, 3, padding=1)
+    layer = winograd_conv1d(Patched)(640, 896, 3, padding=1)
     x = noise(1, 345, 640).transpose(1, 2)
     with torch.no_grad():
         assert flops(layer, x) < 0.53 * 2 * 345 * 640 * 896 * 3

@@ -9,7 +9,7 @@ import pytest
 from dev import comfyui
 from dev.environment import SetupError
 from dev.weights import folders, has_weights
-from mmaudio_core.checkpoint.synthetic import write_bundle
+from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 
 
 @pytest.fixture
@@ -65,6 +65,6 @@ def test_folders_of_the_configuration(install: Path, tmp_path: Path) -> None:
 
 
 def test_stand_ins_are_no_weights(install: Path) -> None:
-    write_bundle(install / "models" / "mmaudio", variant="small_16k")
+    write_synthetic_bundle(install / "models" / "mmaudio", variant="small_16k")
     assert not has_weights(install, "small_16k")
     assert not has_weights(install, "large_44k_v2")

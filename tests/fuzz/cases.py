@@ -13,8 +13,8 @@ import torch
 
 from mmaudio_core.checkpoint import identify, load_part, verify_part
 from mmaudio_core.errors import MMAudioError
-from mmaudio_core.features.visual import LONGEST
-from mmaudio_core.media import FrameReader, check_span, frame_times, probe
+from mmaudio_core.features.visual import MAX_SECONDS
+from mmaudio_core.media import FrameReader, frame_times, probe, resolve_range
 from mmaudio_core.mux import mux_audio
 
 from .mutate import mutated, mutated_safetensors
@@ -62,7 +62,7 @@ def _media(path: Path) -> Path:
     _expect(info.width > 0 and info.height > 0, f"size {info.width}x{info.height}")
     times = frame_times(path)
     _expect(times == sorted(times), "frame times that do not ascend")
-    usable = min(check_span(info.duration, Fraction(0), Fraction(8)), LONGEST)
+    usable = min(resolve_range(info.duration, Fraction(0), Fraction(8)), MAX_SECONDS)
     source = io.BytesIO(path.read_bytes()) if path.stat().st_size % 2 else path
     reader = FrameReader(source, duration=usable)
     clip = sync = 0

@@ -18,12 +18,6 @@ def test_other_strengths_and_several_files(inside: Inside) -> None:
     assert max(errors.values()) < 1e-4, errors
 
 
-def test_each_run_records_its_own_weights(inside: Inside) -> None:
-    facts = inside("lora")("recorded")
-    assert (facts.pop("recorded"), facts.pop("repeated")) == (5, 5 * 3)
-    assert max(facts.values()) < 1e-4, facts
-
-
 def test_strength_zero_and_unloading_change_nothing(inside: Inside) -> None:
     facts = inside("lora")("nothing_changes")
     assert all(facts.values()), facts

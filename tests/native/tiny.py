@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 from mmaudio_pack.mmaudio_core.checkpoint import Catalog
-from mmaudio_pack.mmaudio_core.checkpoint.synthetic import write_bundle
+from mmaudio_pack.mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from mmaudio_pack.mmaudio_core.config import sequence_lengths
-from mmaudio_pack.mmaudio_core.features.video import Features
+from mmaudio_pack.mmaudio_core.features.types import Features
 from mmaudio_pack.mmaudio_core.models.flow import FlowParams
 from mmaudio_pack.nodes import comfy_sampling as sampling
 from mmaudio_pack.nodes import conditioning, latents
-from mmaudio_pack.nodes.model_manager import ComfyNetworks
+from mmaudio_pack.nodes.model_manager import ComfyModels
 from torch import Tensor
 
 CORE_NODES: Any = importlib.import_module("nodes")  # ComfyUI's, such as KSampler
@@ -29,14 +29,14 @@ SMALL, LARGE = "small_16k", "large_44k_v2"
 
 
 @lru_cache
-def networks(variant: str = SMALL) -> ComfyNetworks:
+def networks(variant: str = SMALL) -> ComfyModels:
     """All five networks of a small stand-in, in float32."""
     folder = Path("standins") / variant
     if not folder.exists():
-        write_bundle(folder, variant=variant)
+        write_synthetic_bundle(folder, variant=variant)
     catalog = Catalog([(f.name, f) for f in folder.iterdir()])
     flow = next(f.name for f in folder.iterdir() if f.name.endswith("_flow.safetensors"))
-    return ComfyNetworks(catalog.bundle(flow, dtype=torch.float32), "fp32")
+    return ComfyModels(catalog.bundle(flow, dtype=torch.float32), "fp32")
 
 
 def features(params: FlowParams, duration: Fraction = SECONDS, seed: int = 0) -> Features:

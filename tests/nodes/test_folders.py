@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dev.server import ComfyServer
-from mmaudio_core.checkpoint.synthetic import write_bundle
+from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from tests.nodes.fake_hub import FakeHub, serving
 from tests.nodes.graphs import MODEL, RATE, failure, heard, run, saved, sound
 
@@ -24,7 +24,7 @@ VAE = "hkchengrex/MMAudio/ext_weights/v1-44.pth"
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small model under names that say nothing, scattered over folders."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    write_bundle(folder / "bundle", variant=MODEL, seed=7)
+    write_synthetic_bundle(folder / "bundle", variant=MODEL, seed=7)
     for number, path in enumerate(sorted((folder / "bundle").iterdir())):
         target = folder / "weights" / f"{number % 3}" / "of many" / f"{number}{path.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the 44.1 kHz model, by kind."""
     folder = tmp_path_factory.mktemp("published")
-    write_bundle(folder, variant=V2)
+    write_synthetic_bundle(folder, variant=V2)
     return folder
 
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from mmaudio_core.checkpoint import Bundle
 from mmaudio_core.codec.decode import decode
-from mmaudio_core.features.visual import Footage, Span, extract
+from mmaudio_core.features.visual import TimeRange, VideoClip, extract_features
 from mmaudio_core.media import FrameReader
-from mmaudio_core.media.decode import pictures
+from mmaudio_core.media.decode import decode_frames
 from mmaudio_core.media.resize import for_clip, for_sync
-from mmaudio_core.providers import LoadedNetworks
+from mmaudio_core.providers import CachedModels
 from mmaudio_core.sampling.sample import sample
 
 from .comparison import SOUND, Comparison, exact, largest_difference
@@ -51,7 +51,7 @@ def frames(
         "clip": defaultdict[bytes, list[int]](list),
         "sync": defaultdict[bytes, list[int]](list),
     }
-    for number, picture in enumerate(pictures(video, Fraction(0))):
+    for number, picture in enumerate(decode_frames(video, Fraction(0))):
         rgb = picture.rgb()
         source["clip"][_bytes(for_clip(rgb))].append(number)
         source["sync"][_bytes(for_sync(rgb))].append(number)
@@ -92,10 +92,10 @@ def sound(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], video: Path, bundle: Bundle
 ) -> Iterator[Comparison]:
     """Features and sound of the whole pipeline, its networks loaded from files."""
-    networks = LoadedNetworks(bundle=bundle)
-    span = Span(duration=Fraction(str(metadata["duration"])), mask_away_clip=metadata["mask"])
+    networks = CachedModels(bundle=bundle)
+    span = TimeRange(duration=Fraction(str(metadata["duration"])), mask_away_clip=metadata["mask"])
     prompts = metadata["prompt"], metadata["negative_prompt"]
-    features = extract(networks, Footage(source=video), span, *prompts)
+    features = extract_features(networks, VideoClip(source=video), span, *prompts)
     for key, got in (("clip_features", features.clip), ("sync_features", features.sync)):
         if key in tensors and got is not None:
             yield Comparison(tensor=key, got=got, expected=tensors[key])

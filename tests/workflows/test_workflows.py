@@ -81,12 +81,12 @@ def test_template_names_the_downloads(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_api_prompt(name: str, info: Json) -> None:
-    assert not prompt_faults(read(f"{name}.api.json"), info)
+    assert not prompt_faults(read(f"api/{name}.json"), info)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_template_and_prompt_are_the_same_graph(name: str, info: Json) -> None:
-    prompt = read(f"{name}.api.json")
+    prompt = read(f"api/{name}.json")
     for node in prompt.values():
         del node["_meta"]
     assert to_prompt(read(f"{name}.json"), info) == prompt
@@ -100,7 +100,7 @@ def test_template_runs(name: str, comfy: ComfyServer, info: Json, video: str) ->
 
 @pytest.mark.parametrize("name", NAMES)
 def test_api_prompt_runs(name: str, comfy: ComfyServer, video: str) -> None:
-    check_run(comfy, as_tested(read(f"{name}.api.json"), video))
+    check_run(comfy, as_tested(read(f"api/{name}.json"), video))
 
 
 def test_comfyui_lists_the_templates_alone(comfy: ComfyServer) -> None:
@@ -118,7 +118,7 @@ def test_comfyui_lists_the_templates_alone(comfy: ComfyServer) -> None:
     ],
 )
 def test_what_does_not_fit_is_found(info: Json, change: Json, words: str) -> None:
-    prompt = read("text_to_audio.api.json")
+    prompt = read("api/text_to_audio.json")
     sampler = next(n for n in prompt.values() if n["class_type"] == "MMAudioSampler")
     sampler["inputs"].update(change)
     (fault,) = prompt_faults(prompt, info)
@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_found(info: Json, change: Json, words: str) -> Non
 
 
 def test_missing_input_is_found(info: Json) -> None:
-    prompt = read("text_to_audio.api.json")
+    prompt = read("api/text_to_audio.json")
     sampler = next(n for n in prompt.values() if n["class_type"] == "MMAudioSampler")
     del sampler["inputs"]["seed"]
     assert len(prompt_faults(prompt, info)) == 1

@@ -95,11 +95,11 @@ class AliasFreeActivation(nn.Module):
             lowering=cast(self.downsample.lowpass.filter, exact),
         )
         if x.device.type == "cpu":
-            return by_products(x.float(), filters).to(dtype)
-        kernel = one_kernel(x.device)
+            return fir_matmul(x.float(), filters).to(dtype)
+        kernel = fused_kernel(x.device)
         if kernel is not None:
             return kernel(x, *filters, dtype)
-        return by_convolution(x.float(), filters).to(dtype)
+        return fir_convolution(x.float(), filters).to(dtype)
 
 
 class Filters(NamedTuple):
@@ -112,7 +112,7 @@ class Filters(NamedTuple):
 
 
 @cache
-def one_kernel(device: torch.device) -> Callable[..., Tensor] | None:
+def fused_kernel(device: torch.device) -> Callable[..., Tensor] | None:
     """The activation as one kernel, where Triton compiles it and it makes what it should."""
     if device.type != "cuda":
         return None
@@ -124,7 +124,7 @@ def one_kernel(device: torch.device) -> Callable[..., Tensor] | None:
         taps = lowpass().to(device)
         filters = Filters(scale, scale, raising=2 * taps, lowering=taps)
         made = activate(x, *filters, torch.float32)
-        if torch.allclose(made, by_convolution(x, filters), atol=1e-2):
+        if torch.allclose(made, fir_convolution(x, filters), atol=1e-2):
             return activate
         why = "it makes something else"
     except Exception as error:  # a compiler that is missing or fails says so in many ways
@@ -133,7 +133,7 @@ def one_kernel(device: torch.device) -> Callable[..., Tensor] | None:
     return None
 
 
-def by_convolution(x: Tensor, filters: Filters) -> Tensor:
+def fir_convolution(x: Tensor, filters: Filters) -> Tensor:
     """The activation of (B, C, T), by a convolution of each channel."""
     channels = x.shape[1]
     padded = F.pad(x, (REACH, REACH), mode="replicate")
@@ -144,7 +144,7 @@ def by_convolution(x: Tensor, filters: Filters) -> Tensor:
     return _lowered(made, filters.lowering.expand(channels, -1, -1))
 
 
-def by_products(x: Tensor, filters: Filters) -> Tensor:
+def fir_matmul(x: Tensor, filters: Filters) -> Tensor:
     """The activation of (B, C, T), by products with matrices.
 
     A span of samples and its neighbours times a matrix is the filtered span. Most of the matrix is

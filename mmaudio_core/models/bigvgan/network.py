@@ -13,8 +13,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..chunked import Local, piece, spans, whole
-from ..kernels.winograd import fewer_products
+from ..chunked import LocalOp, chunk_bounds, run_chunk, run_full
+from ..kernels.winograd import winograd_conv1d
 from ..ops import Operations
 from ..shapes import Shapes
 from .activation import REACH, AliasFreeActivation
@@ -91,7 +91,7 @@ class AMPBlock(nn.Module):
         super().__init__()
 
         def conv(dilation: int) -> nn.Module:
-            return fewer_products(operations.Conv1d)(
+            return winograd_conv1d(operations.Conv1d)(
                 channels,
                 channels,
                 kernel,
@@ -150,28 +150,28 @@ class BigVGAN(nn.Module):
     def steps(self) -> list[nn.Module]:
         return list(self.resblocks)
 
-    def parts(self, dtype: torch.dtype) -> list[Local]:
+    def parts(self, dtype: torch.dtype) -> list[LocalOp]:
         """Log mel (B, mels, L) to waveform, as steps that are local; ``dtype``: of the mel."""
         around = _ENDS // 2
         stages = [
-            Local(run=partial(self._stage, i, dtype), up=rate, reach=self.params.reach(rate))
+            LocalOp(run=partial(self._stage, i, dtype), up=rate, reach=self.params.reach(rate))
             for i, rate in enumerate(self.params.rates)
         ]
         return [
-            Local(run=self.conv_pre, reach=around),
+            LocalOp(run=self.conv_pre, reach=around),
             *stages,
-            Local(run=partial(self._end, dtype), reach=REACH + around),
+            LocalOp(run=partial(self._end, dtype), reach=REACH + around),
         ]
 
     def forward(self, mel: Tensor) -> Tensor:
         """Log mel (B, mels, L) to waveform (B, 1, L * hop) in [-1, 1], in the mel's dtype."""
-        return whole(self.parts(mel.dtype), mel)
+        return run_full(self.parts(mel.dtype), mel)
 
     def pieces(self, mel: Tensor, longest: int) -> Iterator[Tensor]:
         """``forward(mel)`` one piece after another, each of at most ``longest`` frames."""
         steps, hop = self.parts(mel.dtype), self.params.hop
-        for start, stop in spans(mel.shape[-1], longest):
-            yield piece(steps, mel, (start * hop, stop * hop))
+        for start, stop in chunk_bounds(mel.shape[-1], longest):
+            yield run_chunk(steps, mel, (start * hop, stop * hop))
 
     def _stage(self, stage: int, dtype: torch.dtype, x: Tensor) -> Tensor:
         up: nn.Module = self.ups[stage].get_submodule("0")

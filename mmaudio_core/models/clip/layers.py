@@ -14,7 +14,7 @@ def quick_gelu(x: Tensor) -> Tensor:
     return (1.702 * x).sigmoid_().mul_(x)
 
 
-class MLP(nn.Module):
+class CLIPMLP(nn.Module):
     """Two layers, four times as wide between them."""
 
     def __init__(
@@ -33,7 +33,7 @@ class MLP(nn.Module):
         return self.c_proj(quick_gelu(self.c_fc(x)))
 
 
-class Block(nn.Module):
+class CLIPBlock(nn.Module):
     """Pre-norm residual block: attention, then MLP."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Block(nn.Module):
         self.ln_1 = operations.LayerNorm(width, device=device, dtype=dtype)
         self.attn = SelfAttention(width, heads, operations=operations, device=device, dtype=dtype)
         self.ln_2 = operations.LayerNorm(width, device=device, dtype=dtype)
-        self.mlp = MLP(width, operations=operations, device=device, dtype=dtype)
+        self.mlp = CLIPMLP(width, operations=operations, device=device, dtype=dtype)
 
     def forward(self, x: Tensor, *, causal: bool) -> Tensor:
         x = x + self.attn(self.ln_1(x), causal=causal)
@@ -71,7 +71,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.resblocks = nn.ModuleList(
-            Block(width, heads, operations=operations, device=device, dtype=dtype)
+            CLIPBlock(width, heads, operations=operations, device=device, dtype=dtype)
             for _ in range(layers)
         )
 

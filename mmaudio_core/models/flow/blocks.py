@@ -11,7 +11,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .layers import QKV, Condition, Maker, Modulation, SelfAttention, along, attend, modulate
+from .layers import (
+    QKV,
+    Condition,
+    LayerFactory,
+    Modulation,
+    QKVProjection,
+    apply_over_length,
+    attend,
+    modulate,
+)
 
 
 class StreamBlock(nn.Module):
@@ -20,9 +29,11 @@ class StreamBlock(nn.Module):
     ``last`` marks CLIP's and text's part of the last joint block, which only feeds attention.
     """
 
-    def __init__(self, make: Maker, width: int, kernel: int | None, *, last: bool = False) -> None:
+    def __init__(
+        self, make: LayerFactory, width: int, kernel: int | None, *, last: bool = False
+    ) -> None:
         super().__init__()
-        self.attn = SelfAttention(make, width)
+        self.attn = QKVProjection(make, width)
         self.adaLN_modulation = Modulation(make, width, 2 if last else 6)
         if not last:
             self.linear1 = make.layer(width, width, kernel)
@@ -38,14 +49,14 @@ class StreamBlock(nn.Module):
     def finish(self, x: Tensor, attended: Tensor, modulation: tuple[Tensor, ...]) -> Tensor:
         """Add the attended values and the MLP, both gated."""
         gate1, shift2, scale2, gate2 = modulation
-        x = torch.addcmul(x, along(self.linear1, attended), gate1)
+        x = torch.addcmul(x, apply_over_length(self.linear1, attended), gate1)
         return torch.addcmul(x, self.ffn(modulate(x, shift2, scale2)), gate2)
 
 
 class FusedBlock(StreamBlock):
     """A block of the latent stream alone."""
 
-    def __init__(self, make: Maker, width: int) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__(make, width, 3)
 
     def forward(self, x: Tensor, condition: Condition, rotation: Tensor) -> Tensor:
@@ -64,7 +75,7 @@ class Streams(NamedTuple):
 class JointBlock(nn.Module):
     """Attention over [latent; clip; text], everything else apart."""
 
-    def __init__(self, make: Maker, width: int, *, last: bool) -> None:
+    def __init__(self, make: LayerFactory, width: int, *, last: bool) -> None:
         super().__init__()
         self.last = last
         self.latent_block = StreamBlock(make, width, 3)

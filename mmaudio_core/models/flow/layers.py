@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..kernels.winograd import fewer_products
+from ..kernels.winograd import winograd_conv1d
 from ..ops import Operations, bare
 from ..rope import rotate
 
 HEAD_WIDTH = 64
 
 
-def along(layer: nn.Module, x: Tensor) -> Tensor:
+def apply_over_length(layer: nn.Module, x: Tensor) -> Tensor:
     """Apply a Linear or Conv1d to ``x`` (B, L, C), convolving over L."""
     if isinstance(layer, nn.Conv1d):
         return layer(x.transpose(1, 2)).transpose(1, 2)
@@ -27,7 +27,7 @@ def mlp_width(width: int) -> int:
     return 256 * -(-int(2 * 4 * width / 3) // 256)
 
 
-class Maker(NamedTuple):
+class LayerFactory(NamedTuple):
     """Where and of what kind a network's layers are made."""
 
     operations: Operations
@@ -42,7 +42,7 @@ class Maker(NamedTuple):
             return self.operations.Linear(
                 inputs, outputs, bias=bias, device=self.device, dtype=self.dtype
             )
-        return fewer_products(self.operations.Conv1d)(
+        return winograd_conv1d(self.operations.Conv1d)(
             inputs,
             outputs,
             kernel,
@@ -62,7 +62,7 @@ class Maker(NamedTuple):
 class GatedMLP(nn.Module):
     """``w2(silu(w1 x) * w3 x)`` on (B, L, C); with a kernel size its layers convolve over L."""
 
-    def __init__(self, make: Maker, width: int, kernel: int | None) -> None:
+    def __init__(self, make: LayerFactory, width: int, kernel: int | None) -> None:
         super().__init__()
         hidden = mlp_width(width)
         self.w1 = make.layer(width, hidden, kernel, bias=False)
@@ -79,7 +79,7 @@ class GatedMLP(nn.Module):
 class Scale(nn.Module):
     """Holds what a norm's result is multiplied by, one number a channel."""
 
-    def __init__(self, make: Maker, width: int) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
         self.weight = make.parameter(width)
 
@@ -98,10 +98,10 @@ class QKV(NamedTuple):
     v: Tensor
 
 
-class SelfAttention(nn.Module):
+class QKVProjection(nn.Module):
     """Makes normalised, rotated queries, keys and values of one stream."""
 
-    def __init__(self, make: Maker, width: int) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
         self.qkv = make.layer(width, 3 * width, None)
         self.q_norm = Scale(make, HEAD_WIDTH)
@@ -136,7 +136,7 @@ class Condition(NamedTuple):
 class Modulation(nn.Module):
     """adaLN: ``Linear(silu(condition))`` in equal chunks, one row a position (or one for all)."""
 
-    def __init__(self, make: Maker, width: int, chunks: int) -> None:
+    def __init__(self, make: LayerFactory, width: int, chunks: int) -> None:
         super().__init__()
         self.chunks = chunks
         self.add_module("1", make.layer(width, chunks * width, None))

@@ -17,7 +17,7 @@ from ..rope import rotations
 from ..shapes import Shapes
 from .blocks import FusedBlock, JointBlock, Streams
 from .conditions import Conditions, alike_tokens, spread_rows
-from .layers import HEAD_WIDTH, Condition, Maker, Modulation, along, modulate
+from .layers import HEAD_WIDTH, Condition, LayerFactory, Modulation, apply_over_length, modulate
 
 # Tables that older files carry and that are computed here.
 IGNORED_KEYS = ("t_embed.freqs", "latent_rot", "clip_rot")
@@ -71,7 +71,7 @@ class FlowParams:
 class TimeEmbedding(nn.Module):
     """Sinusoids of the time, in float32 whatever the weights are, then a two-layer MLP."""
 
-    def __init__(self, make: Maker, params: FlowParams) -> None:
+    def __init__(self, make: LayerFactory, params: FlowParams) -> None:
         super().__init__()
         self.frequencies = params.width if params.v2 else 256
         self.scale = 10_000.0 if params.v2 else 1.0
@@ -91,14 +91,14 @@ class TimeEmbedding(nn.Module):
 class FinalLayer(nn.Module):
     """Modulated norm and projection to the latent's width."""
 
-    def __init__(self, make: Maker, params: FlowParams) -> None:
+    def __init__(self, make: LayerFactory, params: FlowParams) -> None:
         super().__init__()
         self.adaLN_modulation = Modulation(make, params.width, 2)
         self.conv = make.layer(params.width, params.latent_dim, 7)
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         shift, scale = self.adaLN_modulation(condition)
-        return along(self.conv, modulate(x, shift, scale))
+        return apply_over_length(self.conv, modulate(x, shift, scale))
 
 
 class FlowNetwork(nn.Module):
@@ -114,7 +114,7 @@ class FlowNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.params = params
-        make = Maker(operations, device, dtype)
+        make = LayerFactory(operations, device, dtype)
         width, v2 = params.width, params.v2
         self.latent_mean = make.parameter(1, 1, params.latent_dim)
         self.latent_std = make.parameter(1, 1, params.latent_dim)
@@ -253,5 +253,5 @@ class FlowNetwork(nn.Module):
 
 def _chain(layers: nn.ModuleList, x: Tensor) -> Tensor:
     for layer in layers:
-        x = along(layer, x)
+        x = apply_over_length(layer, x)
     return x

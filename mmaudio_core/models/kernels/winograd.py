@@ -146,7 +146,7 @@ def _planes(like: Tensor, count: int, numbers: int) -> Tensor:
 
 
 @cache
-def fewer_products(conv: type[nn.Conv1d]) -> type[nn.Conv1d]:
+def winograd_conv1d(conv: type[nn.Conv1d]) -> type[nn.Conv1d]:
     """A Conv1d class (torch's or ComfyUI's) that computes as above where that is faster.
 
     It overrides what both call once the weights are in place, so their patches and casts hold.

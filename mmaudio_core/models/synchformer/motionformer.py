@@ -66,7 +66,7 @@ class DividedAttention(nn.Module):
         return self.proj(torch.cat((first.transpose(1, 2).flatten(2), rest), dim=1))
 
 
-class MLP(nn.Module):
+class MotionFormerMLP(nn.Module):
     """Two layers with an exact GELU, four times as wide between them."""
 
     def __init__(
@@ -85,7 +85,7 @@ class MLP(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-class Block(nn.Module):
+class MotionFormerBlock(nn.Module):
     """Pre-norm residual block: attention over time, over space, then MLP."""
 
     def __init__(
@@ -108,7 +108,7 @@ class Block(nn.Module):
         self.attn = attention()
         self.timeattn = attention()
         self.norm2 = norm()
-        self.mlp = MLP(width, operations=operations, device=device, dtype=dtype)
+        self.mlp = MotionFormerMLP(width, operations=operations, device=device, dtype=dtype)
         self.norm3 = norm()
 
     def forward(self, x: Tensor, times: int) -> Tensor:
@@ -163,7 +163,8 @@ class MotionFormer(nn.Module):
             width, tube, patch, operations=operations, device=device, dtype=dtype
         )
         self.blocks = nn.ModuleList(
-            Block(width, operations=operations, device=device, dtype=dtype) for _ in range(layers)
+            MotionFormerBlock(width, operations=operations, device=device, dtype=dtype)
+            for _ in range(layers)
         )
         self.norm = operations.LayerNorm(width, eps=NORM_EPS, device=device, dtype=dtype)
         self.spatial_attn_agg = Aggregator(

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..chunked import Local
+from ..chunked import LocalOp
 from ..ops import Operations
 
 EPS = 1e-4
@@ -19,7 +19,7 @@ _RESIDUAL_SHARE = 0.3
 _BLOCK_REACH = 2  # of a residual block: two convolutions of three taps
 
 
-Seen = tuple[Tensor, Tensor]  # keys and values, each (B, L, C)
+KeysValues = tuple[Tensor, Tensor]  # keys and values, each (B, L, C)
 
 
 def silu(x: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def _unit(x: Tensor, dim: int = 1) -> Tensor:
     return x / (EPS + mean_square.sqrt()).to(x.dtype)
 
 
-class Maker(NamedTuple):
+class LayerFactory(NamedTuple):
     operations: Operations
     device: torch.device | str | None
     dtype: torch.dtype | None
@@ -56,7 +56,7 @@ class Maker(NamedTuple):
 class ResidualBlock(nn.Module):
     """(B, C, L) -> (B, C', L)."""
 
-    def __init__(self, make: Maker, inputs: int, outputs: int) -> None:
+    def __init__(self, make: LayerFactory, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv1 = make.conv(inputs, outputs)
         self.conv2 = make.conv(outputs, outputs)
@@ -71,13 +71,13 @@ class ResidualBlock(nn.Module):
 class Attention(nn.Module):
     """One head of full width over the sequence: (B, C, L) -> (B, C, L)."""
 
-    def __init__(self, make: Maker, width: int) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
         self.width = width
         self.qkv = make.conv(width, 3 * width, 1)
         self.proj_out = make.conv(width, width, 1)
 
-    def forward(self, x: Tensor, seen: Seen | None = None) -> Tensor:
+    def forward(self, x: Tensor, seen: KeysValues | None = None) -> Tensor:
         """``seen``: keys and values (B, L', C) of more, where ``x`` is a piece of it."""
         q, k, v = self._project(x)
         k, v = (k, v) if seen is None else seen
@@ -103,25 +103,25 @@ def _clamped(block: nn.Module, x: Tensor) -> Tensor:
 class Middle(nn.Module):
     """Block, attention, block at the lowest level."""
 
-    def __init__(self, make: Maker, width: int) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
         self.block_1 = ResidualBlock(make, width, width)
         self.attn_1 = Attention(make, width)
         self.block_2 = ResidualBlock(make, width, width)
 
-    def parts(self, seen: Seen | None = None) -> list[Local]:
+    def parts(self, seen: KeysValues | None = None) -> list[LocalOp]:
         """As steps that are local, given ``seen``: keys and values that the attention sees."""
         return [
-            Local(run=self.block_1, reach=_BLOCK_REACH),
-            Local(run=lambda x: self.attn_1(x, seen)),
-            Local(run=partial(_clamped, self.block_2), reach=_BLOCK_REACH),
+            LocalOp(run=self.block_1, reach=_BLOCK_REACH),
+            LocalOp(run=lambda x: self.attn_1(x, seen)),
+            LocalOp(run=partial(_clamped, self.block_2), reach=_BLOCK_REACH),
         ]
 
 
 class Upsample(nn.Module):
     """Twice the length, by repetition and a convolution."""
 
-    def __init__(self, make: Maker, width: int) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
         self.conv = make.conv(width, width)
 
@@ -132,7 +132,7 @@ class Upsample(nn.Module):
 class Downsample(nn.Module):
     """Half the length, by averaging pairs between two pointwise convolutions."""
 
-    def __init__(self, make: Maker, width: int) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
         self.conv1 = make.conv(width, width, 1)
         self.conv2 = make.conv(width, width, 1)
@@ -144,7 +144,7 @@ class Downsample(nn.Module):
 class Level(nn.Module):
     """Residual blocks of one width, then perhaps a change of resolution."""
 
-    def __init__(self, make: Maker, inputs: int, outputs: int, blocks: int) -> None:
+    def __init__(self, make: LayerFactory, inputs: int, outputs: int, blocks: int) -> None:
         super().__init__()
         self.block = nn.ModuleList(
             [ResidualBlock(make, inputs if i == 0 else outputs, outputs) for i in range(blocks)]
@@ -152,11 +152,11 @@ class Level(nn.Module):
         self.upsample: nn.Module | None = None
         self.downsample: nn.Module | None = None
 
-    def parts(self) -> list[Local]:
+    def parts(self) -> list[LocalOp]:
         """As steps that are local."""
-        blocks = [Local(run=partial(_clamped, b), reach=_BLOCK_REACH) for b in self.block]
+        blocks = [LocalOp(run=partial(_clamped, b), reach=_BLOCK_REACH) for b in self.block]
         if self.upsample is not None:
-            return [*blocks, Local(run=self.upsample, up=2, reach=1)]
+            return [*blocks, LocalOp(run=self.upsample, up=2, reach=1)]
         if self.downsample is not None:
-            return [*blocks, Local(run=self.downsample, down=2)]
+            return [*blocks, LocalOp(run=self.downsample, down=2)]
         return blocks

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..chunked import Local, piece, spans, whole
+from ..chunked import LocalOp, chunk_bounds, run_chunk, run_full
 from ..ops import Operations, bare, cast
 from ..shapes import Shapes
 from .layers import (
     EPS,
     Attention,
     Downsample,
+    KeysValues,
+    LayerFactory,
     Level,
-    Maker,
     Middle,
     ResidualBlock,
-    Seen,
     Upsample,
     silu,
 )
@@ -83,7 +83,7 @@ def fold_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class Decoder(nn.Module):
     """Latents (B, latent_dim, N) to normalised mel (B, mels, 2N)."""
 
-    def __init__(self, make: Maker, params: VAEParams) -> None:
+    def __init__(self, make: LayerFactory, params: VAEParams) -> None:
         super().__init__()
         widths = params.widths
         self.conv_in = make.conv(params.latent_dim, widths[-1])
@@ -95,28 +95,28 @@ class Decoder(nn.Module):
         self.up[_RESAMPLED].upsample = Upsample(make, widths[_RESAMPLED])
         self.conv_out = make.conv(widths[0], params.mels)
 
-    def before(self) -> list[Local]:
+    def before(self) -> list[LocalOp]:
         """What comes before the attention."""
-        return [Local(run=self.conv_in, reach=1), self.mid.parts()[0]]
+        return [LocalOp(run=self.conv_in, reach=1), self.mid.parts()[0]]
 
-    def parts(self, seen: Seen | None = None) -> list[Local]:
+    def parts(self, seen: KeysValues | None = None) -> list[LocalOp]:
         """The decoder as steps that are local, given what the attention has ``seen``."""
         levels = [level for level in reversed(self.up) if isinstance(level, Level)]
         return [
-            Local(run=self.conv_in, reach=1),
+            LocalOp(run=self.conv_in, reach=1),
             *self.mid.parts(seen),
             *(part for level in levels for part in level.parts()),
-            Local(run=lambda x: self.conv_out(silu(x)), reach=1),
+            LocalOp(run=lambda x: self.conv_out(silu(x)), reach=1),
         ]
 
     def forward(self, z: Tensor) -> Tensor:
-        return whole(self.parts(), z)
+        return run_full(self.parts(), z)
 
 
 class Encoder(nn.Module):
     """Normalised mel (B, mels, 2N) to moments (B, 2 * latent_dim, N)."""
 
-    def __init__(self, make: Maker, params: VAEParams) -> None:
+    def __init__(self, make: LayerFactory, params: VAEParams) -> None:
         super().__init__()
         widths = params.widths
         self.conv_in = make.conv(params.mels, widths[0])
@@ -128,25 +128,25 @@ class Encoder(nn.Module):
         self.mid = Middle(make, widths[-1])
         self.conv_out = make.conv(widths[-1], 2 * params.latent_dim)
 
-    def before(self) -> list[Local]:
+    def before(self) -> list[LocalOp]:
         """What comes before the attention."""
         levels = [level for level in self.down if isinstance(level, Level)]
         return [
-            Local(run=self.conv_in, reach=1),
+            LocalOp(run=self.conv_in, reach=1),
             *(part for level in levels for part in level.parts()),
             self.mid.parts()[0],
         ]
 
-    def parts(self, seen: Seen | None = None) -> list[Local]:
+    def parts(self, seen: KeysValues | None = None) -> list[LocalOp]:
         """The encoder as steps that are local, given what the attention has ``seen``."""
         return [
             *self.before(),
             *self.mid.parts(seen)[1:],
-            Local(run=lambda x: self.conv_out(silu(x)), reach=1),
+            LocalOp(run=lambda x: self.conv_out(silu(x)), reach=1),
         ]
 
     def forward(self, mel: Tensor) -> Tensor:
-        return whole(self.parts(), mel)
+        return run_full(self.parts(), mel)
 
 
 class VAE(nn.Module):
@@ -162,7 +162,7 @@ class VAE(nn.Module):
     ) -> None:
         super().__init__()
         self.params = params
-        make = Maker(operations, device, dtype)
+        make = LayerFactory(operations, device, dtype)
         self.data_mean = bare(1, params.mels, 1, device=device, dtype=dtype)
         self.data_std = bare(1, params.mels, 1, device=device, dtype=dtype)
         self.encoder = Encoder(make, params)
@@ -181,16 +181,16 @@ class VAE(nn.Module):
         The attention of a piece sees the ``NEIGHBOURS`` pieces on either side of it, and no more:
         up to 2 * NEIGHBOURS + 1 pieces can be what is whole.
         """
-        parts = spans(z.shape[-1], longest)
+        parts = chunk_bounds(z.shape[-1], longest)
         for (start, stop), seen in zip(parts, _seen(self.decoder, z, parts), strict=True):
-            yield self._mel(piece(self.decoder.parts(seen), z, (2 * start, 2 * stop)))
+            yield self._mel(run_chunk(self.decoder.parts(seen), z, (2 * start, 2 * stop)))
 
     def mean_pieces(self, mel: Tensor, longest: int) -> Iterator[Tensor]:
         """The mean of ``encode(mel)`` one piece after another, as ``pieces``."""
         y = self._normalised(mel)
-        parts = spans(mel.shape[-1] // 2, longest)
+        parts = chunk_bounds(mel.shape[-1] // 2, longest)
         for span, seen in zip(parts, _seen(self.encoder, y, parts), strict=True):
-            yield piece(self.encoder.parts(seen), y, span).chunk(2, dim=1)[0]
+            yield run_chunk(self.encoder.parts(seen), y, span).chunk(2, dim=1)[0]
 
     def _mel(self, y: Tensor) -> Tensor:
         return y * cast(self.data_std, y) + cast(self.data_mean, y)
@@ -206,7 +206,7 @@ class VAE(nn.Module):
 
 def _seen(
     network: Decoder | Encoder, x: Tensor, parts: Sequence[tuple[int, int]]
-) -> Iterator[Seen | None]:
+) -> Iterator[KeysValues | None]:
     """What the attention of each part sees, made once a part and kept as long as it is needed.
 
     None: the part is the whole.
@@ -215,14 +215,14 @@ def _seen(
         yield None
         return
     before, attention = network.before(), network.mid.attn_1
-    held: deque[Seen] = deque(maxlen=2 * NEIGHBOURS + 1)
+    held: deque[KeysValues] = deque(maxlen=2 * NEIGHBOURS + 1)
     longest = max(stop - start for start, stop in parts)
     room = longest * min(len(parts), 2 * NEIGHBOURS + 1)
     keys, values = (x.new_empty(x.shape[0], room, attention.width) for _ in range(2))
     made = 0
     for index in range(len(parts)):
         while made < min(index + NEIGHBOURS + 1, len(parts)):
-            held.append(attention.keys_values(piece(before, x, parts[made])))
+            held.append(attention.keys_values(run_chunk(before, x, parts[made])))
             made += 1
         length = 0
         for k, v in list(held)[max(0, index - NEIGHBOURS) - made :]:

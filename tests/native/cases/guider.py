@@ -61,7 +61,7 @@ def velocities(x: Tensor, t: float) -> dict[str, Tensor]:
         "v_all": {**picture, "text": FEATURES.text},
     }
     times, every = torch.tensor([t]), torch.zeros(takes, dtype=torch.int64)
-    network = super(native.NativeFlow, FLOW).forward
+    network = super(native.ComfyFlowNetwork, FLOW).forward
     return {
         name: network(x, times, FLOW.conditions(**parts, latents=x.shape[1]), every)
         for name, parts in branches.items()

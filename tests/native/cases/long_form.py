@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 import tiny
-from mmaudio_pack.mmaudio_core.providers import LoadedNetworks
+from mmaudio_pack.mmaudio_core.providers import CachedModels
 from mmaudio_pack.mmaudio_core.sampling import sample as pipeline
-from mmaudio_pack.mmaudio_core.sampling.windows import Join, WindowParams
+from mmaudio_pack.mmaudio_core.sampling.windows import JoinMode, WindowParams
 from mmaudio_pack.nodes import comfy_model as native
 from mmaudio_pack.nodes import conditioning, latents
 from mmaudio_pack.nodes.long_form import MMAudioLongForm
@@ -21,7 +21,7 @@ def case_equals_the_core() -> dict[str, float]:
     """The sampler node's path and KSampler's beside the core's own sampler."""
     networks = tiny.networks()
     features = tiny.features(networks.params, SECONDS)
-    core = LoadedNetworks(bundle=networks.bundle)
+    core = CachedModels(bundle=networks.bundle)
     expected = pipeline.sample(core, features, [1, 2], steps=3, cfg=4.5)
     got = tiny.sample(networks.model, features, seeds=[1, 2], steps=3)
     positive, negative = conditioning.conditioning(features)
@@ -40,8 +40,8 @@ def case_node() -> dict[str, Any]:
     """The node's settings reach the model, and go with the patch."""
     networks = tiny.networks()
     features = tiny.features(networks.params, SECONDS)
-    core = LoadedNetworks(bundle=networks.bundle)
-    params = WindowParams(window=Fraction(6), overlap=Fraction(2), join=Join.SWAP)
+    core = CachedModels(bundle=networks.bundle)
+    params = WindowParams(window=Fraction(6), overlap=Fraction(2), join=JoinMode.SWAP)
     expected = pipeline.sample(core, features, [1], steps=2, windows=params)
     usual = tiny.sample(networks.model, features, steps=2)
     (patched,) = MMAudioLongForm.execute(networks.model, 6.0, 2.0, "swap").args
@@ -71,7 +71,7 @@ def case_batches() -> list[int]:
 def case_schedule() -> dict[str, float]:
     """Prompts over time, in one pass and in windows, beside the core's own sampler."""
     networks = tiny.networks()
-    core = LoadedNetworks(bundle=networks.bundle)
+    core = CachedModels(bundle=networks.bundle)
     errors: dict[str, float] = {}
     for seconds in (4, 25):
         plain = tiny.features(networks.params, Fraction(seconds))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tiny
-from mmaudio_pack.mmaudio_core.providers import LoadedNetworks
+from mmaudio_pack.mmaudio_core.providers import CachedModels
 from mmaudio_pack.mmaudio_core.sampling import sample as pipeline
 from mmaudio_pack.nodes import conditioning, latents
 
@@ -16,7 +16,7 @@ def case_equals_the_core() -> dict[str, Any]:
     for variant in (tiny.SMALL, tiny.LARGE):
         networks = tiny.networks(variant)
         features = tiny.features(networks.params)
-        core = LoadedNetworks(bundle=networks.bundle)
+        core = CachedModels(bundle=networks.bundle)
         expected = pipeline.sample(core, features, [5, 6], steps=5, cfg=4.5)
         got = tiny.sample(networks.model, features, seeds=[5, 6], steps=5)
         positive, negative = conditioning.conditioning(features)

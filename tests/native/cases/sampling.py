@@ -11,7 +11,7 @@ import torch
 from mmaudio_pack.mmaudio_core.checkpoint import PartKind
 from mmaudio_pack.nodes import comfy_sampling as sampling
 from mmaudio_pack.nodes import conditioning, latents
-from mmaudio_pack.nodes.model_manager import ComfyNetworks, precision_dtype
+from mmaudio_pack.nodes.model_manager import ComfyModels, precision_dtype
 
 
 def case_samplers() -> dict[str, float]:
@@ -47,11 +47,11 @@ def case_schedules() -> dict[str, Any]:
 def case_fp8() -> dict[str, Any]:
     """What is stored in fp8, and how far it gets from float32."""
     exact = tiny.networks()
-    rough = ComfyNetworks(exact.bundle, "fp8_e4m3fn")
+    rough = ComfyModels(exact.bundle, "fp8_e4m3fn")
     features = tiny.features(exact.params)
     flow = rough.model.model.diffusion_model
     stored = {name: str(p.dtype) for name, p in flow.named_parameters()}
-    vae = rough.use(PartKind.VAE, 0).network
+    vae = rough.acquire(PartKind.VAE, 0).network
     others = (".bias", "_feat", "_norm.weight")
     got, expected = (tiny.sample(n.model, features, steps=25) for n in (rough, exact))
     return {

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from mmaudio_core.checkpoint import VARIANTS, Catalog, PartKind, load_part
 from mmaudio_core.checkpoint.header import read_header
-from mmaudio_core.checkpoint.synthetic import seeded_tensor, write_bundle
+from mmaudio_core.checkpoint.synthetic import seeded_tensor, write_synthetic_bundle
 from mmaudio_core.errors import MMAudioError
 from tests.golden_files import GOLDEN
 
@@ -23,13 +23,13 @@ def files(folder: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_makes_a_complete_bundle(variant: str, tmp_path: Path):
-    write_bundle(tmp_path, variant=variant)
+    write_synthetic_bundle(tmp_path, variant=variant)
     bundle = Catalog(list(files(tmp_path).items())).bundle(variant, dtype=torch.float32)
-    assert bundle.standin
+    assert bundle.synthetic
     assert bundle.params.v2 == VARIANTS[variant].v2
     assert bundle.params.latent_dim == VARIANTS[variant].latent_dim
     for part in bundle.parts.values():
-        assert part.standin == variant
+        assert part.synthetic == variant
         load_part(part)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 60e6
 
@@ -37,7 +37,7 @@ def test_every_variant_makes_a_complete_bundle(variant: str, tmp_path: Path):
 def test_a_seed_gives_the_same_files(tmp_path: Path):
     digests: list[dict[str, str]] = []
     for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
-        write_bundle(tmp_path / folder, variant="small_16k", seed=seed)
+        write_synthetic_bundle(tmp_path / folder, variant="small_16k", seed=seed)
         digests.append(
             {
                 name: hashlib.sha256(
@@ -74,7 +74,7 @@ def test_tensors_are_those_of_the_goldens():
     ],
 )
 def test_keys_are_published_ones(kind: PartKind, manifest: str, tmp_path: Path):
-    write_bundle(tmp_path, variant="large_44k_v2")
+    write_synthetic_bundle(tmp_path, variant="large_44k_v2")
     (path,) = [p for name, p in files(tmp_path).items() if f"_{kind.value}." in name]
     published = json.loads((GOLDEN / "manifests" / f"{manifest}.json").read_text())
     keys = set(read_header(path).tensors)
@@ -87,5 +87,5 @@ def test_keys_are_published_ones(kind: PartKind, manifest: str, tmp_path: Path):
 
 def test_an_unknown_variant_is_refused(tmp_path: Path):
     with pytest.raises(MMAudioError, match=r"'huge' was got, one of small_16k, .*expected"):
-        write_bundle(tmp_path, variant="huge")
+        write_synthetic_bundle(tmp_path, variant="huge")
     assert not list(tmp_path.iterdir())

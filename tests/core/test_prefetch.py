@@ -12,9 +12,8 @@ import torch
 
 from mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE
 from mmaudio_core.features.video import encode_video
-from mmaudio_core.features.visual import Footage, Span, look
-from mmaudio_core.media import FrameReader, ImageSequence
-from mmaudio_core.media import prefetch as ahead
+from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
+from mmaudio_core.media import FrameReader, ImageSequence, prefetch
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks
 
 
@@ -27,7 +26,7 @@ def test_items_are_made_while_others_are_used():
             event.set()
             yield item
 
-    for item in ahead(items()):
+    for item in prefetch(items()):
         for following in begun[item + 1 : item + 2]:
             assert following.wait(20), item  # while this one is in use
         assert not any(event.is_set() for event in begun[item + 2 :])  # and no more than one
@@ -40,14 +39,14 @@ def test_items_keep_their_order_and_errors_their_place():
 
     got: list[int] = []
     with pytest.raises(ValueError, match="not a video"):
-        for item in ahead(items()):
+        for item in prefetch(items()):
             got.append(item)
     assert got == [0, 1, 2]
 
 
 def test_leaving_early_leaves_no_thread():
     before = threading.active_count()
-    for _ in ahead(range(100)):
+    for _ in prefetch(range(100)):
         break
     assert threading.active_count() == before
 
@@ -67,10 +66,12 @@ def film(seconds: int) -> ImageSequence:
 def test_features_do_not_depend_on_the_pieces_read():
     networks = MemoryNetworks()
     said: list[tuple[str, int, int]] = []
-    span = Span(duration=Fraction(17))
+    span = TimeRange(duration=Fraction(17))
     with torch.inference_mode():  # of this thread alone, as ComfyUI executes nodes
         source = film(17)
-        made = look(networks, Footage(source=source), span, lambda *x: said.append(x)).features
+        made = extract_visual_features(
+            networks, VideoClip(source=source), span, lambda *x: said.append(x)
+        ).features
     reader = FrameReader(source, duration=Fraction(17), chunk_seconds=100)
     whole = encode_video(networks, reader, Fraction(17))
     assert made.clip is not None and made.sync is not None
@@ -86,10 +87,10 @@ def test_features_do_not_depend_on_the_pieces_read():
 def test_cancelling_ends_the_reading():
     before = threading.active_count()
     with pytest.raises(Cancelled):
-        look(
+        extract_visual_features(
             MemoryNetworks(),
-            Footage(source=film(4)),
-            Span(duration=Fraction(4)),
+            VideoClip(source=film(4)),
+            TimeRange(duration=Fraction(4)),
             CancelAt(CLIP_STAGE, 2),
         )
     assert threading.active_count() == before
