@@ -1,14 +1,53 @@
-"""What the core raises at its boundary.
+"""Errors raised at the core's boundary.
 
-All of them are ``ValueError``: the caller gave something that cannot be used. Each message says
-what was got, what was expected and what to do next.
+All of them are ``ValueError``: the caller passed something that cannot be used. A message says
+what was got and what was expected. Where the cure depends on the caller's own controls, the error
+carries a ``Problem`` and the caller words the cure.
 """
 
 from __future__ import annotations
 
+from enum import Enum
+
+
+class Problem(str, Enum):
+    """Faults whose cure is a setting of the caller's, such as a command-line option or a widget."""
+
+    AUDIO_SHAPE = "audio_shape"
+    AUDIO_NOT_FINITE = "audio_not_finite"
+    AUDIO_RATE = "audio_rate"
+    AUDIO_PAST_END = "audio_past_end"
+    SOURCE_AUDIO = "source_audio"
+    MIX_NOT_FINITE = "mix_not_finite"
+    OPTION = "option"
+    IMAGE_SHAPE = "image_shape"
+    IMAGE_NOT_FINITE = "image_not_finite"
+    FRAME_RATE = "frame_rate"
+    MASK = "mask"
+    START_PAST_END = "start_past_end"
+    VIDEO_TOO_SHORT = "video_too_short"
+    NO_DURATION = "no_duration"
+    FEATURE_WIDTH = "feature_width"
+    SCHEDULED_TWICE = "scheduled_twice"
+    SCHEDULE = "schedule"
+    WINDOWS = "windows"
+    REGION = "region"
+    LATENT = "latent"
+    NUMERICS = "numerics"
+    MISSING_WEIGHTS = "missing_weights"
+    WRONG_WEIGHTS = "wrong_weights"
+
 
 class MMAudioError(ValueError):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Attributes:
+        problem: what the caller may word a cure for; None where the message says all there is.
+    """
+
+    def __init__(self, message: str, problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 class MediaError(MMAudioError):
