@@ -13,6 +13,7 @@ import folder_paths
 from comfy_api.latest import Input, InputImpl, io, ui
 from torch import Tensor
 
+from ..mmaudio_core.audio.waveform import check_waveform
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.visual import VideoClip
@@ -25,7 +26,6 @@ from ..mmaudio_core.mux import (
     encode_video,
     mux_audio,
 )
-from ..mmaudio_core.mux.prepared_audio import check_audio
 from .feedback import NodeProgress, notify
 from .footage import footage, image_rate, whole_file
 from .mux_options import file_options, option_inputs, sound_options, workflow_metadata
@@ -154,7 +154,7 @@ def _takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], int]:
         )
     chosen = list(takes) if take == ALL_TAKES else [takes[take]]
     for one in chosen:
-        check_audio(one, rate)
+        check_waveform(one, rate)
     return chosen, rate
 
 

@@ -1,4 +1,4 @@
-"""Mel analysis for the VAE's encoder, as the training data was made."""
+"""Log mel spectrograms for the VAE's encoder, computed as for its training data."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ..config import FORMAT_16K, AudioFormat
 from ..errors import MediaError
-from ..models.chunked import chunk_bounds
 
 _FLOOR = 1e-5
-_BLOCK = 4096  # frames whose spectra are held at once
-_LINEAR_STEP = 200 / 3  # Slaney's scale: linear to 1000 Hz, logarithmic above
+_CHUNK = 4096  # frames whose spectra are held at once
+# Slaney's scale: linear up to 1000 Hz, logarithmic above
+_LINEAR_STEP = 200 / 3
 _BREAK_HZ = 1000.0
 _LOG_STEP = math.log(6.4) / 27
 
@@ -27,20 +27,21 @@ def _to_mel(hertz: float) -> float:
 
 
 def _to_hertz(mel: Tensor) -> Tensor:
-    corner = _BREAK_HZ / _LINEAR_STEP
+    break_mel = _BREAK_HZ / _LINEAR_STEP
     return torch.where(
-        mel < corner, mel * _LINEAR_STEP, _BREAK_HZ * torch.exp(_LOG_STEP * (mel - corner))
+        mel < break_mel, mel * _LINEAR_STEP, _BREAK_HZ * torch.exp(_LOG_STEP * (mel - break_mel))
     )
 
 
 @lru_cache
-def mel_filters(sample_rate: int, n_fft: int, mels: int, top: float) -> Tensor:
-    """Slaney mel filters with Slaney (area) normalisation: (mels, n_fft / 2 + 1), float32.
+def mel_filters(sample_rate: int, n_fft: int, mels: int, max_hz: float) -> Tensor:
+    """Mel filters on Slaney's scale, normalized by area (M. Slaney, Auditory Toolbox, 1998).
 
-    Source: M. Slaney, Auditory Toolbox, 1998.
+    Returns:
+        (mels, n_fft / 2 + 1) float32.
     """
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
-    edges = _to_hertz(torch.linspace(0, _to_mel(top), mels + 2, dtype=torch.float64))
+    edges = _to_hertz(torch.linspace(0, _to_mel(max_hz), mels + 2, dtype=torch.float64))
     width = edges.diff()
     ramp = edges[:, None] - bins
     rising, falling = -ramp[:-2] / width[:-1, None], ramp[2:] / width[1:, None]
@@ -49,17 +50,24 @@ def mel_filters(sample_rate: int, n_fft: int, mels: int, top: float) -> Tensor:
 
 
 def log_mel(waveform: Tensor, fmt: AudioFormat) -> Tensor:
-    """Log mel spectrogram of ``waveform`` (B, T) at ``fmt.sample_rate``: (B, mels, T // hop).
+    """Log mel spectrogram: base 10 for the 16 kHz format, natural for the 44.1 kHz one.
+
+    Args:
+        waveform: (B, T) samples at ``fmt.sample_rate``; clipped to [-1, 1].
+        fmt: the sample rate, hop and number of mel bands.
+
+    Returns:
+        (B, mels, T // hop) float32.
 
     Raises:
-        MediaError: too short for one analysis window.
+        MediaError: if the waveform is too short for one analysis window.
     """
     n_fft = 4 * fmt.hop
     pad = (n_fft - fmt.hop) // 2
     if waveform.shape[-1] <= pad:
         raise MediaError(
-            f"{waveform.shape[-1]} samples of sound were got, more than {pad} "
-            f"({pad / fmt.sample_rate:.3f} s at {fmt.sample_rate} Hz) are needed: use a longer clip"
+            f"got {waveform.shape[-1]} audio samples, expected more than {pad}"
+            f" ({pad / fmt.sample_rate:.3f} s at {fmt.sample_rate} Hz)"
         )
     padded = F.pad(waveform.clamp(-1, 1), (pad, pad), mode="reflect")
     window = torch.hann_window(n_fft, device=waveform.device)
@@ -67,10 +75,12 @@ def log_mel(waveform: Tensor, fmt: AudioFormat) -> Tensor:
         fmt.sample_rate, n_fft, fmt.mels, 8000.0 if fmt is FORMAT_16K else 22050.0
     ).to(waveform.device)
     parts: list[Tensor] = []
-    for start, stop in chunk_bounds(waveform.shape[-1] // fmt.hop, _BLOCK):
-        some = padded[:, start * fmt.hop : (stop - 1) * fmt.hop + n_fft]
+    frames = waveform.shape[-1] // fmt.hop
+    for start in range(0, frames, _CHUNK):
+        stop = min(start + _CHUNK, frames)
+        chunk = padded[:, start * fmt.hop : (stop - 1) * fmt.hop + n_fft]
         spectrum = torch.stft(
-            some, n_fft, fmt.hop, window=window, center=False, return_complex=True
+            chunk, n_fft, fmt.hop, window=window, center=False, return_complex=True
         )
         magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9)
         parts.append((filters @ magnitude).clamp(min=_FLOOR))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import av
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..audio.mel import log_mel
+from ..audio.resample import resample
+from ..audio.waveform import check_waveform_batch
 from ..checkpoint import PartKind
 from ..config import exact_samples, sequence_lengths
-from ..errors import MediaError
 from ..models.chunked import chunk_bounds
 from ..models.vae import VAE
 from ..progress import Progress, no_progress, tick_on_forward
@@ -46,9 +45,10 @@ def encode(
         MediaError: a waveform of another shape, empty, or with NaN or infinity in it.
     """
     fmt = networks.params.audio
-    _check(waveform)
+    check_waveform_batch(waveform)
     lengths = sequence_lengths(duration, fmt)
-    mono = resample(waveform.float().mean(dim=1), sample_rate, fmt.sample_rate)
+    mono = waveform.float().mean(dim=1).cpu()
+    mono = torch.cat([resample(take[None], sample_rate, fmt.sample_rate) for take in mono])
     mono = mono[:, : exact_samples(duration, fmt.sample_rate)]
     mono = F.pad(mono, (0, lengths.samples - mono.shape[1]))
     longest = fmt.latents(VAE_SECONDS)
@@ -69,35 +69,3 @@ def encode(
     progress(ENCODER_STAGE, total, total)
     whole = torch.cat(latents, dim=-1)[0]  # (latent_dim, takes * N)
     return whole.reshape(whole.shape[0], len(mono), -1).permute(1, 2, 0)
-
-
-def resample(mono: Tensor, rate: int, wanted: int) -> Tensor:
-    """(takes, T) at ``rate`` Hz to (takes, T') at ``wanted`` Hz, by FFmpeg's resampler."""
-    if rate == wanted:
-        return mono
-    return torch.stack([_resample(take, rate, wanted) for take in mono])
-
-
-def _resample(take: Tensor, rate: int, wanted: int) -> Tensor:
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=wanted)
-    frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(take.cpu().numpy()[None]), format="flt", layout="mono"
-    )
-    frame.sample_rate = rate
-    parts = [f.to_ndarray() for given in (frame, None) for f in resampler.resample(given)]
-    made = torch.as_tensor(np.concatenate(parts, axis=1)[0])
-    length = round(Fraction(take.shape[0] * wanted, rate))
-    return F.pad(made, (0, max(0, length - made.shape[0])))[:length]
-
-
-def _check(waveform: Tensor) -> None:
-    if waveform.ndim != 3 or 0 in waveform.shape:
-        raise MediaError(
-            f"a waveform of shape {tuple(waveform.shape)} was got, (takes, channels, samples) was "
-            "expected, none of them 0: connect an AUDIO with sound in it"
-        )
-    if not bool(torch.isfinite(waveform).all()):
-        raise MediaError(
-            "the sound holds NaN or infinite samples, finite ones were expected: find the node "
-            "that made them"
-        )

@@ -13,8 +13,8 @@ from typing import cast
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from ..audio.resample import audio_frame, layout_of
-from .prepared_audio import AAC_RATES, PreparedAudio
+from ..audio.waveform import AAC_RATES, audio_frame, channel_layout
+from .prepared_audio import PreparedAudio
 
 _PIECE = 1024
 """Samples given to an encoder at once; an AAC frame."""
@@ -66,7 +66,7 @@ class AudioTrackEncoder:
         self._sound = sound
         self._position = 0
         channels = sound.waveform.shape[0]
-        layout = layout_of(sound.waveform)
+        layout = channel_layout(sound.waveform)
         added = container.add_stream(settings.encoder, rate=sound.sample_rate, layout=layout)
         self._stream = cast(AudioStream, added)
         self._stream.codec_context.format = settings.form

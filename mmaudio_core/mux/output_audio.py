@@ -14,12 +14,13 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from torch import Tensor
 
+from ..audio.waveform import check_waveform
 from ..media.source import VideoSource
 from ..progress import Progress
 from .audio_tracks import AudioTrackEncoder
 from .formats import OutputPlan, copies_sound
 from .options import AudioOptions, FileOptions
-from .prepared_audio import PreparedAudio, audio_end, check_audio, fit_audio
+from .prepared_audio import PreparedAudio, audio_end, fit_audio
 from .source_audio import AudioTrackCopier, SourceAudio
 
 
@@ -99,7 +100,7 @@ def prepare_output_audio(
         The sound, seconds of the picture to write, and what the user should know.
     """
     treat, file = options
-    check_audio(waveform, sample_rate)
+    check_waveform(waveform, sample_rate)
     if file.trim_to_audio:
         length = min(length, audio_end(waveform, sample_rate, start))
     original, notes = None, tuple[str, ...]()

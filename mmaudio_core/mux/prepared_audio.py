@@ -9,16 +9,16 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..audio.loudness import limited, normalised
+from ..audio.limiter import limit_true_peaks, limiter_notes
+from ..audio.loudness import normalize_loudness
 from ..audio.mixing import gain_and_fades, mix
 from ..audio.resample import resample
+from ..audio.waveform import AAC_RATES, check_waveform
 from ..errors import MediaError
 from ..progress import Progress, no_progress
 from .options import AudioOptions
 from .source_audio import SourceAudio
 
-AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
-"""Sample rates AAC knows."""
 _MIXED_RATE = 48000
 """Highest sample rate of a mix; that of all films."""
 
@@ -87,7 +87,7 @@ def fit_audio(
     Raises:
         MediaError: on another shape, NaN or infinity, or a start outside the picture.
     """
-    check_audio(waveform, sample_rate)
+    check_waveform(waveform, sample_rate)
     if not 0 <= start < length:
         raise MediaError(
             f"the sound is to start at {float(start):g} s of a picture that lasts"
@@ -122,7 +122,7 @@ def _mixed(
     if rate not in AAC_RATES or rate > _MIXED_RATE:
         old, rate = resample(old, rate, _MIXED_RATE), _MIXED_RATE
     new = sound.piece(0, sound.samples)
-    waveform, rate = mix(new, sound.sample_rate, old, rate, duck)
+    waveform, rate = mix(new, sound.sample_rate, old, rate, duck=duck)
     return PreparedAudio(waveform=waveform, sample_rate=rate)
 
 
@@ -130,11 +130,10 @@ def _levelled(sound: PreparedAudio, options: AudioOptions) -> tuple[PreparedAudi
     """The sound at the loudness asked for, or else as it is, but nowhere above full scale."""
     waveform, notes = sound.waveform, tuple[str, ...]()
     if options.loudness is not None:
-        waveform, notes = normalised(waveform, sound.sample_rate, options.loudness)
+        waveform, notes = normalize_loudness(waveform, sound.sample_rate, options.loudness)
     elif options.mixes or options.gain_db > 0:
-        waveform, lowered = limited(waveform, sound.sample_rate)
-        if lowered > 0.1:
-            notes = (f"Peaks were lowered by up to {lowered:.1f} dB, so that they do not clip.",)
+        waveform, reduction = limit_true_peaks(waveform, sound.sample_rate)
+        notes = limiter_notes(reduction)
     if not waveform.isfinite().all():
         raise MediaError(
             "mixing gave NaN or infinity; expected finite samples, so nothing was written. Set"
@@ -144,25 +143,3 @@ def _levelled(sound: PreparedAudio, options: AudioOptions) -> tuple[PreparedAudi
     return PreparedAudio(
         waveform=waveform, sample_rate=sound.sample_rate, silence=sound.silence
     ), notes
-
-
-def check_audio(waveform: Tensor, sample_rate: int) -> None:
-    """Raise MediaError for what cannot be encoded."""
-    shape = tuple(waveform.shape)
-    if len(shape) != 2 or shape[0] not in (1, 2) or not shape[1]:
-        raise MediaError(
-            f"a waveform of shape {shape} was given; expected one take (channels, samples) with 1"
-            " or 2 channels and at least one sample. Choose one take of the batch."
-        )
-    if not waveform.isfinite().all():
-        bad = int((~waveform.isfinite()).sum())
-        raise MediaError(
-            f"the sound holds NaN or infinity ({bad} of {waveform.numel()} samples); expected"
-            " finite samples, so nothing was written. It was broken before it came here: try"
-            " precision fp32 in the loader, or load other weights."
-        )
-    if sample_rate not in AAC_RATES:
-        raise MediaError(
-            f"a sample rate of {sample_rate} Hz was given; AAC expects one of"
-            f" {', '.join(map(str, sorted(AAC_RATES)))}. Resample the sound, for instance to 44100."
-        )

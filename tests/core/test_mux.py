@@ -255,12 +255,27 @@ def test_pixel_format_and_quality(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("waveform", "rate", "start", "words"),
     [
-        (torch.full((1, 16000), torch.nan), 16000, F(0), "NaN or infinity .16000 of 16000 samples"),
-        (torch.tensor([[0.0, torch.inf]]), 16000, F(0), "NaN or infinity .1 of 2 samples"),
-        (torch.zeros(1, 0), 16000, F(0), r"shape \(1, 0\) was given; expected one take"),
-        (torch.zeros(1, 1, 16000), 16000, F(0), r"expected one take \(channels, samples\)"),
+        (
+            torch.full((1, 16000), torch.nan),
+            16000,
+            F(0),
+            "got audio with 16000 of 16000 samples NaN or inf",
+        ),
+        (torch.tensor([[0.0, torch.inf]]), 16000, F(0), "got audio with 1 of 2 samples NaN or inf"),
+        (torch.zeros(1, 0), 16000, F(0), r"shape \(1, 0\), expected \(channels, samples\)"),
+        (
+            torch.zeros(1, 1, 16000),
+            16000,
+            F(0),
+            r"shape \(1, 1, 16000\), expected \(channels, samples\)",
+        ),
         (torch.zeros(3, 16000), 16000, F(0), "with 1 or 2 channels"),
-        (torch.zeros(1, 16000), 12345, F(0), "12345 Hz was given; AAC expects one of 8000"),
+        (
+            torch.zeros(1, 16000),
+            12345,
+            F(0),
+            "got a sample rate of 12345 Hz, expected one that AAC supports: 8000",
+        ),
         (torch.zeros(1, 16000), 16000, F(2), "start at 2 s of a picture that lasts 2 s; expected"),
         (torch.zeros(1, 16000), 16000, F(-1), "expected a start within it"),
     ],

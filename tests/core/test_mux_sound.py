@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmaudio_core.audio.loudness import CEILING, integrated_loudness, limited, normalised, true_peak
-from mmaudio_core.audio.mixing import ducking, gain_and_fades, mix
+from mmaudio_core.audio.limiter import CEILING, limit_true_peaks, true_peak
+from mmaudio_core.audio.loudness import integrated_loudness, normalize_loudness
+from mmaudio_core.audio.mixing import ducking_gain, gain_and_fades, mix
 from mmaudio_core.audio.resample import resample
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import ImageSequence
@@ -128,9 +129,9 @@ def test_ducking_lowers_the_original_and_brings_it_back(tmp_path: Path) -> None:
 
 def test_ducking_is_smooth_and_leaves_silence_alone() -> None:
     new = torch.zeros(1, 4 * RATE)
-    assert torch.equal(ducking(new, RATE, 4 * RATE), torch.ones(4 * RATE))
+    assert torch.equal(ducking_gain(new, RATE, 4 * RATE), torch.ones(4 * RATE))
     new[:, RATE : 2 * RATE] = 0.5
-    gain = 20 * ducking(new, RATE, 5 * RATE).log10()
+    gain = 20 * ducking_gain(new, RATE, 5 * RATE).log10()
     assert gain.shape == (5 * RATE,)
     assert abs(float(gain[2 * RATE - 1]) + 12) < 0.2
     assert abs(float(gain[-1])) < 0.1
@@ -138,7 +139,7 @@ def test_ducking_is_smooth_and_leaves_silence_alone() -> None:
 
 
 def test_mixed_length_is_the_longer_one() -> None:
-    result, rate = mix(torch.ones(1, 100), 16000, torch.ones(2, 900), 48000, False)
+    result, rate = mix(torch.ones(1, 100), 16000, torch.ones(2, 900), 48000, duck=False)
     assert rate == 48000 and result.shape == (2, 900)
 
 
@@ -164,7 +165,7 @@ def test_loudness(target: float, channels: int, rate: int, tmp_path: Path) -> No
     got, _ = heard(result.path)
     meter = pyloudnorm.Meter(rate)
     assert abs(meter.integrated_loudness(got[:, : 3 * rate].double().T.numpy()) - target) < 0.5
-    lossless, _ = normalised(sound, rate, target)
+    lossless, _ = normalize_loudness(sound, rate, target)
     assert true_peak(lossless) < CEILING + 0.1
 
 
@@ -179,7 +180,7 @@ def test_peaks_are_limited_not_clipped() -> None:
     """Clicks over quiet noise: -14 LUFS would take them far over full scale."""
     sound = 0.01 * torch.randn(1, 3 * RATE, generator=torch.Generator().manual_seed(2))
     sound[:, RATE // 2 :: RATE] = 0.9
-    got, notes = normalised(sound, RATE, -16)
+    got, notes = normalize_loudness(sound, RATE, -16)
     assert abs(integrated_loudness(got, RATE) + 16) < 0.5
     assert true_peak(got) < CEILING + 0.1
     (note,) = notes
@@ -192,29 +193,29 @@ def test_true_peaks_between_the_samples() -> None:
     sound = (0.99 * torch.sin(torch.pi / 2 * time + torch.pi / 4))[None]
     assert abs(true_peak(sound) - 20 * math.log10(0.99)) < 0.1
     assert 20 * math.log10(float(sound.abs().max())) < -3
-    got, lowered = limited(1.4 * sound, RATE)
+    got, lowered = limit_true_peaks(1.4 * sound, RATE)
     assert true_peak(got) < CEILING + 0.1 and abs(lowered - 3.8) < 0.3
-    quiet, none = limited(0.5 * sound, RATE)
+    quiet, none = limit_true_peaks(0.5 * sound, RATE)
     assert none == 0 and torch.equal(quiet, 0.5 * sound)
 
 
 def test_limiting_at_the_edges() -> None:
     sound = torch.zeros(1, 2000)
     sound[0, 0] = sound[0, -1] = 3.0
-    got, _ = limited(sound, RATE)
+    got, _ = limit_true_peaks(sound, RATE)
     assert true_peak(got) < CEILING + 0.01
 
 
 def test_silence_and_short_sounds_have_no_loudness_to_reach() -> None:
-    got, notes = normalised(torch.zeros(1, 1000), RATE, -16)
-    assert not got.any() and notes == ("The sound is silent: its loudness was left as it is.",)
-    got, _ = normalised(tone(0.2, 997, -30), RATE, -23)
+    got, notes = normalize_loudness(torch.zeros(1, 1000), RATE, -16)
+    assert not got.any() and notes == ("The audio is silent, so its loudness was left as it is.",)
+    got, _ = normalize_loudness(tone(0.2, 997, -30), RATE, -23)
     assert abs(integrated_loudness(got, RATE) + 23) < 0.5
-    _, notes = normalised(1e-3 * tone(2, 997, 0), RATE, -14)
+    _, notes = normalize_loudness(1e-3 * tone(2, 997, 0), RATE, -14)
     assert any("not -14" in note for note in notes)
 
 
-def test_a_mix_that_is_too_loud_is_limited(tmp_path: Path) -> None:
+def test_a_mix_that_is_too_loud_is_limit_true_peaks(tmp_path: Path) -> None:
     film = filmed(tmp_path, tone(2, 3000, -1))
     result = mux_audio(
         film,
@@ -307,5 +308,5 @@ def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
 
 def test_loudness_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyloudnorm", None)
-    with pytest.raises(MediaError, match=r"pyloudnorm is not installed.*pip install pyloudnorm"):
+    with pytest.raises(MediaError, match=r"pyloudnorm, which is not installed.*pip install pyloudnorm"):
         integrated_loudness(torch.from_numpy(np.ones((1, RATE), np.float32)), RATE)
