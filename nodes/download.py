@@ -1,8 +1,8 @@
-"""Fetching published weights, when the user has asked for it.
+"""Download published weights when the user has asked for it.
 
-A file grows as ``<name>.<version>.incomplete`` beside its place, is checked, and only then gets
-its name, so that nothing half there can be taken for a model. What a cancelled or failed download
-leaves is continued by the next one.
+A file is written as ``<name>.<version>.incomplete`` next to its final path and renamed after its
+checksum has been verified, so an incomplete file is never mistaken for a model. The next download
+resumes what a cancelled or failed one left.
 """
 
 from __future__ import annotations
@@ -34,30 +34,31 @@ _BLOCK = 8 * 1024 * 1024
 def download(
     files: Sequence[PublishedFile], folder: Path, progress: Callable[[str, int, int], None]
 ) -> list[Path]:
-    """Fetch ``files`` into ``folder``; where they are, in the same order.
+    """Download ``files`` into ``folder`` and return their paths, in the same order.
 
-    A file that is already there and is the published one is not fetched again; another one under
-    its name is kept as ``<name>.replaced``. ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and ``HF_TOKEN``
-    mean what they mean to huggingface_hub.
+    A published file that is already there is not downloaded again; a different file of the same
+    name is kept as ``<name>.replaced``. ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and ``HF_TOKEN`` mean
+    what they mean to huggingface_hub.
 
     Args:
-        progress: called as ``("download", bytes done, bytes in total)``, counted over all files,
-            several times a second; what it raises (to cancel) passes through.
+        progress: called several times a second as ``("download", bytes done, total bytes)``,
+            counted over all files; an exception it raises cancels the download and passes through.
 
     Raises:
-        MMAudioError: a file cannot be had or is not the published one, or there is no room.
+        MMAudioError: a file cannot be downloaded, differs from the published one, or does not fit
+            on the disk.
     """
     if not files:
         return []
     _make_folder(folder)
     require_hub(files[0], folder)
     expected = sum(file.bytes for file in files)
-    asking = partial(progress, "download", 0, expected)
-    items = [_in_background(partial(look_up, file, folder), asking) for file in files]
+    tick = partial(progress, "download", 0, expected)
+    items = [_in_background(partial(look_up, file, folder), tick) for file in files]
     total = sum(item.bytes for item in items)
 
-    checking = partial(progress, "download", 0, total)
-    missing = [item for item in items if _fault(item, item.target, checking) is not None]
+    tick = partial(progress, "download", 0, total)
+    missing = [item for item in items if _mismatch(item, item.target, tick) is not None]
     _check_space(missing, folder)
     done = total - sum(item.bytes for item in missing)
     for item in missing:
@@ -84,36 +85,37 @@ def _check_space(items: Sequence[HubFile], folder: Path) -> None:
     if needed > free:
         names = ", ".join(item.file.name for item in items)
         raise MMAudioError(
-            f"No room to download {names}: {readable_size(needed)} are needed in {folder}, and"
-            f" {readable_size(free)} are free. Free some space, or add a folder on another disk in"
-            " extra_model_paths.yaml."
+            f"Not enough disk space to download {names}: {folder} needs {readable_size(needed)}"
+            f" and has {readable_size(free)} free. Free some space, or add a folder on another disk"
+            " in extra_model_paths.yaml."
         )
 
 
 def _fetch(item: HubFile, progress: Callable[[str, int, int], None], done: int, total: int) -> None:
-    """Download, check and put in place one file; ``done`` bytes of ``total`` came before it."""
+    """Download, verify and rename one file; ``done`` of ``total`` bytes came before it."""
     log.info("Downloading into %s: %s.", item.folder, item.file.describe())
     if item.size is None or _length(item.partial) > item.size:
         item.partial.unlink(missing_ok=True)
     with item.partial.open("ab") as out:
-        # Leaving this block closes the file, which ends a thread that is still writing to it.
+        # Leaving this block closes the file, which stops a thread that still writes to it.
         _in_background(
             partial(stream, item, out), lambda: progress("download", done + out.tell(), total)
         )
-    fault = _fault(item, item.partial, partial(progress, "download", done + item.bytes, total))
-    if fault is not None:
+    tick = partial(progress, "download", done + item.bytes, total)
+    mismatch = _mismatch(item, item.partial, tick)
+    if mismatch is not None:
         item.partial.unlink()
-        why = f"{fault}; what had been downloaded was removed"
-        cure = "Run it again; if it stays so, the server has another file than the published one."
-        raise failure(item.file, item.folder, why, cure)
+        reason = f"{mismatch}; the download was removed"
+        cure = "Run it again; if that does not help, the server does not have the published file."
+        raise failure(item.file, item.folder, reason, cure)
     try:
         if item.target.exists():
             kept = item.target.with_name(f"{item.target.name}.replaced")
-            log.warning("%s is not the published file; it is kept as %s.", item.target, kept.name)
+            log.warning("%s is not the published file; keeping it as %s.", item.target, kept.name)
             os.replace(item.target, kept)
         os.replace(item.partial, item.target)
     except OSError as error:
-        cure = f"Close what uses {item.target} and run it again."
+        cure = f"Close the program that uses {item.target} and run it again."
         raise failure(item.file, item.folder, str(error), cure) from error
     for stale in item.folder.glob(f"{glob.escape(item.target.name)}.*.incomplete"):
         stale.unlink(missing_ok=True)
@@ -123,10 +125,13 @@ def _length(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _fault(item: HubFile, path: Path, tick: Callable[[], None]) -> str | None:
-    """Why ``path`` is not the published file, or None where it is, as far as can be known."""
+def _mismatch(item: HubFile, path: Path, tick: Callable[[], None]) -> str | None:
+    """How ``path`` differs from the published file; None if size and checksum show no difference.
+
+    ``tick`` is called once per block, since hashing 4 GB takes a while.
+    """
     if not path.is_file():
-        return "it is not there"
+        return "it does not exist"
     if item.size is not None and _length(path) != item.size:
         return f"it is {_length(path):,} bytes long instead of {item.size:,}"
     if item.file.md5 is not None:
@@ -144,10 +149,9 @@ def _fault(item: HubFile, path: Path, tick: Callable[[], None]) -> str | None:
 
 
 def _in_background(work: Callable[[], T], tick: Callable[[], None]) -> T:
-    """``work()``, in a thread, while ``tick`` is called; what either raises passes through.
+    """Run ``work`` in a thread and call ``tick`` meanwhile; exceptions of both pass through.
 
-    No version of huggingface_hub can be interrupted while it waits for a server, and leaving it
-    behind is the way to cancel at once.
+    A thread that waits for a server cannot be interrupted, so cancelling abandons it.
     """
     future: Future[T] = Future()
 

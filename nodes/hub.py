@@ -1,31 +1,43 @@
-"""Asking a Hugging Face hub for one file, with any huggingface_hub from 0.24 on.
+"""One file on a Hugging Face hub: what the hub says about it, and streaming it to disk.
 
-Its own ``hf_hub_download`` cannot be cancelled, reports progress only since 1.0, and in newer
-versions starts again from nothing; so the file is looked up and streamed with the pieces that
-function is made of.
+The streaming is our own because ``hf_hub_download`` cannot be cancelled while it waits for a
+server, takes ``tqdm_class`` only after 1.0, and deletes what an interrupted download left
+(seen with 2.4.0), so 4 GB would start again from nothing.
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import re
-import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO
+
+import requests
 
 from ..mmaudio_core.checkpoint.published import HUB, PublishedFile
 from ..mmaudio_core.errors import MMAudioError
 
 log = logging.getLogger(__name__)
 
+_CHUNK_BYTES = 1024 * 1024
+_ATTEMPTS = 5  # in a row that bring no byte
+_RETRY_SECONDS = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class HubFile:
-    """A published file as the hub has it today, and where it goes."""
+    """A published file as the hub describes it today, and where it goes.
+
+    Attributes:
+        revision: commit that has this content; None if the server does not say.
+        size: bytes; None if the server does not say.
+        sha256: checksum; None unless the file is stored in LFS.
+        target: final path.
+        partial: path while the download is incomplete; differs by content.
+    """
 
     file: PublishedFile
     revision: str | None
@@ -36,7 +48,7 @@ class HubFile:
 
     @property
     def bytes(self) -> int:
-        """Its size; the published one where the hub does not say."""
+        """Size, or the published estimate if the server does not say."""
         return self.file.bytes if self.size is None else self.size
 
     @property
@@ -45,31 +57,35 @@ class HubFile:
 
 
 def require_hub(first: PublishedFile, folder: Path) -> None:
-    """Raises MMAudioError where huggingface_hub is missing or in offline mode."""
+    """Raise MMAudioError if huggingface_hub is missing or in offline mode."""
     try:
         from huggingface_hub import constants
     except ImportError as error:
         cure = "Install it with: python -m pip install huggingface_hub."
         raise failure(first, folder, str(error), cure) from error
     if constants.HF_HUB_OFFLINE:
-        why = "huggingface_hub is in offline mode (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)"
-        raise failure(first, folder, why, "Unset it and start ComfyUI again.")
+        reason = "huggingface_hub is in offline mode (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE)"
+        raise failure(first, folder, reason, "Unset it and start ComfyUI again.")
 
 
 def look_up(file: PublishedFile, folder: Path) -> HubFile:
-    """Ask the hub for the file's size, checksum and revision."""
+    """Ask the hub for the file's size, checksum and revision.
+
+    Raises:
+        MMAudioError: the hub cannot be reached, or refuses.
+    """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     try:
-        found = get_hf_file_metadata(hf_hub_url(file.repo, file.filename))
-    except Exception as error:  # requests' or httpx's own, by the version of huggingface_hub
+        metadata = get_hf_file_metadata(hf_hub_url(file.repo, file.filename))
+    except Exception as error:  # from requests or httpx, depending on huggingface_hub's version
         raise failure(file, folder, _reason(error), _cure(error)) from error
-    etag = found.etag or ""
-    version = re.sub(r"\W", "", etag or found.commit_hash or "main")[:12]
+    etag = metadata.etag or ""
+    version = re.sub(r"\W", "", etag or metadata.commit_hash or "main")[:12]
     return HubFile(
         file=file,
-        revision=found.commit_hash,
-        size=found.size,
+        revision=metadata.commit_hash,
+        size=metadata.size,
         sha256=etag if re.fullmatch(r"[0-9a-f]{64}", etag) else None,
         target=folder / file.name,
         partial=folder / f"{file.name}.{version}.incomplete",
@@ -77,64 +93,57 @@ def look_up(file: PublishedFile, folder: Path) -> HubFile:
 
 
 def stream(item: HubFile, out: BinaryIO) -> None:
-    """Append to ``out`` what it lacks of the file, going on after dropped connections.
+    """Append the rest of the file to ``out``, reconnecting after dropped connections.
 
-    Closing ``out`` from another thread ends it, with an error, at its next write.
+    Closing ``out`` from another thread ends the download at its next write.
+
+    Raises:
+        MMAudioError: the server refuses, sends nothing any more, or the disk cannot be written.
     """
-    from huggingface_hub import file_download, hf_hub_url
-    from huggingface_hub.utils import build_hf_headers
-
-    http_get = getattr(file_download, "http_get", None)
-    takes = inspect.signature(http_get).parameters if http_get else {}
-    if http_get is None or not {"resume_size", "headers", "expected_size"} <= takes.keys():
-        _copy_whole(item, out)
-        return
-    # Before 1.0 an optional accelerator writes to the file behind our back; proxies turn it off,
-    # and empty ones leave the environment's in force.
-    options = {"proxies": {}} if "proxies" in takes else {}
-    url = hf_hub_url(item.file.repo, item.file.filename, revision=item.revision)
-    while True:
+    attempts = 0
+    while item.size is None or out.tell() < item.size:
         start = out.tell()
-        if item.size is not None and start >= item.size:
-            return
         try:
-            http_get(
-                url,
-                out,
-                resume_size=start,
-                headers=build_hf_headers(),
-                expected_size=item.size,
-                **options,
-            )
+            _receive(item, out)
             return
-        except Exception as error:  # as in look_up
-            if out.closed or out.tell() <= start:
+        except OSError as error:  # requests' errors too
+            attempts = 0 if out.tell() > start else attempts + 1
+            dropped = isinstance(error, requests.RequestException)
+            refused = isinstance(error, requests.HTTPError)
+            if not dropped or refused or attempts == _ATTEMPTS:
                 cure = f"{_cure(error)} What has come so far is kept and will be continued."
                 raise failure(item.file, item.folder, _reason(error), cure) from error
-            log.warning("The download of %s was cut off; going on: %s", item.file.name, error)
+            log.warning("The download of %s was cut off; resuming: %s", item.file.name, error)
+            time.sleep(_RETRY_SECONDS)
 
 
-def _copy_whole(item: HubFile, out: BinaryIO) -> None:
-    """The same through the public function alone, should a later version lack the other."""
-    from huggingface_hub import hf_hub_download
+def _receive(item: HubFile, out: BinaryIO) -> None:
+    """Append what one connection brings; start over if the server cannot resume."""
+    from huggingface_hub import constants, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
 
-    out.truncate(0)
-    try:
-        with TemporaryDirectory(dir=item.folder, prefix=".download-") as scratch:
-            path = hf_hub_download(
-                item.file.repo, item.file.filename, revision=item.revision, local_dir=scratch
-            )
-            with open(path, "rb") as whole:
-                shutil.copyfileobj(whole, out)
-    except Exception as error:  # as in look_up
-        raise failure(item.file, item.folder, _reason(error), _cure(error)) from error
+    start = out.tell()
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    url = hf_hub_url(item.file.repo, item.file.filename, revision=item.revision)
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        response.raise_for_status()
+        if start and response.status_code != requests.codes.partial_content:
+            out.seek(0)
+            out.truncate()
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            out.write(chunk)
+    if item.size is not None and out.tell() < item.size:
+        raise requests.ConnectionError(f"the server sent {out.tell():,} of {item.size:,} bytes")
 
 
-def failure(file: PublishedFile, folder: Path, why: str, cure: str) -> MMAudioError:
-    """The error for a file that could not be had, with the ways to get it all the same."""
+def failure(file: PublishedFile, folder: Path, reason: str, cure: str) -> MMAudioError:
+    """The error for a file that cannot be downloaded, with other ways to get it."""
     url = file.url(os.environ.get("HF_ENDPOINT") or HUB)
     return MMAudioError(
-        f"Could not download {file.name} (the {file.kind.title}, {file.size}) from {url}: {why}."
+        f"Could not download {file.name} (the {file.kind.title}, {file.size}) from {url}: {reason}."
         f" {cure} Or fetch that address in a browser and save it in {folder}. Where"
         f" {HUB} cannot be reached, HF_ENDPOINT can name a mirror (set it before ComfyUI starts);"
         " with HF_HUB_OFFLINE=1 nothing is ever downloaded."
@@ -150,8 +159,8 @@ def _cure(error: BaseException) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return (
-            "The server wants a login: set HF_TOKEN or run `hf auth login`, accept the licence on"
-            " the model's page if it asks for that, and run it again."
+            "The server requires a login: set HF_TOKEN or run `hf auth login`, accept the licence"
+            " on the model's page if it asks for that, and run it again."
         )
     if status == 404:
         return "The server does not have that file: check HF_ENDPOINT, or use another mirror."

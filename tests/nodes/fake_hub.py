@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine, which can be told to misbehave."""
+"""A local Hugging Face hub that misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass(kw_only=True)
 class FakeHub:
-    """``files``: content by ``repo/filename``. The rest is how it misbehaves, and what it saw."""
+    """Content by ``repo/filename``, the ways to misbehave, and a log of the requests."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     status: int = 200
     cut_after: int | None = None  # bytes of each answer, after which the connection drops
-    stall_after: int | None = None  # bytes of each answer, after which nothing comes any more
-    answers: int | None = None  # how many GETs get an answer, before it goes silent
-    spoiled: bool = False  # sends other bytes than those it announces
+    stall_after: int | None = None  # bytes of each answer, after which the connection hangs
+    answers: int | None = None  # GETs that get an answer; later ones get none
+    spoiled: bool = False  # sends zeros instead of the content
     ranges: bool = True
     large_files: bool = True  # announces a sha256, as for files in LFS
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    logins: set[str | None] = field(default_factory=set)
     endpoint: str = ""
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -59,6 +60,8 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
                 return
             match = re.fullmatch(rf"/(.+)/resolve/(?:main|{COMMIT})/(.+)", self.path)
             content = hub.files.get(f"{match[1]}/{match[2]}") if match else None
+            if match:
+                hub.logins.add(self.headers.get("Authorization"))
             if hub.status != 200 or content is None:
                 self.send_response(hub.status if hub.status != 200 else 404)
                 self.send_header("X-Error-Code", "EntryNotFound" if hub.status == 200 else "Other")
@@ -86,13 +89,13 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
                 if hub.stall_after is not None:
                     hub.released.wait(30)
             except OSError:
-                pass  # the client is gone, which is what some tests are about
+                pass  # the client closed the connection, as some tests want
             self.close_connection = len(sent) < len(body)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     hub.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield hub
