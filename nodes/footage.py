@@ -14,7 +14,7 @@ from torch import Tensor
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.visual import VideoClip
-from ..mmaudio_core.media import ImageSequence, still_image
+from ..mmaudio_core.media import ImageSequence, open_source
 
 
 def footage(
@@ -74,13 +74,14 @@ def _footage(
         components = video.get_components()
         rate = Fraction(components.frame_rate)
         return VideoClip(source=ImageSequence(images=components.images, frame_rate=rate))
-    image = still_image(video.get_stream_source())
+    source = open_source(video.get_stream_source())
+    image = source.still_image
     if image is not None:  # a still WebP
         return VideoClip(
             source=ImageSequence(images=image[None], frame_rate=exact_rate(frame_rate))
         )
     start, duration = _trim(video)
-    return VideoClip(source=video.get_stream_source(), start=start, duration=duration)
+    return VideoClip(source=source, start=start, duration=duration)
 
 
 def whole_file(footage: VideoClip) -> bool:

@@ -10,15 +10,13 @@ from torch import Tensor
 from ..errors import MMAudioError
 from ..media import (
     FrameReader,
-    ImageSequence,
+    FrameSource,
     Masks,
-    VideoSource,
+    PathOrFile,
     align_masks,
-    frame_times,
-    probe,
+    open_source,
     resolve_range,
     should_prefetch,
-    still_image,
 )
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
@@ -42,7 +40,7 @@ class VideoClip:
             one for each frame of that part. None: all is looked at.
     """
 
-    source: VideoSource | ImageSequence
+    source: PathOrFile | FrameSource
     start: Fraction = Fraction(0)
     duration: Fraction | None = None
     mask: Tensor | None = None
@@ -83,18 +81,19 @@ def extract_visual_features(
         MediaError: the video cannot be read, or is too short after ``start``.
         MMAudioError: a duration of 0 without a video to take it from.
     """
-    image = None if footage is None else still_image(footage.source)
-    if footage is None or image is not None:
+    source = None if footage is None else open_source(footage.source)
+    image = None if source is None else source.still_image
+    if footage is None or source is None or image is not None:
         mask = None if footage is None else footage.mask
         return _without_video(networks, image, mask, span, progress)
-    available = probe(footage.source).duration - footage.start
+    available = source.info.duration - footage.start
     if footage.duration is not None:
         available = min(available, footage.duration)
     usable = resolve_range(available, span.start, span.duration or None)
     usable = min(usable, MAX_SECONDS)
-    masks, notices = _masks(footage, available)
+    masks, notices = _masks(footage, source, available)
     reader = FrameReader(
-        footage.source,
+        source,
         start=footage.start + span.start,
         duration=usable,
         clip=not span.mask_away_clip,
@@ -129,12 +128,14 @@ def extract_features(
     return Features.join(visual, text)
 
 
-def _masks(footage: VideoClip, available: Fraction) -> tuple[Masks | None, tuple[str, ...]]:
+def _masks(
+    footage: VideoClip, source: FrameSource, available: Fraction
+) -> tuple[Masks | None, tuple[str, ...]]:
     """The footage's masks laid over its frames, and what to say where their number is odd."""
     if footage.mask is None:
         return None, ()
     start, end = footage.start, footage.start + available
-    frames = [time for time in frame_times(footage.source) if start <= time < end]
+    frames = [time for time in source.frame_times() if start <= time < end]
     masks = align_masks(footage.mask, frames, start, available)
     count = len(masks.frames)
     if count in (1, len(frames)):

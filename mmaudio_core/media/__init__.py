@@ -1,28 +1,32 @@
-"""From a video or a batch of images to the frames that the two image encoders look at."""
+"""Reading a video or a batch of images into the frames that the two image encoders take."""
 
 from __future__ import annotations
 
+from .images import ImageSequence
+from .input_file import PathOrFile
 from .mask import Masks, align_masks
+from .open import open_source
 from .prefetch import prefetch, should_prefetch
-from .probe import SHORTEST, VideoInfo, frame_times, probe, resolve_range, still_image
 from .reader import FrameChunk, FrameReader
 from .resize import image_for_clip
-from .source import ImageSequence, VideoSource
+from .source import Frame, FrameSource, VideoInfo
+from .timestamps import resolve_range
+from .video_file import VideoFile
 
 __all__ = [
-    "SHORTEST",
+    "Frame",
     "FrameChunk",
     "FrameReader",
+    "FrameSource",
     "ImageSequence",
     "Masks",
+    "PathOrFile",
+    "VideoFile",
     "VideoInfo",
-    "VideoSource",
     "align_masks",
-    "frame_times",
     "image_for_clip",
+    "open_source",
     "prefetch",
-    "probe",
     "resolve_range",
     "should_prefetch",
-    "still_image",
 ]

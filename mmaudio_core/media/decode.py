@@ -1,4 +1,4 @@
-"""Pictures in the order they are shown, each with its exact time; converted only when asked."""
+"""Decoding a stream into frames with exact times, converted to RGB only on demand."""
 
 from __future__ import annotations
 
@@ -16,120 +16,23 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
-from .frame import Frame
+from .container import error_text
 from .orientation import frame_orientation
-from .resize import to_bytes
-from .source import (
-    ImageSequence,
-    VideoSource,
-    check_size,
-    open_video,
-    reason,
-    undecodable,
-    use_threads,
-)
+from .source import Frame, check_frame_size
 from .timestamps import FrameClock, FrameTime
-from .webp import is_webp, webp_frames
 
-_WORTH_SEEKING = 2
-"""Seconds of start below which decoding from the beginning is as fast as seeking."""
-_SEEK_EARLIER = (0, 2, 10)
-"""Seconds before the wanted time to try, as some formats land late."""
+_SEEK_MARGINS = (0, 2, 10)
+"""Seconds before the target to seek to, one after another, as some formats land late."""
 
-
-Timed: TypeAlias = Generator[tuple[FrameTime, VideoFrame], None, None]
-"""Decoded frames with their times."""
+TimedFrames: TypeAlias = Generator[tuple[FrameTime, VideoFrame], None, None]
 
 
-def decode_frames(source: VideoSource | ImageSequence, start: Fraction) -> Iterator[Frame]:
-    """All pictures from one shown no later than ``start`` on.
+def decode_stream(container: InputContainer, stream: VideoStream) -> TimedFrames:
+    """Every frame that decodes; damage in between is skipped, a broken tail ends it.
 
     Raises:
-        MediaError: when the file cannot be read or none of its frames decodes.
+        MediaError: if a frame is too large.
     """
-    if isinstance(source, ImageSequence):
-        return _images(source, start)
-    if is_webp(source):
-        return webp_frames(source, start)
-    return _decoded(source, start)
-
-
-def _images(source: ImageSequence, start: Fraction) -> Iterator[Frame]:
-    step = 1 / source.frame_rate
-    count = source.images.shape[0]
-    for index in range(min(int(start / step), count - 1), count):
-
-        def rgb(index: int = index) -> Tensor:
-            return to_bytes(source.images[index])
-
-        yield Frame(time=index * step, end_time=(index + 1) * step, rgb=rgb)
-
-
-def _decoded(source: VideoSource, start: Fraction) -> Iterator[Frame]:
-    converter = VideoReformatter()
-
-    def picture(stamp: FrameTime, frame: VideoFrame, zero: Fraction) -> Frame:
-        return Frame(
-            time=stamp.time - zero,
-            end_time=stamp.end_time - zero,
-            rgb=lambda: _to_rgb(frame, converter),
-        )
-
-    with open_video(source) as (container, stream):
-        use_threads(stream)
-        frames = _frames(container, stream)
-        first = next(frames, None)
-        if first is None:
-            raise undecodable(source, stream)
-        zero = first[0].time
-        sought = None
-        if first[0].exact and start >= _WORTH_SEEKING:
-            frames.close()
-            sought = _seek(container, stream, zero, zero + start)
-        if sought is not None or start < _WORTH_SEEKING or not first[0].exact:
-            if sought is None:
-                yield picture(*first, zero)
-            for stamp, frame in sought or frames:
-                yield picture(stamp, frame, zero)
-            return
-    with open_video(source) as (container, stream):
-        use_threads(stream)
-        for stamp, frame in _frames(container, stream):
-            yield picture(stamp, frame, zero)
-
-
-def _seek(
-    container: InputContainer, stream: VideoStream, zero: Fraction, target: Fraction
-) -> Timed | None:
-    """Frames from a key frame at or before ``target`` on; None where seeking cannot be trusted."""
-    unit = stream.time_base
-    if not unit:
-        return None
-    for earlier in _SEEK_EARLIER:
-        wanted = max(zero, target - earlier)
-        try:
-            container.seek(int(wanted / unit), stream=stream)
-        except FFmpegError:
-            return None
-        frames = _frames(container, stream)
-        for stamp, frame in frames:
-            # What a decoder shows before the key frame refers to frames that it has not seen.
-            if not frame.key_frame:
-                continue
-            if stamp.exact and zero <= stamp.time <= target:
-                return _chain((stamp, frame), frames)
-            break
-        frames.close()
-    return None
-
-
-def _chain(first: tuple[FrameTime, VideoFrame], rest: Timed) -> Timed:
-    yield first
-    yield from rest
-
-
-def _frames(container: InputContainer, stream: VideoStream) -> Timed:
-    """Every frame that decodes; damage in between is skipped, a broken tail ends it."""
     clock = FrameClock(container, stream)
     for packet in _packets(container, stream):
         if packet is not None:
@@ -139,8 +42,80 @@ def _frames(container: InputContainer, stream: VideoStream) -> Timed:
         except (FFmpegError, ValueError):
             continue
         for frame in frames:
-            check_size(frame)
-            yield clock.stamp(frame), frame
+            check_frame_size(frame.width, frame.height)
+            yield clock.time(frame), frame
+
+
+def seek_and_decode(
+    container: InputContainer, stream: VideoStream, zero: Fraction, target: Fraction
+) -> TimedFrames | None:
+    """Frames from a key frame at or before ``target`` on; None if seeking cannot be trusted.
+
+    Args:
+        container, stream: the file.
+        zero: time of the first frame, in seconds of the file's own clock.
+        target: the time wanted, in seconds of that clock.
+    """
+    if not stream.time_base:
+        return None
+    for margin in _SEEK_MARGINS:
+        try:
+            container.seek(int(max(zero, target - margin) / stream.time_base), stream=stream)
+        except FFmpegError:
+            return None
+        frames = decode_stream(container, stream)
+        # Frames that come out before the key frame refer to others that were not decoded.
+        first = next((pair for pair in frames if pair[1].key_frame), None)
+        if first is not None and first[0].exact and zero <= first[0].time <= target:
+            return _chain(first, frames)
+        frames.close()
+    return None
+
+
+class FrameConverter:
+    """Turns decoded frames into ``Frame``, with times relative to the first one shown.
+
+    Args:
+        zero: time of the first frame, in seconds of the file's own clock.
+    """
+
+    def __init__(self, zero: Fraction) -> None:
+        self.zero = zero
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, time: FrameTime, frame: VideoFrame) -> Frame:
+        return Frame(
+            time=time.time - self.zero,
+            end_time=time.end_time - self.zero,
+            rgb=lambda: self._to_rgb(frame),
+        )
+
+    def _to_rgb(self, frame: VideoFrame) -> Tensor:
+        """(H, W, 3) uint8, upright; like ``to_ndarray(format="rgb24")`` but without its copy."""
+        try:
+            rgb = self._reformatter.reformat(frame, format="rgb24")
+        except FFmpegError:  # a rare or damaged YCbCr matrix, such as BT.2020's constant luminance
+            rgb = self._without_matrix(frame)
+        plane = rgb.planes[0]
+        rows = torch.frombuffer(plane, dtype=torch.uint8).view(rgb.height, plane.line_size)
+        return frame_orientation(frame)(rows[:, : rgb.width * 3].view(rgb.height, rgb.width, 3))
+
+    def _without_matrix(self, frame: VideoFrame) -> VideoFrame:
+        try:
+            return self._reformatter.reformat(
+                frame, format="rgb24", src_colorspace=Colorspace.DEFAULT
+            )
+        except FFmpegError as error:
+            raise MediaError(
+                f"a frame of {frame.width}x{frame.height} pixels cannot be converted to RGB"
+                f" ({error_text(error)}); expected a common pixel format, got {frame.format.name}."
+                " Export the video again, for instance as H.264 in mp4."
+            ) from error
+
+
+def _chain(first: tuple[FrameTime, VideoFrame], rest: TimedFrames) -> TimedFrames:
+    yield first
+    yield from rest
 
 
 def _decode(packet: Packet[VideoStream] | None, stream: VideoStream) -> list[VideoFrame]:
@@ -152,30 +127,8 @@ def _decode(packet: Packet[VideoStream] | None, stream: VideoStream) -> list[Vid
 def _packets(
     container: InputContainer, stream: VideoStream
 ) -> Iterator[Packet[VideoStream] | None]:
-    """The stream's packets; None, which empties the decoder, after an unreadable one."""
+    """The stream's packets; None, which flushes the decoder, after an unreadable one."""
     try:
         yield from container.demux(stream)
     except FFmpegError:
         yield None
-
-
-def _without_matrix(frame: VideoFrame, converter: VideoReformatter) -> VideoFrame:
-    try:
-        return converter.reformat(frame, format="rgb24", src_colorspace=Colorspace.DEFAULT)
-    except FFmpegError as error:
-        raise MediaError(
-            f"a frame of {frame.width}x{frame.height} pixels cannot be turned into RGB"
-            f" ({reason(error)}); expected a common pixel format, not {frame.format.name}. Export"
-            " the video again, for instance as H.264 in mp4."
-        ) from error
-
-
-def _to_rgb(frame: VideoFrame, converter: VideoReformatter) -> Tensor:
-    """(H, W, 3) uint8: what ``to_ndarray(format="rgb24")`` gives, without its copy, upright."""
-    try:
-        rgb = converter.reformat(frame, format="rgb24")
-    except FFmpegError:  # a rare or damaged YCbCr matrix, such as BT.2020's constant luminance
-        rgb = _without_matrix(frame, converter)
-    plane = rgb.planes[0]
-    rows = torch.frombuffer(plane, dtype=torch.uint8).view(rgb.height, plane.line_size)
-    return frame_orientation(frame)(rows[:, : rgb.width * 3].view(rgb.height, rgb.width, 3))

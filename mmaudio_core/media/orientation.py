@@ -1,15 +1,14 @@
-"""Display rotation: turning a decoded frame the way the file asks for."""
+"""Display rotation: turning a decoded frame as its file asks."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from av.buffer import Buffer
-from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from torch import Tensor
+
+from .compat import display_matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,46 +19,39 @@ class Orientation:
     mirror: bool = False
     flip: bool = False
 
-    def __call__(self, picture: Tensor) -> Tensor:
-        """Turn a picture (H, W, C); a view where nothing is mirrored."""
+    def __call__(self, image: Tensor) -> Tensor:
+        """Turn an image (H, W, C); a view unless it is mirrored or flipped."""
         if self.transpose:
-            picture = picture.transpose(0, 1)
-        dims = [dim for dim, asked in ((0, self.flip), (1, self.mirror)) if asked]
-        return picture.flip(dims) if dims else picture
+            image = image.transpose(0, 1)
+        dims = [dim for dim, reverse in ((0, self.flip), (1, self.mirror)) if reverse]
+        return image.flip(dims) if dims else image
 
 
-def frame_orientation(frame: VideoFrame) -> Orientation:
-    """What a frame's display matrix asks for, to the nearest quarter turn.
-
-    The matrix (ISO/IEC 14496-12, 8.2.2: a b u c d v x y w, 16.16 fixed point) takes a stored place
-    (p, q), q downwards, to the place shown ``(a p + c q, b p + d q)``.
-    """
-    try:
-        data = _side_data(frame).get(Type.DISPLAYMATRIX)
-    except ValueError:  # PyAV stumbles over kinds of side data newer than itself.
-        return _QUARTERS[round(frame.rotation / 90) % 4]
-    if data is None:
-        return Orientation()
-    a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
-    if abs(a) + abs(d) < abs(b) + abs(c):
-        return Orientation(transpose=True, mirror=c < 0, flip=b < 0)
-    return Orientation(mirror=a < 0, flip=d < 0)
-
-
-_QUARTERS = (
+_QUARTER_TURNS = (
     Orientation(),
     Orientation(transpose=True, flip=True),
     Orientation(mirror=True, flip=True),
     Orientation(transpose=True, mirror=True),
 )
-"""By counterclockwise quarters."""
+"""Counterclockwise."""
 
 
-def _side_data(frame: VideoFrame) -> Mapping[Type, Buffer]:
-    # Not frame.side_data: it and the frame refer to each other, so decoded frames would stay in
-    # memory until Python looks for cycles.
-    container: Callable[[VideoFrame], Mapping[Type, Buffer]] = SideDataContainer  # pyright: ignore
-    return container(frame)
+def frame_orientation(frame: VideoFrame) -> Orientation:
+    """The orientation in a frame's display matrix, to the nearest quarter turn.
+
+    The matrix (ISO/IEC 14496-12, 8.2.2: a b u c d v x y w, 16.16 fixed point) takes a stored point
+    (p, q), q downwards, to the displayed point ``(a p + c q, b p + d q)``.
+    """
+    try:
+        matrix = display_matrix(frame)
+    except ValueError:
+        return _QUARTER_TURNS[round(frame.rotation / 90) % 4]
+    if matrix is None:
+        return Orientation()
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        return Orientation(transpose=True, mirror=c < 0, flip=b < 0)
+    return Orientation(mirror=a < 0, flip=d < 0)
 
 
 def displayed_size(frame: VideoFrame) -> tuple[int, int]:

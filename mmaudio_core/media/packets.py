@@ -1,12 +1,13 @@
-"""How long a video lasts, and its packets' times, from the packets alone."""
+"""Times of a video stream's packets, and what they say of its length; almost nothing is decoded."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
@@ -16,99 +17,107 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
-from .timestamps import nominal_step, stores_no_pts
+from .orientation import displayed_size
+from .source import VideoInfo
+from .timestamps import nominal_step, stores_no_pts, time_base
 
-_LARGE = 1 << 26
 _INDEXED = {"mp4", "matroska", "avi"}
 """Containers whose index leads straight to the last key frame."""
 _HEAD = 64
 """Packets in which the first frame shown is sure to be."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PacketSpan:
-    """What a stream's packets say of its times.
+class PacketTime(NamedTuple):
+    """A packet's times in ticks; None if libav has none or only a guess."""
 
-    Args:
-        begin: the first presentation time, in the stream's ticks; None when no packet has a time.
-        duration: seconds from there to the end of the last frame.
-        stamps: presentation and decoding time of every packet read, in ticks; None where libav
-            has none or only a guess.
-        frame: the first frame that decodes.
+    pts: int | None
+    dts: int | None
+    discard: bool  # hidden by an edit list
+
+    @property
+    def shown(self) -> int | None:
+        """When its frame is shown, as far as known."""
+        return self.dts if self.pts is None else self.pts
+
+
+@dataclass(frozen=True, kw_only=True)
+class PacketIndex:
+    """All packets of a video stream that can be read.
+
+    Attributes:
+        info: what they say of the video; its size is 0x0 if neither a frame nor the header has it.
+        packets: the packets' times, in the order of the file.
+        time_base: seconds per tick.
+        start: when the first frame is shown, in seconds of the file's own clock.
     """
 
-    begin: int | None
-    duration: Fraction
-    stamps: tuple[tuple[int | None, int | None], ...]
-    frame: VideoFrame | None
+    info: VideoInfo
+    packets: tuple[PacketTime, ...]
+    time_base: Fraction
+    start: Fraction
+
+    def frame_times(self) -> list[Fraction]:
+        """When each packet's frame is shown, in seconds after the first one, ascending.
+
+        Packets that an edit list hides, or that have no time at all, are left out.
+        """
+        ticks = sorted(
+            packet.shown
+            for packet in self.packets
+            if packet.shown is not None and not packet.discard
+        )
+        return [(tick - ticks[0]) * self.time_base for tick in ticks]
 
 
-def packet_span(container: InputContainer, stream: VideoStream) -> PacketSpan:
+def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex:
     """Walk through all of a stream's packets, decoding only until a first frame comes out.
 
-    Packets that an edit list hides count as packets, but not for the times.
-
     Raises:
-        MediaError: when there are no packets.
+        MediaError: if there are no packets.
     """
     walk = _Walk(container, stream)
-    for packet in readable(container, stream):
+    for packet in read_packets(container, stream):
         walk.add(packet)
-    if not walk.stamps:
+    if not walk.packets:
         raise MediaError(
             f"the {stream.codec_context.name} video stream holds no picture data; expected at least"
             " one frame. The file may be cut off: export or download it again."
         )
-    return walk.span()
+    return PacketIndex(
+        info=walk.info(),
+        packets=tuple(walk.packets),
+        time_base=walk.time_base,
+        start=(walk.first or 0) * walk.time_base,
+    )
 
 
-def shown_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
-    """When each packet's frame is shown, in seconds after the first one, ascending.
-
-    Packets that an edit list hides, or that have no time at all, are left out.
-    """
-    unit = Fraction(stream.time_base or Fraction(1, 25))
-    only_dts = stores_no_pts(container)
-    ticks: list[int] = []
-    for packet in readable(container, stream):
-        tick = packet.dts if only_dts or packet.pts is None else packet.pts
-        if tick is not None and not packet.is_discard:
-            ticks.append(tick)
-    ticks.sort()
-    return [(tick - ticks[0]) * unit for tick in ticks]
-
-
-def is_large(container: InputContainer) -> bool:
-    """Whether reading all of a file only for its length takes long and its end can be found."""
-    return container.size >= _LARGE and not _INDEXED.isdisjoint(container.format.name.split(","))
-
-
-def quick_span(container: InputContainer, stream: VideoStream) -> PacketSpan | None:
-    """As ``packet_span`` but for most stamps, from the file's two ends; None where uncertain."""
-    if container.duration is None or not stream.time_base:
+def info_from_ends(container: InputContainer, stream: VideoStream) -> VideoInfo | None:
+    """As ``index_packets(...).info``, from the file's two ends alone; None if they do not tell."""
+    indexed = not _INDEXED.isdisjoint(container.format.name.split(","))
+    if not indexed or container.duration is None or not stream.time_base:
         return None
     walk = _Walk(container, stream)
-    for packet in islice(readable(container, stream), _HEAD):
+    for packet in islice(read_packets(container, stream), _HEAD):
         walk.add(packet)
     head = walk.last
-    if walk.begin is None or head is None or walk.untimed:
+    if walk.first is None or head is None or walk.untimed:
         return None
     seconds = Fraction(container.duration, av.time_base)
     try:
-        container.seek(walk.begin + math.ceil(seconds / stream.time_base), stream=stream)
+        container.seek(walk.first + math.ceil(seconds / stream.time_base), stream=stream)
     except FFmpegError:
         return None
-    walk.last = walk.earlier = None
-    for packet in readable(container, stream):
+    walk.last = walk.last_but_one = None
+    for packet in read_packets(container, stream):
         walk.add(packet)
     if walk.last is None or walk.last <= head or walk.untimed:
         return None
-    if walk.earlier is None and not walk.length:
+    if walk.last_but_one is None and not walk.last_duration:
         return None
-    return walk.span()
+    return walk.info()
 
 
-def readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """The stream's packets up to its end or the first that cannot be read."""
     try:
         for packet in container.demux(stream):
@@ -118,56 +127,69 @@ def readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet[
         return
 
 
-@dataclass
 class _Walk:
-    """What was seen of a stream's packets so far."""
+    """The packets of a stream so far. Those that an edit list hides do not count for its times."""
 
-    container: InputContainer
-    stream: VideoStream
-    stamps: list[tuple[int | None, int | None]] = field(default_factory=lambda: [])
-    frame: VideoFrame | None = None
-    begin: int | None = None  # the first presentation time
-    last: int | None = None  # the last one
-    earlier: int | None = None  # the last but one
-    length: int = 0  # ticks the last frame lasts; 0 when that is unknown
-    untimed: Fraction = Fraction(0)  # seconds in packets without any time
-
-    def __post_init__(self) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         # Threads would hold the first frame back until several packets are in.
-        self.stream.thread_type = "NONE"
-        self._unit = Fraction(self.stream.time_base or Fraction(1, 25))
-        self._step = nominal_step(self.stream)
-        self._only_dts = stores_no_pts(self.container)
+        stream.thread_type = "NONE"
+        self.time_base = time_base(stream)
+        self.packets: list[PacketTime] = []
+        self.first: int | None = None  # ticks when the first frame is shown
+        self.last: int | None = None
+        self.last_but_one: int | None = None
+        self.last_duration = 0  # ticks; 0 if unknown
+        self.untimed = Fraction(0)  # seconds in packets without any time
+        self._stream = stream
+        self._step = nominal_step(stream)
+        self._ignore_pts = stores_no_pts(container)
+        self._size: tuple[int, int] | None = None
 
     def add(self, packet: Packet[VideoStream]) -> None:
-        pts = None if self._only_dts else packet.pts
-        self.stamps.append((pts, packet.dts))
-        if self.frame is None:
-            self.frame = _first_frame(packet)
-        ticks = packet.dts if pts is None else pts
-        if packet.is_discard:
-            return
-        if ticks is None:
-            self.untimed += packet.duration * self._unit if packet.duration else self._step
-            return
-        self.begin = ticks if self.begin is None else min(self.begin, ticks)
-        if self.last is None or ticks > self.last:
-            self.earlier, self.last = self.last, ticks
-            self.length = 0 if self._only_dts else packet.duration or 0
-        elif self.earlier is None or ticks > self.earlier:
-            self.earlier = ticks
-
-    def span(self) -> PacketSpan:
-        timed = Fraction(0)
-        if self.begin is not None and self.last is not None:
-            gap = self._step if self.earlier is None else (self.last - self.earlier) * self._unit
-            timed = (self.last - self.begin) * self._unit + (self.length * self._unit or gap)
-        return PacketSpan(
-            begin=self.begin,
-            duration=timed + self.untimed,
-            stamps=tuple(self.stamps),
-            frame=self.frame,
+        time = PacketTime(
+            pts=None if self._ignore_pts else packet.pts,
+            dts=packet.dts,
+            discard=packet.is_discard,
         )
+        self.packets.append(time)
+        if self._size is None:
+            frame = _first_frame(packet)
+            self._size = None if frame is None else displayed_size(frame)
+        if time.discard:
+            return
+        tick = time.shown
+        if tick is None:
+            self.untimed += packet.duration * self.time_base if packet.duration else self._step
+            return
+        self.first = tick if self.first is None else min(self.first, tick)
+        if self.last is None or tick > self.last:
+            self.last_but_one, self.last = self.last, tick
+            self.last_duration = 0 if self._ignore_pts else packet.duration or 0
+        elif self.last_but_one is None or tick > self.last_but_one:
+            self.last_but_one = tick
+
+    def info(self) -> VideoInfo:
+        context = self._stream.codec_context
+        width, height = self._size or (context.width, context.height)
+        rate = self._stream.average_rate
+        return VideoInfo(
+            duration=self._duration() + self.untimed,
+            width=width,
+            height=height,
+            frame_rate=Fraction(rate) if rate else None,
+            codec=context.codec.canonical_name,
+        )
+
+    def _duration(self) -> Fraction:
+        if self.first is None or self.last is None:
+            return Fraction(0)
+        if self.last_duration:
+            last_frame = self.last_duration * self.time_base
+        elif self.last_but_one is not None:
+            last_frame = (self.last - self.last_but_one) * self.time_base
+        else:
+            last_frame = self._step
+        return (self.last - self.first) * self.time_base + last_frame
 
 
 def _first_frame(packet: Packet[VideoStream]) -> VideoFrame | None:

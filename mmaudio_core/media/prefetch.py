@@ -1,4 +1,4 @@
-"""Reading while something else computes."""
+"""Producing items in a worker thread while the previous ones are used."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ T = TypeVar("T")
 
 
 def should_prefetch() -> bool:
-    """A GPU leaves the CPU to the decoder; on a CPU they would only get in each other's way."""
+    """Whether models run on a GPU, which leaves the CPU to the video decoder."""
     return torch.cuda.is_available()
 
 
 def prefetch(items: Iterable[T]) -> Iterator[T]:
-    """The same items, the next one of which is made in a thread while one is used.
+    """Yield items, prefetching the next one in a worker thread.
 
-    What making one raises is raised here, in its place. Left early, it waits for the one in the
-    making.
+    An error of the producer surfaces in place of its item. If the consumer stops early, it waits
+    for the item that is being produced.
     """
     with ThreadPoolExecutor(1, "mmaudio-reading") as thread:
-        rest = iter(items)
-        coming = thread.submit(next, rest, None)
-        while (item := coming.result()) is not None:
-            coming = thread.submit(next, rest, None)
+        iterator = iter(items)
+        upcoming = thread.submit(next, iterator, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = thread.submit(next, iterator, None)
             yield item

@@ -14,37 +14,85 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-CLIP_RATE = 8
-"""Frames a second that CLIP sees."""
-SYNC_RATE = 25
-"""Frames a second that Synchformer sees."""
+from ..config import MIN_VIDEO_SECONDS, SEGMENT_FRAMES, SYNC_FPS
+from ..errors import MediaError, Problem
+from .compat import FrameDurations
+
+_DEFAULT_STEP = Fraction(1, 25)
 
 
 def first_output(time: Fraction, rate: int) -> int:
-    """The first output frame, at ``rate`` a second, that may show a source frame of this time."""
+    """The first output frame, at ``rate`` per second, that may show a source frame of this time."""
     return (2 * rate * time.numerator + time.denominator) // (2 * time.denominator)
 
 
 def whole_frames(duration: Fraction, rate: int) -> int:
-    """How many frames at ``rate`` a second fit into ``duration`` seconds."""
+    """How many frames at ``rate`` per second fit into ``duration`` seconds."""
     return rate * duration.numerator // duration.denominator
 
 
+def resolve_range(available: Fraction, start: Fraction, duration: Fraction | None) -> Fraction:
+    """The seconds of video that can be used from ``start`` on.
+
+    Args:
+        available: the video's length in seconds.
+        start: where to begin, in seconds.
+        duration: seconds wanted; None or 0 means to the video's end.
+
+    Returns:
+        ``duration``, cut at the video's end.
+
+    Raises:
+        MediaError: if ``start`` or ``duration`` is negative, ``start`` is at or past the end, or
+            less than 0.64 s is left.
+    """
+    if start < 0 or (duration is not None and duration < 0):
+        raise MediaError(
+            f"got a start of {float(start):g} s and a duration of {float(duration or 0):g} s,"
+            " expected 0 or more for both"
+        )
+    if start >= available:
+        raise MediaError(
+            f"the start of {float(start):g} s lies at or past the end of the video, which lasts"
+            f" {float(available):g} s",
+            problem=Problem.START_PAST_END,
+        )
+    usable = min(duration or available, available - start)
+    if usable < MIN_VIDEO_SECONDS:
+        raise MediaError(
+            f"got {float(usable):g} s of video (it lasts {float(available):g} s, the start is"
+            f" {float(start):g} s), expected at least {float(MIN_VIDEO_SECONDS):g} s"
+            f" ({SEGMENT_FRAMES} frames at {SYNC_FPS} per second)",
+            problem=Problem.VIDEO_TOO_SHORT,
+        )
+    return usable
+
+
+def time_base(stream: VideoStream) -> Fraction:
+    """Seconds per tick of a stream; 1/25 if the file does not say."""
+    return Fraction(stream.time_base or _DEFAULT_STEP)
+
+
 def nominal_step(stream: VideoStream) -> Fraction:
-    """Seconds a frame lasts by what the file says of itself; 1/25 when it says nothing."""
+    """Seconds between frames according to the file's header; 1/25 if it does not say."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate:
             return 1 / Fraction(rate)
-    return Fraction(1, 25)
+    return _DEFAULT_STEP
+
+
+def stores_no_pts(container: InputContainer) -> bool:
+    """Whether libav only guesses presentation times in this format (wrong with B-frames)."""
+    return container.format.name == "avi"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTime:
     """When a frame is shown, in seconds of the file's own clock.
 
-    Args:
+    Attributes:
         time: when it appears.
-        until: when it disappears, were it the last.
+        end_time: when it ends if no other frame follows.
         exact: the time was stored in the file as that frame's own.
     """
 
@@ -53,67 +101,60 @@ class FrameTime:
     exact: bool
 
 
-def stores_no_pts(container: InputContainer) -> bool:
-    """Whether presentation times of this kind of file are libav's guess (wrong with B-frames)."""
-    return container.format.name == "avi"
-
-
 class FrameClock:
-    """Gives decoded frames their times, mending what the file lacks.
+    """Gives decoded frames their times, repairing what the file lacks.
 
     A frame without a presentation time gets its decoding time, which is right but for a constant;
-    without that, it follows its predecessor. Where presentation times are out of order more often
+    without that, it follows its predecessor. If presentation times are out of order more often
     than decoding times, the latter are used, as libav does; in AVI they always are.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._unit = Fraction(stream.time_base or Fraction(1, 25))
+        self._time_base = time_base(stream)
         self._step = nominal_step(stream)
-        self._only_dts = stores_no_pts(container)
+        self._ignore_pts = stores_no_pts(container)
+        self._durations = FrameDurations()
         self._last_pts: int | None = None
         self._last_dts: int | None = None
-        self._bad_pts = 0
-        self._bad_dts = 0
-        self._lengths: dict[int, int] = {}  # of packets whose frames are still to come, by pts
-        self._untimed = 0  # length of a packet without pts
+        self._faulty_pts = 0
+        self._faulty_dts = 0
         self._last: FrameTime | None = None
         self._gap: Fraction | None = None
 
     def sent(self, packet: Packet[VideoStream]) -> None:
-        """Note the length of a packet that goes into the decoder."""
-        if packet.pts is not None:
-            self._lengths[packet.pts] = packet.duration or 0
-        elif packet.size:
-            self._untimed = packet.duration or 0
+        """Note a packet that goes into the decoder."""
+        self._durations.sent(packet)
 
-    def stamp(self, frame: VideoFrame) -> FrameTime:
+    def time(self, frame: VideoFrame) -> FrameTime:
         """The time of the next frame that comes out of the decoder."""
-        # PyAV before 15 does not tell a frame's own length.
-        length = self._untimed if frame.pts is None else self._lengths.pop(frame.pts, 0)
-        if self._only_dts:
-            length = 0  # AVI's own word for it may be half of the truth.
+        duration = self._durations.take(frame)
+        if self._ignore_pts:
+            duration = 0  # AVI may state half of the true duration
         ticks, exact = self._ticks(frame.pts, frame.dts)
         if ticks is not None:
-            time = ticks * self._unit
-        elif self._last is not None:
-            time = self._last.end_time if length else self._last.time + (self._gap or self._step)
-        else:
+            time = ticks * self._time_base
+        elif self._last is None:
             time = Fraction(0)
+        elif duration:
+            time = self._last.end_time
+        else:
+            time = self._last.time + (self._gap or self._step)
         if self._last is not None and time > self._last.time:
             self._gap = time - self._last.time
-        lasts = length * self._unit if length else self._gap or self._step
-        self._last = FrameTime(time=time, end_time=time + lasts, exact=exact)
+        step = duration * self._time_base if duration else self._gap or self._step
+        self._last = FrameTime(time=time, end_time=time + step, exact=exact)
         return self._last
 
     def _ticks(self, pts: int | None, dts: int | None) -> tuple[int | None, bool]:
-        if self._only_dts:
+        """The tick to go by, and whether it is the frame's own presentation time."""
+        if self._ignore_pts:
             return dts, False
         if dts is not None:
-            self._bad_dts += self._last_dts is not None and dts <= self._last_dts
+            self._faulty_dts += self._last_dts is not None and dts <= self._last_dts
             self._last_dts = dts
         if pts is not None:
-            self._bad_pts += self._last_pts is not None and pts <= self._last_pts
+            self._faulty_pts += self._last_pts is not None and pts <= self._last_pts
             self._last_pts = pts
-        if pts is not None and (self._bad_pts <= self._bad_dts or dts is None):
+        if pts is not None and (self._faulty_pts <= self._faulty_dts or dts is None):
             return pts, True
         return dts, False

@@ -1,179 +1,123 @@
-"""WebP, still or animated, which libav reads only in part: times from the file, pixels by Pillow.
+"""WebP images and animations, decoded by Pillow because libav reads them only in part.
 
-Container: RFC 9649, section 2. Pillow is one of ComfyUI's requirements and none of the core's: it
-is imported when a WebP file comes, and asked for by name where it is not there.
+Pillow is no requirement of the core, so it is imported only when a WebP file comes.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
-from itertools import accumulate
-from typing import Any
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import MediaError
-from .frame import Frame
-from .source import MOST_PIXELS, ImageSequence, VideoSource, describe, too_large
+from .input_file import InputFile, PathOrFile
+from .source import Frame, FrameSource, VideoInfo, check_frame_size
 
-_UNTIMED = Fraction(1, 10)
-"""Seconds that a frame of length 0 stays, as in browsers; and a still picture."""
-_AGAIN = "expected a whole WebP file. Export it again, for instance as H.264 in mp4."
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_DEFAULT_DURATION = Fraction(1, 10)
+"""Seconds that a frame of duration 0 lasts, as in browsers; also a still image."""
+_EXPECTED = "expected a whole WebP file. Export it again, for instance as H.264 in mp4."
 
 
-@dataclass(frozen=True, kw_only=True)
-class WebP:
-    """What a WebP file says of itself.
+def is_webp(file: InputFile) -> bool:
+    """Whether this is a file that begins as WebP does (RFC 9649, section 2.4)."""
+    try:
+        with file.open() as opened:
+            header = opened.read(12) or b""
+    except OSError:  # reported where the file is opened as a video
+        return False
+    return header[:4] == b"RIFF" and header[8:] == b"WEBP"
+
+
+class WebPFile(FrameSource):
+    """A WebP file, still or animated; a damaged frame ends the animation.
 
     Args:
-        width, height: in pixels.
-        lengths: seconds each frame stays; a single one for a still picture.
-        data: its whole chunks: decoders take no file with a broken tail.
-    """
-
-    width: int
-    height: int
-    lengths: tuple[Fraction, ...]
-    data: bytes
-
-    @property
-    def times(self) -> tuple[Fraction, ...]:
-        """When each frame appears, in seconds, and when the last one disappears."""
-        return tuple(accumulate(self.lengths, initial=Fraction(0)))
-
-
-def is_webp(source: VideoSource | ImageSequence) -> bool:
-    """Whether this is a file that begins as WebP does."""
-    if isinstance(source, ImageSequence):
-        return False
-    try:
-        start = _read(source, 12)
-    except OSError:  # told better where it is opened
-        return False
-    return start[:4] == b"RIFF" and start[8:] == b"WEBP"
-
-
-def read_webp(source: VideoSource) -> WebP:
-    """Size and frame times, from the chunks alone; a frame that is cut off is left out.
+        file: the path or open file.
 
     Raises:
-        MediaError: there is not one whole frame.
+        MediaError: from the methods, if Pillow is missing, the file is cut off, a frame is too
+            large, or the first frame cannot be decoded.
     """
-    data = _read(source, -1)
-    sizes: list[tuple[int, int]] = []
-    lengths: list[Fraction] = []
-    stills = 0
-    whole = 12
-    for kind, begin, end in _chunks(data):
-        chunk = data[begin:end]
-        if kind == b"ANMF" and len(chunk) >= 16:
-            lengths.append(Fraction(_number(chunk, 12), 1000) or _UNTIMED)
-        stills += kind in (b"VP8 ", b"VP8L")
-        sizes += _size(kind, chunk)
-        whole = end + end % 2
-    if not sizes or not (lengths or stills):
-        raise MediaError(f"{describe(source)} holds no whole frame; {_AGAIN}")
-    if sizes[0][0] * sizes[0][1] > MOST_PIXELS:
-        raise too_large(*sizes[0])
-    body = data[8:whole].ljust(whole - 8, b"\0")
-    return WebP(
-        width=sizes[0][0],
-        height=sizes[0][1],
-        lengths=tuple(lengths) or (_UNTIMED,),
-        data=b"RIFF" + len(body).to_bytes(4, "little") + body,
-    )
 
+    def __init__(self, file: PathOrFile) -> None:
+        self._file = InputFile(file)
 
-def webp_frames(source: VideoSource, start: Fraction) -> Iterator[Frame]:
-    """All pictures from one shown no later than ``start`` on; a broken one ends the video.
-
-    Raises:
-        MediaError: Pillow is not there, or the first picture cannot be decoded.
-    """
-    info = read_webp(source)
-    image_module = _pillow(source)
-    times = info.times
-    first = max(0, sum(time <= start for time in times[:-1]) - 1)
-    image: Any = None
-    for index in range(first, len(info.lengths)):
-        # Pillow raises whatever its decoders and limits come up with.
-        try:
-            if image is None:
-                image = _open(image_module, info.data)
-            image.seek(index)
-            shown = image.convert("RGB")
-        except Exception as error:
-            if index > first:
-                return
-            raise MediaError(
-                f"no frame of {describe(source)} could be decoded ({error}); {_AGAIN}"
-            ) from error
-        yield Frame(
-            time=times[index],
-            end_time=times[index + 1],
-            rgb=lambda shown=shown: torch.as_tensor(np.array(shown)),
+    def _read_info(self) -> VideoInfo:
+        with self._open() as image:
+            width, height = image.size
+        return VideoInfo(
+            duration=self._boundaries[-1],
+            width=width,
+            height=height,
+            frame_rate=(len(self._boundaries) - 1) / self._boundaries[-1],
+            codec="webp",
         )
 
+    def frame_times(self) -> list[Fraction]:
+        return list(self._boundaries[:-1])
 
-def _open(image_module: Any, data: bytes) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # large pictures are nothing unusual in a video
-        return image_module.open(io.BytesIO(data), formats=["WEBP"])
+    def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
+        last = len(self._boundaries) - 2
+        with self._open() as image:
+            for index, (time, end_time) in enumerate(pairwise(self._boundaries)):
+                if end_time <= start and index < last:
+                    continue
+                image.seek(index)
+                rgb = image.convert("RGB")
+                yield Frame(
+                    time=time,
+                    end_time=end_time,
+                    rgb=lambda rgb=rgb: torch.as_tensor(np.array(rgb)),
+                )
 
+    @property
+    def still_image(self) -> Tensor | None:
+        if len(self._boundaries) > 2:
+            return None
+        return next(self.frames()).rgb().float() / 255
 
-def _pillow(source: VideoSource) -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MediaError(
-            f"{describe(source)} is WebP, which only Pillow reads, and Pillow is not installed;"
-            " expected Pillow 9 or newer, as ComfyUI has it. Run pip install pillow, or export the"
-            " video as mp4."
-        ) from error
-    return Image
+    @cached_property
+    def _boundaries(self) -> tuple[Fraction, ...]:
+        """When each frame that decodes is shown, and when the last one ends, in seconds."""
+        durations: list[Fraction] = []
+        with self._open() as image:
+            for index in range(getattr(image, "n_frames", 1)):
+                image.seek(index)
+                try:
+                    image.load()
+                except Exception as error:  # whatever Pillow's decoder raises
+                    if index:
+                        break
+                    raise MediaError(
+                        f"no frame of {self._file} could be decoded ({error}); {_EXPECTED}"
+                    ) from error
+                durations.append(Fraction(image.info["duration"], 1000) or _DEFAULT_DURATION)
+        return tuple(accumulate(durations, initial=Fraction(0)))
 
-
-def _read(source: VideoSource, count: int) -> bytes:
-    if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
-            return file.read(count)
-    source.seek(0)
-    data = source.read(count)
-    source.seek(0)
-    return data
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, begin and end of every chunk that is there in full."""
-    place = 12
-    limit = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
-    while place + 8 <= limit:
-        begin = place + 8
-        end = begin + int.from_bytes(data[place + 4 : begin], "little")
-        if end > limit:
-            return
-        yield data[place : place + 4], begin, end
-        place = end + end % 2
-
-
-def _size(kind: bytes, chunk: bytes) -> list[tuple[int, int]]:
-    """Width and height that a chunk states, if it is one that does."""
-    if kind == b"VP8X" and len(chunk) >= 10:
-        return [(_number(chunk, 4) + 1, _number(chunk, 7) + 1)]
-    if kind == b"VP8L" and len(chunk) >= 5:
-        bits = int.from_bytes(chunk[1:5], "little")
-        return [((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)]
-    if kind == b"VP8 " and len(chunk) >= 10:
-        sides = (int.from_bytes(chunk[at : at + 2], "little") & 0x3FFF for at in (6, 8))
-        return [(next(sides), next(sides))]
-    return []
-
-
-def _number(chunk: bytes, at: int) -> int:
-    return int.from_bytes(chunk[at : at + 3], "little")
+    @contextmanager
+    def _open(self) -> Generator[Image, None, None]:
+        try:
+            from PIL import Image
+        except ImportError as error:
+            raise MediaError(
+                f"{self._file} is WebP, which only Pillow reads, and Pillow is not installed;"
+                " expected Pillow 9 or newer. Run pip install pillow, or export the video as mp4."
+            ) from error
+        with self._file.open() as opened:
+            try:
+                image = Image.open(opened, formats=["WEBP"])  # pyright: ignore[reportArgumentType]
+            except Exception as error:  # whatever Pillow's parser and limits raise
+                raise MediaError(f"{self._file} cannot be read ({error}); {_EXPECTED}") from error
+            with image:
+                check_frame_size(*image.size)
+                yield image

@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 
 from ..errors import MediaError
-from ..media.source import reason
+from ..media.container import error_text
 
 FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 """File suffix -> libav's name of the container."""
@@ -102,10 +102,10 @@ def _refused(path: Path, error: FFmpegError | OSError) -> MediaError:
     if isinstance(error, ValueError):  # libav's EINVAL and "invalid data"
         return MediaError(
             f"'{path}' could not be written: the container refused the video's packets"
-            f" ({reason(error)}); expected packets in order. The video may be damaged: export it"
-            " again."
+            f" ({error_text(error)}); expected packets in order. The video may be damaged: export"
+            " it again."
         )
     return MediaError(
-        f"'{path}' could not be written ({reason(error)}); expected a folder that exists, may be"
-        " written to and has room. Free some space or choose another folder."
+        f"'{path}' could not be written ({error_text(error)}); expected a folder that exists, may"
+        " be written to and has room. Free some space or choose another folder."
     )

@@ -13,18 +13,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..config import SYNC_FPS
 from ..errors import MediaError
-from ..media.decode import Frame, decode_frames
-from ..media.packets import packet_span
-from ..media.probe import VideoInfo, probe
-from ..media.source import ImageSequence, VideoSource, open_video
-from ..media.timestamps import SYNC_RATE, whole_frames
+from ..media import (
+    Frame,
+    FrameSource,
+    ImageSequence,
+    PathOrFile,
+    VideoFile,
+    VideoInfo,
+    open_source,
+)
+from ..media.timestamps import whole_frames
 from ..progress import Progress, no_progress
 from .atomic_output import MuxResult, atomic_output
 from .formats import OutputPlan, plan_encode
 from .options import AudioOptions, FileOptions
 from .output_audio import prepare_output_audio
-from .timestamps import first_frame_time
 from .video_encoder import add_video_stream, choose_encode_format
 
 _TICKS = 90_000
@@ -63,14 +68,14 @@ def encode_images(
     Raises:
         MediaError: when the images or the waveform cannot be used, or the file cannot be written.
     """
-    info = probe(images)
+    info = images.info
     rate = images.frame_rate.limit_denominator(100_000)
     part = _Part(source=images, info=info, length=info.duration, unit=1 / rate, old=original)
     return _encode(part, (waveform, sample_rate), path_stem, start, sound, file, progress=progress)
 
 
 def encode_video(
-    video: VideoSource,
+    video: PathOrFile | FrameSource,
     waveform: Tensor,
     sample_rate: int,
     path_stem: Path,
@@ -90,9 +95,8 @@ def encode_video(
         duration: seconds of it; None for all.
         plan: what was decided before.
     """
-    with open_video(video) as (container, stream):
-        zero = first_frame_time(packet_span(container, stream), stream)
-    info = probe(video)
+    source = open_source(video)
+    info = source.info
     length = info.duration - begin
     if not 0 <= begin < info.duration:
         raise MediaError(
@@ -100,13 +104,13 @@ def encode_video(
             f" {float(info.duration):g} s; expected a start within it. Trim it less."
         )
     part = _Part(
-        source=video,
+        source=source,
         info=info,
         begin=begin,
         length=length if duration is None else min(length, duration),
         unit=Fraction(1, _TICKS),
-        old=video,
-        zero=zero + begin,
+        old=source if isinstance(source, VideoFile) else None,
+        zero=begin + (source.packets.start if isinstance(source, VideoFile) else 0),
     )
     return _encode(
         part, (waveform, sample_rate), path_stem, start, sound, file, plan=plan, progress=progress
@@ -125,18 +129,18 @@ class _Part:
         zero: see ``Original``.
     """
 
-    source: VideoSource | ImageSequence
+    source: FrameSource
     info: VideoInfo
     length: Fraction
     unit: Fraction
-    old: VideoSource | tuple[Tensor, int] | None
+    old: VideoFile | tuple[Tensor, int] | None
     begin: Fraction = Fraction(0)
     zero: Fraction = Fraction(0)
 
     def shown(self, length: Fraction) -> Iterator[tuple[Frame, Fraction]]:
         """The pictures with their times in the part, up to ``length``."""
         held = None  # the one shown when the part begins
-        for picture in decode_frames(self.source, self.begin):
+        for picture in self.source.frames(self.begin):
             time = picture.time - self.begin
             if time >= length:
                 break
@@ -184,7 +188,7 @@ def _encode(
         progress=progress,
     )
     shape, more = choose_encode_format(part.info, plan, file.pix_fmt)
-    total = max(1, whole_frames(length, SYNC_RATE))
+    total = max(1, whole_frames(length, SYNC_FPS))
     with atomic_output(path_stem, plan.container, file.metadata) as (output, path):
         stream = add_video_stream(
             output,
@@ -196,7 +200,7 @@ def _encode(
         )
         with heard.into(output) as tracks:
             for picture, time in part.shown(length):
-                progress("encode", min(total, whole_frames(time, SYNC_RATE)), total)
+                progress("encode", min(total, whole_frames(time, SYNC_FPS)), total)
                 tracks.write_until(time)
                 frame = shape.frame(part.pixels(picture, shape.is_deep))
                 frame.time_base = part.unit

@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from torch import Tensor
 
 from ..audio.waveform import check_waveform
-from ..media.source import VideoSource
+from ..media import VideoFile
 from ..progress import Progress
 from .audio_tracks import AudioTrackEncoder
 from .formats import OutputPlan, copies_sound
@@ -82,7 +82,7 @@ def prepare_output_audio(
     start: Fraction,
     zero: Fraction,
     length: Fraction,
-    source: VideoSource | tuple[Tensor, int] | None,
+    source: VideoFile | tuple[Tensor, int] | None,
     options: tuple[AudioOptions, FileOptions],
     plan: OutputPlan,
     progress: Progress,

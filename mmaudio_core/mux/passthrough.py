@@ -13,20 +13,20 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
-from ..media.packets import PacketSpan, packet_span, readable
-from ..media.source import VideoSource, open_video
-from ..media.timestamps import nominal_step
+from ..media import FrameSource, PathOrFile, VideoFile, open_source
+from ..media.packets import read_packets
+from ..media.timestamps import nominal_step, time_base
 from ..progress import Progress, no_progress
 from .atomic_output import MuxResult, atomic_output
 from .encode import encode_video
 from .formats import plan_copy
 from .options import AudioOptions, FileOptions
 from .output_audio import OutputAudio, prepare_output_audio
-from .timestamps import first_frame_time, packet_times
+from .timestamps import packet_times
 
 
 def mux_audio(
-    video: VideoSource,
+    video: PathOrFile | FrameSource,
     waveform: Tensor,
     sample_rate: int,
     path_stem: Path,
@@ -60,12 +60,10 @@ def mux_audio(
             be written.
     """
     file = file or FileOptions()
-    with open_video(video) as (container, stream):
-        span = packet_span(container, stream)
-        codec = stream.codec_context.codec.canonical_name
-        zero = first_frame_time(span, stream)
+    video = open_source(video)
+    codec = (video.packets.info if isinstance(video, VideoFile) else video.info).codec
     plan = plan_copy(codec, file)
-    if not plan.copied:
+    if not isinstance(video, VideoFile) or not plan.copied:
         return encode_video(
             video,
             waveform,
@@ -81,37 +79,36 @@ def mux_audio(
         waveform,
         sample_rate,
         start=start,
-        zero=zero,
-        length=span.duration,
+        zero=video.packets.start,
+        length=video.packets.info.duration,
         source=video,
         options=(sound or AudioOptions(), file),
         plan=plan,
         progress=progress,
     )
-    until = length if length < span.duration else None
+    until = length if length < video.packets.info.duration else None
     with atomic_output(path_stem, plan.container, file.metadata) as (output, path):
-        _copy(video, span, until, output, heard, progress)
+        _copy(video, until, output, heard, progress)
     notes = (*plan.notes, *notes)
     return MuxResult(path=path, video_codec=codec, container=plan.container, notes=notes)
 
 
 def _copy(
-    video: VideoSource,
-    span: PacketSpan,
+    video: VideoFile,
     until: Fraction | None,
     output: OutputContainer,
     heard: OutputAudio,
     progress: Progress,
 ) -> None:
-    times = packet_times(video, span)
-    with open_video(video) as (container, stream):
-        unit = Fraction(stream.time_base or Fraction(1, 25))
+    times = packet_times(video)
+    with video.open() as (container, stream):
+        unit = time_base(stream)
         if until is not None:
             # Later pictures that earlier ones refer to stay.
             times = times[: 1 + max(i for i, time in enumerate(times) if time.pts * unit < until)]
         picture = _like(output, stream)
         step = max(1, round(nominal_step(stream) / unit))
-        packets = zip(readable(container, stream), times, strict=False)
+        packets = zip(read_packets(container, stream), times, strict=False)
         with heard.into(output) as tracks:
             for done, (packet, time) in enumerate(packets):
                 progress("mux", done, len(times))

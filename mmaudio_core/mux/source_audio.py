@@ -20,7 +20,7 @@ from av.packet import Packet
 from torch import Tensor
 
 from ..errors import MediaError
-from ..media.source import VideoSource, open_video
+from ..media import VideoFile
 from ..progress import Progress
 
 _GAP = Fraction(1, 50)
@@ -41,7 +41,7 @@ class SourceAudio:
         length: seconds of it that are used.
     """
 
-    source: VideoSource | tuple[Tensor, int]
+    source: VideoFile | tuple[Tensor, int]
     zero: Fraction
     length: Fraction
 
@@ -49,7 +49,7 @@ class SourceAudio:
         """The sound's codec, ``samples`` where there is no file; None when there is no sound."""
         if isinstance(self.source, tuple):
             return "samples"
-        with open_video(self.source) as (container, _):
+        with self.source.open() as (container, _):
             stream = _best(container)
             return None if stream is None else stream.codec_context.codec.canonical_name
 
@@ -83,11 +83,11 @@ def _best(container: InputContainer) -> AudioStream | None:
 
 
 def _decode(
-    source: VideoSource, zero: Fraction, length: Fraction, progress: Progress
+    source: VideoFile, zero: Fraction, length: Fraction, progress: Progress
 ) -> tuple[Tensor, int]:
     pieces: list[Tensor] = []
     rate = done = 0
-    with open_video(source) as (container, _):
+    with source.open() as (container, _):
         stream = _best(container)
         assert stream is not None
         resampler = None
@@ -148,7 +148,7 @@ class AudioTrackCopier:
     def __init__(self, container: OutputContainer, original: SourceAudio) -> None:
         assert not isinstance(original.source, tuple)
         self._open = ExitStack()
-        source, _ = self._open.enter_context(open_video(original.source))
+        source, _ = self._open.enter_context(original.source.open())
         stream = _best(source)
         assert stream is not None
         self._container = container

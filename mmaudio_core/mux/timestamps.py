@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import pairwise
 
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from ..media.packets import PacketSpan, readable
-from ..media.source import VideoSource, open_video
-from ..media.timestamps import nominal_step
+from ..media import VideoFile
+from ..media.packets import read_packets
+from ..media.timestamps import nominal_step, time_base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,24 +25,20 @@ class PacketTimes:
     dts: int
 
 
-def first_frame_time(span: PacketSpan, stream: VideoStream) -> Fraction:
-    """When the first frame is shown, in seconds of the file's own clock."""
-    return (span.begin or 0) * Fraction(stream.time_base or Fraction(1, 25))
-
-
-def packet_times(video: VideoSource, span: PacketSpan) -> list[PacketTimes]:
+def packet_times(video: VideoFile) -> list[PacketTimes]:
     """Times of every packet relative to the first frame shown.
 
     Presentation times are the file's own; where it has none (AVI, raw streams), those of its
     frames as they come out of a decoder. Decoding times are replaced where they are missing, do
     not ascend or lie after their frames, as no container takes those.
     """
-    begin = span.begin or 0
-    pts = [pts for pts, _ in span.stamps if pts is not None]
-    if len(pts) < len(span.stamps):
+    index = video.packets
+    begin = round(index.start / index.time_base)
+    pts = [packet.pts for packet in index.packets if packet.pts is not None]
+    if len(pts) < len(index.packets):
         pts = _recovered(video)
         begin = min(pts, default=0)
-    dts = [dts for _, dts in span.stamps if dts is not None]
+    dts = [packet.dts for packet in index.packets if packet.dts is not None]
     if not _usable(pts, dts):
         dts = _decoding(pts)
     return [PacketTimes(pts=p - begin, dts=d - begin) for p, d in zip(pts, dts, strict=True)]
@@ -66,7 +61,7 @@ def _decoding(pts: list[int]) -> list[int]:
     return [time - late for time in dts]
 
 
-def _recovered(video: VideoSource) -> list[int]:
+def _recovered(video: VideoFile) -> list[int]:
     """Presentation times in ticks, found by letting the decoder put numbered packets in order.
 
     The n-th frame to come out of it is shown at the n-th packet's decoding time, but for a
@@ -74,11 +69,11 @@ def _recovered(video: VideoSource) -> list[int]:
     """
     clock: list[int] = []
     shown: list[int] = []
-    with open_video(video) as (container, stream):
+    with video.open() as (container, stream):
         stream.thread_type = "AUTO"
-        step = max(1, round(nominal_step(stream) / Fraction(stream.time_base or Fraction(1, 25))))
+        step = max(1, round(nominal_step(stream) / time_base(stream)))
         following = 0
-        for number, packet in enumerate(readable(container, stream)):
+        for number, packet in enumerate(read_packets(container, stream)):
             clock.append(following if packet.dts is None else packet.dts)
             following = clock[-1] + (packet.duration or step)
             packet.pts = packet.dts = number

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
-from ..media.probe import VideoInfo
+from ..media import VideoInfo
 from .formats import OutputPlan
 
 _BT709 = 1

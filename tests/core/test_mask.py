@@ -16,11 +16,11 @@ from mmaudio_core.media import (
     ImageSequence,
     Masks,
     align_masks,
-    frame_times,
     image_for_clip,
+    open_source,
 )
 from mmaudio_core.media.mask import CLIP_NEUTRAL, SYNC_NEUTRAL, MaskBlend
-from mmaudio_core.media.resize import for_clip, for_sync
+from mmaudio_core.media.resize import resize_for_clip, resize_for_sync
 from mmaudio_core.models.clip import PIXEL_MEAN
 
 from .made_videos import numbered, steady, write_video
@@ -77,8 +77,8 @@ def test_the_mask_lies_on_the_source_before_it_is_resized() -> None:
     source = ImageSequence(images=(picture.float() / 255).expand(2, -1, -1, -1), frame_rate=F(1))
     clip, sync = read(source, one(left_half(90, 160)))
     for frames, resize, neutral in (
-        (clip, for_clip, CLIP_NEUTRAL),
-        (sync, for_sync, SYNC_NEUTRAL),
+        (clip, resize_for_clip, CLIP_NEUTRAL),
+        (sync, resize_for_sync, SYNC_NEUTRAL),
     ):
         hidden = picture.clone()
         hidden[:, 80:] = torch.tensor(neutral, dtype=torch.uint8)
@@ -109,7 +109,7 @@ def test_one_mask_a_frame_goes_with_its_frame(kind: str, tmp_path: Path) -> None
     else:
         images = torch.stack([torch.from_numpy(numbered(n, 24, 24)) for n in range(count)])
         source = ImageSequence(images=images / 255, frame_rate=F(10))
-    assert frame_times(source) == times
+    assert open_source(source).frame_times() == times
     mask = torch.zeros(count, 4, 4)
     mask[1::2] = 1  # odd frames are seen
     masks = align_masks(mask, times, F(0), F(4))
@@ -143,7 +143,7 @@ def test_shapes_of_one_mask(shape: tuple[int, ...]) -> None:
         (torch.ones(8), "expected floats of shape"),
         (torch.ones(0, 8, 8), "expected floats of shape"),
         (torch.ones(1, 8, 8, dtype=torch.int64), "expected floats of shape"),
-        (torch.full((1, 8, 8), torch.nan), "NaN or infinity; expected values between 0 and 1"),
+        (torch.full((1, 8, 8), torch.nan), "NaN or infinity, expected values between 0 and 1"),
     ],
 )
 def test_masks_that_cannot_be_used(mask: Tensor, words: str) -> None:

@@ -19,12 +19,13 @@ from mmaudio_core.media import (
     ImageSequence,
     VideoInfo,
     image_for_clip,
+    open_source,
     packets,
-    probe,
     resolve_range,
     source,
+    video_file,
 )
-from mmaudio_core.media.resize import for_clip, for_sync, to_bytes
+from mmaudio_core.media.resize import resize_for_clip, resize_for_sync, to_uint8
 
 from .made_videos import numbered, numbers, set_display_matrix, steady, write_sound, write_video
 
@@ -39,10 +40,9 @@ def video(tmp_path: Path) -> Path:
 
 
 def test_probe(video: Path) -> None:
-    assert probe(video) == VideoInfo(
-        duration=F(2), width=96, height=64, frame_rate=F(25), codec="h264"
-    )
-    assert probe(str(video)) == probe(io.BytesIO(video.read_bytes())) == probe(video)
+    info = VideoInfo(duration=F(2), width=96, height=64, frame_rate=F(25), codec="h264")
+    for file in (video, str(video), io.BytesIO(video.read_bytes())):
+        assert open_source(file).info == info
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
@@ -52,18 +52,18 @@ def test_a_large_file_is_probed_at_both_ends(
     path = tmp_path / name
     codec, unit = ("mpeg4", F(1, 25)) if name == "a.avi" else ("libx264", F(1, 1000))
     write_video(path, steady(200, 25), codec=codec, unit=unit)
-    whole = probe(path)
+    whole = open_source(path).info
     read: list[int] = []
-    original = packets.readable
+    original = packets.read_packets
 
     def counting(container, stream):
         for packet in original(container, stream):
             read.append(packet.size)
             yield packet
 
-    monkeypatch.setattr(packets, "readable", counting)
-    monkeypatch.setattr(packets, "_LARGE", 0)
-    assert probe(path) == whole
+    monkeypatch.setattr(packets, "read_packets", counting)
+    monkeypatch.setattr(video_file, "_LARGE_FILE", 0)
+    assert open_source(path).info == whole
     assert whole.duration == 8
     assert len(read) < 150
 
@@ -74,9 +74,9 @@ def test_a_large_file_with_a_broken_end_is_read_through(
     path = tmp_path / "a.mkv"
     write_video(path, steady(200, 25), unit=F(1, 1000))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    whole = probe(path)
-    monkeypatch.setattr(packets, "_LARGE", 0)
-    assert probe(path) == whole
+    whole = open_source(path).info
+    monkeypatch.setattr(video_file, "_LARGE_FILE", 0)
+    assert open_source(path).info == whole
     assert 4 < whole.duration < 8
 
 
@@ -103,7 +103,7 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
         picture = picture.reformat(format="yuvj420p")
         output.mux([*cover.encode(picture), *cover.encode(None)])
     with pytest.raises(MediaError, match="an audio track and a cover picture only"):
-        probe(path)
+        _ = open_source(path).info
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_what_cannot_be_read_is_named(kind: str, words: str, video: Path, tmp_pa
         path.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     elif kind == "sound":
         write_sound(path)
-    for read in (probe, lambda source: list(FrameReader(source))):
+    for read in (lambda path: open_source(path).info, lambda path: list(FrameReader(path))):
         with pytest.raises(MediaError, match=words) as error:
             read(path)
         assert "given.mp4" in str(error.value)
     if path.is_file():
         with pytest.raises(MediaError, match=words):
-            probe(io.BytesIO(path.read_bytes()))
+            _ = open_source(io.BytesIO(path.read_bytes())).info
 
 
 def test_a_broken_tail_ends_the_video(tmp_path: Path) -> None:
@@ -182,9 +182,9 @@ def test_nothing_decodes(tmp_path: Path) -> None:
 def test_a_frame_too_large_is_told(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "MOST_PIXELS", 96 * 63)
-    for read in (probe, lambda path: list(FrameReader(path))):
-        with pytest.raises(MediaError, match=r"a frame of 96x64 pixels was got; expected no more"):
+    monkeypatch.setattr(source, "MAX_FRAME_PIXELS", 96 * 63)
+    for read in (lambda path: open_source(path).info, lambda path: list(FrameReader(path))):
+        with pytest.raises(MediaError, match="got a frame of 96x64 pixels, expected at most"):
             read(video)
 
 
@@ -221,36 +221,38 @@ def test_display_rotation_is_applied(matrix, turned, tmp_path: Path) -> None:
         decoded = next(container.decode(video=0)).to_ndarray(format="rgb24")
     set_display_matrix(path, *matrix)
     upright = turned(torch.from_numpy(decoded)).contiguous()
-    info = probe(path)
+    info = open_source(path).info
     assert (info.height, info.width) == tuple(upright.shape[:2])
     chunk = next(iter(FrameReader(path)))
-    assert torch.equal(chunk.sync[0], for_sync(upright))
+    assert torch.equal(chunk.sync[0], resize_for_sync(upright))
 
 
 def test_sizes() -> None:
     draw = torch.Generator().manual_seed(0)
     for height, width in ((64, 96), (97, 31), (224, 224), (500, 300)):
         picture = torch.randint(0, 256, (height, width, 3), generator=draw, dtype=torch.uint8)
-        assert for_clip(picture).shape == (3, 384, 384)
-        assert for_sync(picture).shape == (3, 224, 224)
+        assert resize_for_clip(picture).shape == (3, 384, 384)
+        assert resize_for_sync(picture).shape == (3, 224, 224)
     # 640x272 becomes 527x224, of which columns 152 (151.5 to even) to 375 remain.
     ramp = torch.arange(640, dtype=torch.float64).mul(255 / 639).round().to(torch.uint8)
     picture = ramp[None, :, None].expand(272, 640, 3)
     whole = torch.nn.functional.interpolate(
         picture.permute(2, 0, 1)[None].contiguous(), (224, 527), mode="bicubic", antialias=True
     )
-    assert torch.equal(for_sync(picture), whole[0, :, :, 152:376])
+    assert torch.equal(resize_for_sync(picture), whole[0, :, :, 152:376])
 
 
 def test_still() -> None:
     image = torch.rand((50, 70, 4), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(image_for_clip(image)[0], for_clip(to_bytes(image)))
+    assert torch.equal(image_for_clip(image)[0], resize_for_clip(to_uint8(image)))
     assert image_for_clip(image).shape == (1, 3, 384, 384)
     values = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(to_bytes((values / 255).view(1, 256, 1).expand(1, 256, 3))[0, :, 0], values)
-    with pytest.raises(MediaError, match="NaN or infinity; expected values between 0 and 1"):
+    assert torch.equal(to_uint8((values / 255).view(1, 256, 1).expand(1, 256, 3))[0, :, 0], values)
+    with pytest.raises(MediaError, match="NaN or infinity, expected values between 0 and 1"):
         image_for_clip(image * torch.nan)
-    with pytest.raises(MediaError, match=r"\(1, 50, 70, 4\) was given; expected \(height"):
+    with pytest.raises(
+        MediaError, match=r"got an image of shape \(1, 50, 70, 4\), expected \(height"
+    ):
         image_for_clip(image[None])
 
 
@@ -274,19 +276,21 @@ def test_check_span() -> None:
     assert resolve_range(F(10), F(4), None) == resolve_range(F(10), F(4), F(0)) == 6
     assert resolve_range(F(10), F(0), F(16, 25)) == F(16, 25)
     for start in (F(10), F(11)):
-        with pytest.raises(MediaError, match="past the end of the video, which lasts 10 s; expect"):
+        with pytest.raises(MediaError, match="past the end of the video, which lasts 10 s"):
             resolve_range(F(10), start, F(8))
     for start, duration in ((F(94, 10), F(8)), (F(0), F(63, 100))):
-        with pytest.raises(MediaError, match=r"at least 0\.64 s .* is needed"):
+        with pytest.raises(
+            MediaError, match=r"expected at least 0\.64 s \(16 frames at 25 per second\)"
+        ):
             resolve_range(F(10), start, duration)
-    with pytest.raises(MediaError, match="neither can be negative"):
+    with pytest.raises(MediaError, match="expected 0 or more for both"):
         resolve_range(F(10), F(-1), F(8))
 
 
 def test_progress_and_cancelling(video: Path) -> None:
     calls: list[tuple[str, int, int]] = []
     reader = FrameReader(video, duration=F(1), progress=lambda *call: calls.append(call))
-    with pytest.raises(RuntimeError, match="once every chunk was read"):
+    with pytest.raises(RuntimeError, match="once every chunk has been read"):
         _ = reader.duration
     list(reader)
     assert {(stage, total) for stage, _, total in calls} == {("frames", 25)}

@@ -16,7 +16,7 @@ _ALLOWED = 600  # MB over what importing and reading a small video take
 _SCRIPT = """
 import sys, torch
 from fractions import Fraction
-from mmaudio_core.media import FrameReader, lay_masks, probe
+from mmaudio_core.media import FrameReader, align_masks, open_source
 
 def megabytes(name):
     with open("/proc/self/status") as status:
@@ -26,8 +26,8 @@ torch.set_num_threads(1)
 small, large = sys.argv[1:]
 mask = torch.rand(1, 270, 480)
 def read(path):
-    probe(path)
-    masks = lay_masks(mask, (), Fraction(0), Fraction(1))
+    open_source(path).info
+    masks = align_masks(mask, (), Fraction(0), Fraction(1))
     return sum(len(chunk.sync) for chunk in FrameReader(path, masks=masks, chunk_seconds=1))
 read(small)
 before = megabytes("VmRSS")

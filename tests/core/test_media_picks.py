@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmaudio_core.media import FrameReader, ImageSequence, decode, probe
+from mmaudio_core.media import Frame, FrameReader, ImageSequence, VideoFile, decode, open_source
 from mmaudio_core.media.timestamps import first_output
 
 from ..golden_files import golden
@@ -90,7 +92,7 @@ def test_frames_are_picked_by_time(case: str, tmp_path: Path) -> None:
     assert sync == expected_picks(times, 25, len(sync))
     assert clip == expected_picks(times, 8, len(clip))
     assert times[-1] < reader.duration <= times[-1] + F(1, 8)
-    assert abs(probe(path).duration - reader.duration) <= F(1, 1000)
+    assert abs(open_source(path).info.duration - reader.duration) <= F(1, 1000)
 
 
 @pytest.mark.parametrize("name", ["bikes"])
@@ -148,7 +150,7 @@ def test_a_late_landing_seek_is_not_trusted(
     path = tmp_path / "a.mp4"
     write_video(path, steady(100, 25))
     early = picks(FrameReader(path, start=F(5, 2)))
-    monkeypatch.setattr(decode, "_SEEK_EARLIER", (-1, -F(1, 2)))
+    monkeypatch.setattr(decode, "_SEEK_MARGINS", (-1, -F(1, 2)))
     assert picks(FrameReader(path, start=F(5, 2))) == early
     assert early[1][0] == 62
 
@@ -174,21 +176,28 @@ def test_one_stream_alone(tmp_path: Path) -> None:
     assert torch.equal(sync.sync, both.sync) and sync.clip.shape == (0, 3, 384, 384)
 
 
-def test_only_picked_frames_are_converted_and_only_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class CountingFile(VideoFile):
+    """Remembers the times of the frames that were converted to RGB."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.converted: list[Fraction] = []
+
+    def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
+        for frame in super().frames(start):
+            yield replace(frame, rgb=lambda frame=frame: self._convert(frame))
+
+    def _convert(self, frame: Frame) -> torch.Tensor:
+        self.converted.append(frame.time)
+        return frame.rgb()
+
+
+def test_only_picked_frames_are_converted_and_only_once(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, steady(120, 120), unit=F(1, 120))
-    converted: list[int] = []
-    original = decode._to_rgb
-
-    def counting(frame, converter):
-        converted.append(frame.pts)
-        return original(frame, converter)
-
-    monkeypatch.setattr(decode, "_to_rgb", counting)
-    clip, sync = picks(FrameReader(path))
-    assert len(converted) == len(set(converted)) == len({*clip, *sync})
+    source = CountingFile(path)
+    clip, sync = picks(FrameReader(source))
+    assert source.converted == [F(number, 120) for number in sorted({*clip, *sync})]
 
 
 @pytest.mark.parametrize("rate", [F(7), F(16), F(24000, 1001), F(25), F(60), F(333, 7)])
@@ -199,7 +208,7 @@ def test_counts_of_images(rate: Fraction) -> None:
         source = ImageSequence(images=images, frame_rate=rate)
         reader = FrameReader(source, chunk_seconds=1)
         chunks = list(reader)
-        assert reader.duration == count / rate == probe(source).duration
+        assert reader.duration == count / rate == open_source(source).info.duration
         for stream, speed in (("clip", 8), ("sync", 25)):
             frames = [number for c in chunks for number in numbers(getattr(c, stream))]
             assert len(frames) == int(speed * reader.duration)

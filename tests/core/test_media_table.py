@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmaudio_core.media import FrameReader, frame_times, probe
+from mmaudio_core.media import FrameReader, open_source
 
 from .media_cases import CASES, missing_encoder
 from .media_picks import ffmpegs, offset, ours
@@ -39,9 +39,9 @@ def test_lengths_are_known_beforehand(title: str, tmp_path: Path) -> None:
     reader = FrameReader(path)
     assert sum(len(chunk.sync) for chunk in reader) == int(25 * reader.duration)
     if case.damage is None or not title.startswith("broken"):
-        assert abs(probe(path).duration - reader.duration) <= 0.001
+        assert abs(open_source(path).info.duration - reader.duration) <= 0.001
         if path.suffix != ".h264":
-            assert len(frame_times(path)) == len(case.times)
+            assert len(open_source(path).frame_times()) == len(case.times)
 
 
 def test_sound_begins_with_the_picture(title: str, tmp_path: Path) -> None:

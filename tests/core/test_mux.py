@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.errors import MediaError
-from mmaudio_core.media import FrameReader, ImageSequence, probe
+from mmaudio_core.media import FrameReader, ImageSequence, open_source
 from mmaudio_core.mux import FileOptions, encode_images, mux_audio
 
 from .made_videos import numbered, numbers, set_display_matrix, steady, write_video
@@ -78,7 +78,7 @@ def test_picture_is_copied_and_sound_is_in_its_place(case: str, tmp_path: Path) 
     name, settings = PICTURES[case]
     source = tmp_path / name
     write_video(source, **{"times": steady(50, 25), **settings})
-    length = probe(source).duration
+    length = open_source(source).info.duration
     sound = click(float(length), 44100, 1, 0.7)
     result = mux_audio(source, sound, 44100, tmp_path / "out.1")
     assert result.path == tmp_path / "out.1.mp4"
@@ -136,7 +136,7 @@ def test_rotation_survives(tmp_path: Path) -> None:
     write_video(source, steady(20, 25), size=(96, 64))
     set_display_matrix(source, 0, 1, -1, 0)
     result = mux_audio(source, torch.zeros(1, 16000), 16000, tmp_path / "out")
-    info = probe(result.path)
+    info = open_source(result.path).info
     assert (info.width, info.height) == (64, 96)
     for got, expected in zip(FrameReader(result.path), FrameReader(source), strict=True):
         assert torch.equal(got.clip, expected.clip)
@@ -222,7 +222,7 @@ def test_images_are_encoded(rate: Fraction, tmp_path: Path) -> None:
     sound = click(float(length), 44100, 1, 0.6)
     result = encode_images(images, sound, 44100, tmp_path / "out")
     assert (result.path, result.video_codec) == (tmp_path / "out.mp4", "h264")
-    info = probe(result.path)
+    info = open_source(result.path).info
     assert (info.width, info.height) == (98, 66)
     assert abs(info.duration - length) < F(1, 1000)
     with av.open(result.path) as container:
@@ -243,7 +243,7 @@ def test_pixel_format_and_quality(tmp_path: Path) -> None:
     full = encode_images(
         IMAGES, sound, 16000, tmp_path / "a", file=FileOptions(pix_fmt="yuv444p", crf=0)
     )
-    info = probe(full.path)
+    info = open_source(full.path).info
     assert (info.width, info.height) == (97, 65)
     small = encode_images(IMAGES, sound, 16000, tmp_path / "b", file=FileOptions(crf=45))
     assert sum(map(len, packets_of(small.path))) < sum(map(len, packets_of(full.path)))

@@ -18,7 +18,7 @@ import torch
 from av.stream import Disposition
 
 from mmaudio_core.errors import MediaError
-from mmaudio_core.media import ImageSequence, probe
+from mmaudio_core.media import ImageSequence, open_source
 from mmaudio_core.mux import AudioOptions, FileOptions, encode_images, encode_video, mux_audio
 from mmaudio_core.mux.formats import plan_copy
 
@@ -323,7 +323,7 @@ def test_a_part_of_a_file(tmp_path: Path) -> None:
     )
     assert shown_times(result.path) == [F(0), *(F(i, 25) - F(1, 50) for i in range(1, 26))]
     assert abs(clicked(result.path) - 0.48) < 0.005
-    assert abs(float(probe(result.path).duration) - 1) < 0.05
+    assert abs(float(open_source(result.path).info.duration) - 1) < 0.05
     with pytest.raises(MediaError, match="from 3 s on was asked for, but it lasts 3 s"):
         encode_video(film, torch.zeros(1, 100), 48000, tmp_path / "no", begin=F(3))
 

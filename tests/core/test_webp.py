@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from mmaudio_core.errors import MediaError
 from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
-from mmaudio_core.media import FrameReader, frame_times, probe, still_image
-from mmaudio_core.media.webp import is_webp
+from mmaudio_core.media import FrameReader, VideoFile, open_source
+from mmaudio_core.media.webp import WebPFile
 
 from .made_videos import expected_picks, numbered, numbers
 from .small import MemoryNetworks
@@ -24,8 +26,12 @@ F = Fraction
 
 
 def animation(path: Path, lengths: list[int], **options: Any) -> Path:
-    """``numbered`` frames, each staying for so many milliseconds."""
-    frames = [Image.fromarray(numbered(n)) for n in range(len(lengths))]
+    """``numbered`` frames with some noise, each shown for so many milliseconds."""
+    noise = np.random.default_rng(0)
+    frames = [
+        Image.fromarray(numbered(n) + noise.integers(0, 20, (96, 96, 3), np.uint8))
+        for n in range(len(lengths))
+    ]
     rest = frames[1:]
     frames[0].save(path, save_all=True, append_images=rest, duration=lengths, **options)
     return path
@@ -36,9 +42,10 @@ def test_frames_are_picked_by_time(options: dict[str, Any], tmp_path: Path) -> N
     lengths = [40, 80, 10, 33, 200, 41, 41, 500, 120, 77, 5]
     path = animation(tmp_path / "a.webp", lengths, **options)
     times = [F(sum(lengths[:n]), 1000) for n in range(len(lengths))]
-    assert frame_times(path) == times
-    assert probe(path).duration == F(sum(lengths), 1000)
-    assert (probe(path).codec, probe(path).width, probe(path).height) == ("webp", 96, 96)
+    assert open_source(path).frame_times() == times
+    assert open_source(path).info.duration == F(sum(lengths), 1000)
+    info = open_source(path).info
+    assert (info.codec, info.width, info.height) == ("webp", 96, 96)
     for source in (path, io.BytesIO(path.read_bytes())):
         for start in (F(0), F(1, 10), F(4, 5)):
             reader = FrameReader(source, start=start)
@@ -53,15 +60,15 @@ def test_frames_are_picked_by_time(options: dict[str, Any], tmp_path: Path) -> N
 
 def test_a_frame_of_no_length_stays_a_tenth_of_a_second(tmp_path: Path) -> None:
     path = animation(tmp_path / "a.webp", [0, 0, 0], lossless=True)
-    assert frame_times(path) == [F(0), F(1, 10), F(1, 5)]
-    assert probe(path).duration == F(3, 10)
+    assert open_source(path).frame_times() == [F(0), F(1, 10), F(1, 5)]
+    assert open_source(path).info.duration == F(3, 10)
 
 
 def test_a_still_picture_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "a.webp"
     for lossless in (False, True):
         Image.fromarray(numbered(5)).save(path, lossless=lossless)
-        image = still_image(path)
+        image = open_source(path).still_image
         assert image is not None and image.shape == (96, 96, 3)
         assert numbers(image.permute(2, 0, 1)[None] * 255) == [5]
         seen = extract_visual_features(
@@ -70,45 +77,81 @@ def test_a_still_picture_is_no_video(tmp_path: Path) -> None:
         assert seen.features.duration == 2
         assert seen.features.sync is None
         assert seen.features.clip is not None and seen.features.clip.shape[1] == 1
-    assert still_image(animation(path, [40, 40])) is None
+    assert open_source(animation(path, [40, 40])).still_image is None
 
 
-def test_a_broken_tail_ends_the_video(tmp_path: Path) -> None:
-    whole = animation(tmp_path / "a.webp", [100] * 20, lossless=True).read_bytes()
+def read_info(path: Path) -> None:
+    _ = open_source(path).info
+
+
+def read_frames(path: Path) -> None:
+    list(FrameReader(path))
+
+
+def overwrite_frame(path: Path, number: int) -> None:
+    """Damage a lossless frame behind its header of 5 bytes."""
+    data = bytearray(path.read_bytes())
+    place = -1
+    for _ in range(number + 1):
+        place = data.index(b"VP8L", place + 1)
+    data[place + 13 : place + 33] = b"\xff" * 20
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("read", [read_info, read_frames])
+@pytest.mark.parametrize("kept", [40, 2000])
+def test_a_file_cut_off_is_refused(read: Callable[[Path], None], kept: int, tmp_path: Path) -> None:
+    whole = animation(tmp_path / "a.webp", [100] * 40, lossless=True).read_bytes()
+    assert len(whole) > kept
     path = tmp_path / "b.webp"
-    path.write_bytes(whole[: len(whole) * 2 // 3])
+    path.write_bytes(whole[:kept])
+    with pytest.raises(MediaError, match=r"b.webp' cannot be read \(.*\); expected a whole WebP"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_info, read_frames])
+def test_nothing_decodes(read: Callable[[Path], None], tmp_path: Path) -> None:
+    path = animation(tmp_path / "a.webp", [100] * 4, lossless=True)
+    overwrite_frame(path, 0)
+    with pytest.raises(MediaError, match=r"no frame of .*a.webp' could be decoded .*; expected a"):
+        read(path)
+
+
+def test_a_damaged_frame_ends_the_animation(tmp_path: Path) -> None:
+    path = animation(tmp_path / "a.webp", [100] * 20, lossless=True)
+    overwrite_frame(path, 12)
     reader = FrameReader(path)
     clip = numbers(torch.cat([chunk.clip for chunk in reader]))
-    assert F(1) < probe(path).duration == reader.duration < F(3, 2)
-    assert clip == expected_picks([F(n, 10) for n in range(20)], 8, len(clip))
-    path.write_bytes(whole[:40])
-    for read in (probe, lambda source: list(FrameReader(source))):
-        with pytest.raises(MediaError, match=r"b.webp' holds no whole frame; expected a whole"):
-            read(path)
+    assert reader.duration == open_source(path).info.duration == F(12, 10)
+    assert clip == expected_picks([F(n, 10) for n in range(12)], 8, 9)
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
-    path = animation(tmp_path / "a.webp", [100] * 4, lossless=True)
-    data = bytearray(path.read_bytes())
-    place = data.index(b"VP8L") + 8
-    data[place : place + 20] = bytes(20)
-    path.write_bytes(data)
-    with pytest.raises(MediaError, match=r"no frame of .*a.webp' could be decoded .*; expected a"):
-        list(FrameReader(path))
+@pytest.mark.parametrize("read", [read_info, read_frames])
+def test_an_image_too_large(
+    read: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = animation(tmp_path / "a.webp", [40])
+    monkeypatch.setattr("mmaudio_core.media.source.MAX_FRAME_PIXELS", 96 * 95)
+    with pytest.raises(MediaError, match=r"got a frame of 96x96 pixels, expected at most"):
+        read(path)
 
 
-def test_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The length is known all the same, and the error says what to install."""
+@pytest.mark.parametrize("read", [read_info, read_frames])
+def test_without_pillow(
+    read: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = animation(tmp_path / "a.webp", [100] * 4)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    assert probe(path).duration == F(2, 5)
     with pytest.raises(MediaError, match=r"Pillow is not installed; .* Run pip install pillow"):
-        list(FrameReader(path))
+        read(path)
 
 
-def test_what_is_webp(tmp_path: Path) -> None:
+def test_a_source_is_chosen_by_content(tmp_path: Path) -> None:
     (tmp_path / "b.webp").write_bytes(b"RIFF\0\0\0\0AVI LIST")
-    assert not is_webp(tmp_path / "b.webp")
-    assert not is_webp(tmp_path / "nothing.webp")
-    path = animation(tmp_path / "c.webp", [40], lossless=True)
-    assert is_webp(path.rename(tmp_path / "c.mp4"))
+    assert isinstance(open_source(tmp_path / "b.webp"), VideoFile)
+    assert isinstance(open_source(tmp_path / "nothing.webp"), VideoFile)
+    path = animation(tmp_path / "c.webp", [40], lossless=True).rename(tmp_path / "c.mp4")
+    source = open_source(path)
+    assert isinstance(source, WebPFile)
+    assert isinstance(open_source(io.BytesIO(path.read_bytes())), WebPFile)
+    assert open_source(source) is source

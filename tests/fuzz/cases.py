@@ -14,7 +14,7 @@ import torch
 from mmaudio_core.checkpoint import identify, load_part, verify_part
 from mmaudio_core.errors import MMAudioError
 from mmaudio_core.features.visual import MAX_SECONDS
-from mmaudio_core.media import FrameReader, frame_times, probe, resolve_range
+from mmaudio_core.media import FrameReader, open_source, resolve_range
 from mmaudio_core.mux import mux_audio
 
 from .mutate import mutated, mutated_safetensors
@@ -58,9 +58,9 @@ def run_case(kind: str, path: Path) -> str:
 
 def _media(path: Path) -> Path:
     """As MMAudioFeatureExtract and MuxAudioVideo go about it; the file written."""
-    info = probe(path)
+    info = open_source(path).info
     _expect(info.width > 0 and info.height > 0, f"size {info.width}x{info.height}")
-    times = frame_times(path)
+    times = open_source(path).frame_times()
     _expect(times == sorted(times), "frame times that do not ascend")
     usable = min(resolve_range(info.duration, Fraction(0), Fraction(8)), MAX_SECONDS)
     source = io.BytesIO(path.read_bytes()) if path.stat().st_size % 2 else path

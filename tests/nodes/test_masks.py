@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dev.server import ComfyServer
-from mmaudio_core.media import probe
+from mmaudio_core.media import open_source
 from tests.core.made_videos import numbered
 from tests.nodes.graphs import (
     Graph,
@@ -110,5 +110,5 @@ def test_webp(comfy: ComfyServer, count: int) -> None:
     assert len(take) == len(text) and not same(take, text)
     assert np.isfinite(take).all()
     (written,) = paths(comfy, run(comfy, muxed(graph, video=["video", 0])))
-    seconds = probe(written).duration
+    seconds = open_source(written).info.duration
     assert seconds == 1 if count > 1 else 0.75 < seconds < 0.85

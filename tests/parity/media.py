@@ -15,9 +15,8 @@ from torch import Tensor
 from mmaudio_core.checkpoint import Bundle
 from mmaudio_core.codec.decode import decode
 from mmaudio_core.features.visual import TimeRange, VideoClip, extract_features
-from mmaudio_core.media import FrameReader
-from mmaudio_core.media.decode import decode_frames
-from mmaudio_core.media.resize import for_clip, for_sync
+from mmaudio_core.media import FrameReader, open_source
+from mmaudio_core.media.resize import resize_for_clip, resize_for_sync
 from mmaudio_core.providers import CachedModels
 from mmaudio_core.sampling.sample import sample
 
@@ -51,10 +50,10 @@ def frames(
         "clip": defaultdict[bytes, list[int]](list),
         "sync": defaultdict[bytes, list[int]](list),
     }
-    for number, picture in enumerate(decode_frames(video, Fraction(0))):
+    for number, picture in enumerate(open_source(video).frames()):
         rgb = picture.rgb()
-        source["clip"][_bytes(for_clip(rgb))].append(number)
-        source["sync"][_bytes(for_sync(rgb))].append(number)
+        source["clip"][_bytes(resize_for_clip(rgb))].append(number)
+        source["sync"][_bytes(resize_for_sync(rgb))].append(number)
     scaled = {"clip": got["clip"] / 255, "sync": got["sync"] / 127.5 - 1}
     for stream in ("clip", "sync"):
         wanted = metadata[f"{stream}_index"]
