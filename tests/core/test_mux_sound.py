@@ -308,5 +308,7 @@ def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:
 
 def test_loudness_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyloudnorm", None)
-    with pytest.raises(MediaError, match=r"pyloudnorm, which is not installed.*pip install pyloudnorm"):
+    with pytest.raises(
+        MediaError, match=r"pyloudnorm, which is not installed.*pip install pyloudnorm"
+    ):
         integrated_loudness(torch.from_numpy(np.ones((1, RATE), np.float32)), RATE)
