@@ -1,9 +1,9 @@
-"""How many latents, CLIP frames, sync tokens and samples a duration makes.
+"""Rates and sequence lengths: latents, CLIP frames, sync tokens and samples per duration.
 
-The flow network is trained on 8 s but takes any duration; every length follows from it. Frame
-counts are exact rational arithmetic, so that 9.28 s at 25 fps is 232 frames and not 231. The
-latent count alone is computed in floats, in the published order, because its rounding decides
-which noise a seed draws.
+The flow network was trained on 8 s but accepts any duration, and every length follows from it.
+Frame counts use exact rational arithmetic, so that 9.28 s at 25 fps is 232 frames and not 231.
+Only the latent count is computed in floats, in the order of the published code, because its
+rounding decides which noise a seed draws.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .errors import MMAudioError
+from .errors import MMAudioError, Problem
 
 CLIP_FPS = 8
 SYNC_FPS = 25
-SEGMENT_FRAMES = 16  # frames of one Synchformer segment
-SEGMENT_STEP = 8  # frames between the starts of two segments
-SEGMENT_TOKENS = 8  # sync tokens of one segment
+SEGMENT_FRAMES = 16  # frames per Synchformer segment
+SEGMENT_STEP = 8  # frames between the starts of consecutive segments
+SEGMENT_TOKENS = 8  # sync tokens per segment
 TEXT_TOKENS = 77
 MEL_PER_LATENT = 2
 MIN_VIDEO_SECONDS = Fraction(SEGMENT_FRAMES, SYNC_FPS)  # one segment: 0.64 s
@@ -26,10 +26,10 @@ MIN_VIDEO_SECONDS = Fraction(SEGMENT_FRAMES, SYNC_FPS)  # one segment: 0.64 s
 
 @dataclass(frozen=True, kw_only=True)
 class AudioFormat:
-    """What a latent width stands for: the rate, hop and mel bands of its VAE and vocoder."""
+    """Sample rate, hop length and mel bands of a VAE and its vocoder."""
 
     sample_rate: int  # Hz
-    hop: int  # samples a mel frame
+    hop: int  # samples per mel frame
     mels: int
     latent_dim: int
 
@@ -37,8 +37,12 @@ class AudioFormat:
     def samples_per_latent(self) -> int:
         return MEL_PER_LATENT * self.hop
 
+    @property
+    def seconds_per_latent(self) -> float:
+        return self.samples_per_latent / self.sample_rate
+
     def latents(self, seconds: int) -> int:
-        """Latents that so many seconds need."""
+        """Number of latents that cover ``seconds``."""
         return math.ceil(Fraction(seconds * self.sample_rate, self.samples_per_latent))
 
 
@@ -49,16 +53,16 @@ FORMATS = (FORMAT_16K, FORMAT_44K)
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceLengths:
-    """Lengths of the streams of one job."""
+    """Lengths of the flow network's sequences for one duration."""
 
     latent: int  # N
     clip: int  # V, frames
     sync: int  # S, tokens
-    samples: int  # samples the vocoder makes; at least the duration's, trimmed afterwards
+    samples: int  # of the vocoder's output; at least the duration's, trimmed afterwards
 
 
 def audio_format(latent_dim: int) -> AudioFormat:
-    """The format of a latent width.
+    """Audio format of the published models whose latents have ``latent_dim`` channels.
 
     Raises:
         MMAudioError: no published model has that width.
@@ -67,41 +71,42 @@ def audio_format(latent_dim: int) -> AudioFormat:
         if fmt.latent_dim == latent_dim:
             return fmt
     known = " or ".join(f"{f.latent_dim} ({f.sample_rate} Hz)" for f in FORMATS)
-    raise MMAudioError(f"a latent width of {latent_dim} was got, {known} expected")
+    raise MMAudioError(f"got latents of width {latent_dim}, expected {known}")
 
 
 def exact_seconds(value: float | int | str | Fraction) -> Fraction:
-    """Seconds as a person wrote them: 9.28 is 232/25, not its nearest binary fraction.
+    """Seconds as written in decimal: 9.28 is 232/25, not the nearest binary fraction.
 
     Raises:
-        MMAudioError: not a finite number.
+        MMAudioError: ``value`` is not a finite number.
     """
     if isinstance(value, Fraction):
         return value
     try:
         return Fraction(str(value))
     except ValueError:
-        raise MMAudioError(f"{value!r} was got where a number of seconds is expected") from None
+        raise MMAudioError(f"got {value!r}, expected a finite number of seconds") from None
 
 
 def sync_tokens(frames: int) -> int:
-    """Sync tokens of that many 25 fps frames; 0 where they do not fill one segment."""
+    """Number of sync tokens for ``frames`` at 25 fps; 0 if they do not fill one segment."""
     if frames < SEGMENT_FRAMES:
         return 0
     return SEGMENT_TOKENS * ((frames - SEGMENT_FRAMES) // SEGMENT_STEP + 1)
 
 
 def sequence_lengths(duration: float | Fraction, fmt: AudioFormat) -> SequenceLengths:
-    """Stream lengths for ``duration`` seconds.
+    """Sequence lengths for ``duration`` seconds.
 
     Raises:
-        MMAudioError: shorter than the 0.64 s that one sync segment needs.
+        MMAudioError: the duration is shorter than one sync segment (0.64 s).
     """
     exact = exact_seconds(duration)
     if exact < MIN_VIDEO_SECONDS:
         raise MMAudioError(
-            f"a duration of {float(exact):g} s was got; the model needs at least "
-            f"{float(MIN_VIDEO_SECONDS):g} s (16 frames at 25 fps): ask for a longer duration"
+            f"got a duration of {float(exact):g} s, expected at least "
+            f"{float(MIN_VIDEO_SECONDS):g} s ({SEGMENT_FRAMES} frames at {SYNC_FPS} fps)",
+            Problem.VIDEO_TOO_SHORT,
         )
     latent = math.ceil(float(exact) * fmt.sample_rate / fmt.hop / MEL_PER_LATENT)
     return SequenceLengths(
@@ -113,5 +118,5 @@ def sequence_lengths(duration: float | Fraction, fmt: AudioFormat) -> SequenceLe
 
 
 def exact_samples(duration: float | Fraction, sample_rate: int) -> int:
-    """Samples of exactly ``duration`` seconds: ``round(duration * sample_rate)``."""
+    """Number of samples in ``duration`` seconds: ``round(duration * sample_rate)``."""
     return round(exact_seconds(duration) * sample_rate)

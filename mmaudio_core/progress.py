@@ -1,8 +1,8 @@
-"""Progress and cancellation, as one callback.
+"""Progress and cancellation through one callback.
 
-A long-running function takes a ``Progress``. It is called often (at least once a transformer
-block, a batch of frames, a vocoder stage), and whatever it raises passes straight through: that is
-how a caller cancels.
+Long-running functions take a ``Progress`` and call it often: at least once per transformer block,
+batch of frames or vocoder stage. Exceptions raised by the callback propagate, so a caller cancels
+by raising one.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from torch import nn
 
 
 class Progress(Protocol):
-    """``progress(stage, done, total)``: stage is a short noun, done counts up to total."""
+    """``progress(stage, done, total)``: a short stage name; ``done`` counts up to ``total``."""
 
     def __call__(self, stage: str, done: int, total: int, /) -> None: ...
 
 
 def no_progress(stage: str, done: int, total: int, /) -> None:
-    """The progress callback that does nothing."""
+    """Progress callback that does nothing."""
 
 
-class Steps(Protocol):
-    """A network that can say where a run through it may be interrupted."""
+class HasSteps(Protocol):
+    """Network whose forward pass can be interrupted between submodules."""
 
     def steps(self) -> list[nn.Module]:
-        """The modules that run one after another, each a fraction of the whole."""
+        """Submodules in the order in which they run."""
         ...
 
 
 @contextmanager
 def tick_on_forward(network: nn.Module, tick: Callable[[], None]) -> Generator[None, None, None]:
-    """Call ``tick`` before each of ``network.steps()`` runs, while the context is open."""
+    """While the context is open, call ``tick`` before each module of ``network.steps()`` runs."""
 
     def hook(_module: nn.Module, _args: object) -> None:
         tick()
 
     handles: list[Any] = [
         step.register_forward_pre_hook(hook)  # pyright: ignore[reportUnknownMemberType]
-        for step in cast(Steps, network).steps()
+        for step in cast(HasSteps, network).steps()
     ]
     try:
         yield

@@ -37,6 +37,10 @@ class ModelProvider(Protocol):
         """Architecture of the flow network, from which all lengths follow."""
         ...
 
+    def compute_dtype(self, kind: PartKind) -> torch.dtype:
+        """Dtype of a network's arithmetic, known before it is loaded."""
+        ...
+
     def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         """The network, on its device, with room for ``activations`` bytes of its work.
 
@@ -57,6 +61,9 @@ class CachedModels:
     @property
     def params(self) -> FlowParams:
         return self.bundle.params
+
+    def compute_dtype(self, kind: PartKind) -> torch.dtype:
+        return self.dtype
 
     def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind not in self._placed:

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from ..mmaudio_core.config import TEXT_TOKENS
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.models.flow import FlowNetwork, FlowParams
-from ..mmaudio_core.sampling.euler import MAX_BATCHED_WINDOWS
 from ..mmaudio_core.sampling.guidance import predict_velocity, project_conditions
+from ..mmaudio_core.sampling.memory import MAX_BATCHED_WINDOWS, activation_bytes
 from ..mmaudio_core.sampling.windows import WindowParams, WindowPlan, plan_windows
 from .conditioning import (
     CLIP,
@@ -35,7 +35,6 @@ from .conditioning import (
     Projected,
     Timeline,
     check_prompts,
-    check_widths,
     checked_lengths,
 )
 
@@ -55,26 +54,22 @@ class ComfyFlowNetwork(FlowNetwork):
         """ComfyUI's velocity (B, 1, N, C) of ``x`` at the network's time ``t`` (B,)."""
         projected: Projected = conditions[_PROJECTED]
         plan = projected.plan
-        together = 1 if plan is None else self._together(plan, x.device)
+        max_batch = 1 if plan is None else self._max_batch(plan, x.device)
         v = predict_velocity(
-            super().forward, x[:, 0], t[:1], projected.branches, plan, together=together
+            super().forward, x[:, 0], t[:1], projected.branches, plan, max_batch=max_batch
         )
         return -v[:, None]
 
-    def _together(self, plan: WindowPlan, device: torch.device) -> int:
+    def _max_batch(self, plan: WindowPlan, device: torch.device) -> int:
         """Windows to run in one batch: as many as there is room for."""
         inside = plan.lengths
-        each = activations(self.params, inside.latent + inside.clip + TEXT_TOKENS, self.dtype)
+        tokens = inside.latent + inside.clip + TEXT_TOKENS
+        each = activation_bytes(self.params, 1, tokens, self.dtype)
         return max(1, min(MAX_BATCHED_WINDOWS, int(mm.get_free_memory(device) / each)))
 
 
 def _check_interrupt(_module: nn.Module, _inputs: Any) -> None:
     mm.throw_exception_if_processing_interrupted()
-
-
-def activations(params: FlowParams, tokens: float, dtype: torch.dtype) -> float:
-    """Bytes of running so many tokens: about 40 live tensors of (tokens, width)."""
-    return tokens * params.width * 40 * mm.dtype_size(dtype)
 
 
 class MMAudioLatentFormat(comfy.latent_formats.LatentFormat):
@@ -133,7 +128,6 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
             timeline.fades,
         )
         text, clip, sync = inputs["cross_attn"], inputs.get(CLIP), inputs.get(SYNC)
-        check_widths(network.params, text, clip, sync)
         check_prompts(text, timeline)
         clip, sync = (None if x is None else place(x) for x in (clip, sync))
         made = project_conditions(network, plan, clip, sync, place(text), lengths)
@@ -146,7 +140,7 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         latents = math.prod(input_shape[1:]) / params.latent_dim
         one = min(latents, 512) * 1.25 + TEXT_TOKENS  # and CLIP frames; longer ones in windows
         rows = max(input_shape[0], MAX_BATCHED_WINDOWS if latents > 512 else 0)
-        return activations(params, rows * one, self.get_dtype())
+        return activation_bytes(params, rows, one, self.get_dtype())
 
 
 class _Config(comfy.supported_models_base.BASE):

@@ -46,7 +46,9 @@ def conditioning(features: Features) -> tuple[Conditioning, Conditioning]:
     The negative one has the negative prompt's text and neither picture nor sync.
     """
     timeline = Timeline(
-        duration=features.duration, cuts=detect_shot_changes(features.clip), fades=features.fades
+        duration=features.duration,
+        cuts=detect_shot_changes(features.clip),
+        fades=features.crossfades,
     )
     positive = {CLIP: features.clip, SYNC: features.sync, TIMELINE: timeline}
     return [[features.text, positive]], [[features.negative, {TIMELINE: timeline}]]
@@ -74,7 +76,7 @@ class CondProjected(comfy.conds.CONDConstant):
     cond: Projected
 
     def can_concat(self, other: CondProjected) -> bool:
-        return self.cond.plan is other.cond.plan
+        return self.cond.plan == other.cond.plan
 
     def concat(self, others: Sequence[CondProjected]) -> Projected:
         parts = [self.cond, *(other.cond for other in others)]
@@ -98,21 +100,6 @@ def checked_lengths(
             "or of MMAudio Encode with as much sound"
         )
     return lengths
-
-
-def check_widths(
-    params: FlowParams, text: Tensor, clip: Tensor | None, sync: Tensor | None
-) -> None:
-    for what, tensor, width in (
-        ("text", text, params.text_dim),
-        ("CLIP", clip, params.clip_dim),
-        ("sync", sync, params.sync_dim),
-    ):
-        if tensor is not None and tensor.shape[-1] != width:
-            raise MMAudioError(
-                f"{what} features of width {tensor.shape[-1]} were got, this model takes {width}: "
-                "extract the features with the same model that samples"
-            )
 
 
 def check_prompts(text: Tensor, timeline: Timeline) -> None:

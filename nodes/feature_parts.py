@@ -63,7 +63,11 @@ class MMAudioVisualFeatures(io.ComfyNode):
         )
         progress = NodeProgress({CLIP_STAGE: 1, SYNC_STAGE: 1})
         seen = extract_visual_features(
-            mmaudio, footage(video, images, frame_rate, mask), span, progress
+            mmaudio,
+            footage(video, images, frame_rate, mask),
+            span,
+            progress,
+            prefetch_frames=mmaudio.encoders_on_gpu,
         )
         notify(cls.hidden.unique_id, seen.notices)
         return io.NodeOutput(seen.features)

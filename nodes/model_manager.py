@@ -62,6 +62,13 @@ class ComfyModels:
         """The flow network as ComfyUI's MODEL."""
         return self._patcher(PartKind.FLOW)
 
+    @property
+    def encoders_on_gpu(self) -> bool:
+        return not mm.is_device_cpu(_devices(PartKind.CLIP)[0])
+
+    def compute_dtype(self, kind: PartKind) -> torch.dtype:
+        return precision_dtype(self.precision, kind)
+
     def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         """See ``mmaudio_core.networks.Networks``; ComfyUI makes the room."""
         patcher = self._patcher(kind)
@@ -70,7 +77,7 @@ class ComfyModels:
         return LoadedModel(
             network=network.diffusion_model if kind is PartKind.FLOW else network,
             device=patcher.load_device,
-            dtype=precision_dtype(self.precision, kind),
+            dtype=self.compute_dtype(kind),
             name=self.bundle.parts[kind].path.name,
         )
 
@@ -83,7 +90,7 @@ class ComfyModels:
         load_device, offload_device = _devices(kind)
         network = load_part(
             self.bundle.parts[kind],
-            dtype=precision_dtype(self.precision, kind),
+            dtype=self.compute_dtype(kind),
             device=offload_device,
             operations=comfy.ops.manual_cast,
             network=ComfyFlowNetwork if kind is PartKind.FLOW else None,

@@ -25,7 +25,7 @@ from mmaudio_core.models.flow import FlowParams
 from mmaudio_core.models.synchformer import Synchformer, SynchformerParams
 from mmaudio_core.mux import mux_audio
 from mmaudio_core.providers import LoadedModel, ModelProvider
-from mmaudio_core.sampling.sample import conditions, sample
+from mmaudio_core.sampling.sample import project_features, sample
 from mmaudio_core.sampling.windows import WindowParams, plan_windows
 
 from ..clock import Clock
@@ -116,7 +116,7 @@ class Ours:
                 lengths, self._job.duration, self._networks.params.audio, WindowParams()
             )
             with torch.no_grad():
-                conditions(placed, self._features(), lengths, plan)
+                project_features(placed, self._features(), lengths, plan)
             return torch.cat((text.prompt, text.negative))
 
         return run
@@ -218,10 +218,13 @@ class _Networks:
     def params(self) -> FlowParams:
         return self._bundle.params
 
+    def compute_dtype(self, kind: PartKind) -> torch.dtype:
+        return DTYPES[self._job.decoders if kind in _DECODERS else self._job.precision]
+
     def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind not in self._placed:
             part = self._bundle.parts[kind]
-            dtype = DTYPES[self._job.decoders if kind in _DECODERS else self._job.precision]
+            dtype = self.compute_dtype(kind)
             device = torch.device(self._job.device)
             network = load_part(part, dtype=dtype, device=device)
             self._placed[kind] = LoadedModel(
@@ -241,6 +244,9 @@ class _Instead:
     @property
     def params(self) -> FlowParams:
         return self.networks.params
+
+    def compute_dtype(self, kind: PartKind) -> torch.dtype:
+        return self.networks.compute_dtype(kind)
 
     def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind is not self.kind:

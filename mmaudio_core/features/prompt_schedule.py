@@ -1,6 +1,6 @@
-"""Prompts over time: the words a person writes, and which latents hear which prompt.
+"""Prompt schedules: parsing, crossfades, and the weight of each prompt over time.
 
-``0-4: rain | 4-9: thunder --no music | 9-: birds``
+Example: ``0-4: rain | 4-9: thunder --no music | 9-: birds``
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import torch
 from torch import Tensor
 
 from ..config import AudioFormat
-from ..errors import MMAudioError
+from ..errors import MMAudioError, Problem
 
 EXAMPLE = "0-4: rain | 4-9: thunder --no music"
 _TIME = r"(?:\d+:[0-5])?\d+(?:\.\d+)?"
-_ENTRY = re.compile(rf"(?P<start>{_TIME})\s*-\s*(?P<end>{_TIME})?\s*:(?P<words>.*)")
+_ENTRY = re.compile(rf"(?P<start>{_TIME})\s*-\s*(?P<end>{_TIME})?\s*:(?P<prompts>.*)")
 _NO = re.compile(r"(?:^|\s)--no(?=\s|$)")
 
 
 class Crossfade(NamedTuple):
-    """Where one prompt hands over to the next, in seconds; at once where start is end."""
+    """Transition from one prompt to the next, in seconds; a hard switch if start equals end."""
 
     start: Fraction
     end: Fraction
@@ -33,7 +33,7 @@ class Crossfade(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleEntry:
-    """A stretch of time with a prompt of its own; None: that of the features."""
+    """Prompts from ``start`` to ``end`` seconds; None stands for the prompt of the features."""
 
     start: Fraction
     end: Fraction
@@ -42,148 +42,148 @@ class ScheduleEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """A section as it was written, and where."""
+class _LocatedEntry:
+    """An entry and its location in the schedule's text, for error messages."""
 
-    section: ScheduleEntry
-    place: str
+    entry: ScheduleEntry
+    location: str
 
 
 def parse_schedule(schedule: str, duration: Fraction) -> tuple[ScheduleEntry, ...]:
-    """Sections from 0 to ``duration``, in order; what no entry names has the features' prompt.
+    """Parse a schedule into consecutive entries that cover 0 to ``duration``.
 
-    Entries are ``start-end: prompt``, apart by ``|`` or on lines of their own; times are seconds or
-    m:ss, an end left out is that of the sound. What follows ``--no`` is the entry's negative
-    prompt. Neighbours may overlap.
+    Entries have the form ``start-end: prompt`` and are separated by ``|`` or newlines. Times are
+    seconds or m:ss; a missing end is ``duration``. Text after ``--no`` is the entry's negative
+    prompt. Consecutive entries may overlap; gaps are filled by entries without prompts.
 
     Raises:
-        MMAudioError: what does not read as that, with its column; three prompts at one time; an
-            entry past the end.
+        MMAudioError: the syntax is invalid, entries are out of order, three overlap, or one starts
+            past the end; the message gives line and column.
     """
-    entries = [_entry(text, place, duration) for text, place in _pieces(schedule) if text.strip()]
+    entries = [
+        _parse_entry(text, location, duration)
+        for text, location in _split_entries(schedule)
+        if text.strip()
+    ]
     if not entries:
-        raise MMAudioError(f"the schedule is empty: write prompts and times, such as {EXAMPLE}")
+        raise MMAudioError(
+            f"got an empty schedule, expected times and prompts, such as {EXAMPLE}",
+            Problem.SCHEDULE,
+        )
     for left, right in pairwise(entries):
         _check_order(left, right)
     for left, right in zip(entries, entries[2:], strict=False):
-        if right.section.start < left.section.end:
+        if right.entry.start < left.entry.end:
             raise _error(
-                right.place,
-                f"a third prompt at {_said(right.section.start)} was got, at most two may overlap: "
-                f"start it at {_said(left.section.end)} or later",
+                right.location,
+                f"got a third prompt at {_format(right.entry.start)}, expected at most two at a "
+                f"time: start it at {_format(left.entry.end)} or later",
             )
-    return _without_gaps([entry.section for entry in entries], duration)
+    return _fill_gaps([located.entry for located in entries], duration)
 
 
-def plan_crossfades(
-    sections: Sequence[ScheduleEntry], crossfade: Fraction
-) -> tuple[Crossfade, ...]:
-    """One between each two sections.
+def plan_crossfades(entries: Sequence[ScheduleEntry], crossfade: Fraction) -> tuple[Crossfade, ...]:
+    """Crossfades between consecutive entries.
 
-    As long as they overlap, or ``crossfade`` seconds around where they meet; never so long that a
-    section would not be heard alone.
+    A crossfade spans the overlap of its entries, or else ``crossfade`` seconds centered on their
+    boundary, shortened so that no entry is only ever heard mixed with another.
     """
-    middles = [(left.end + right.start) / 2 for left, right in pairwise(sections)]
-    around = [sections[0].start, *middles, sections[-1].end]
-    made: list[Crossfade] = []
-    for index, (left, right) in enumerate(pairwise(sections)):
-        before, middle, after = around[index : index + 3]
-        half = max(left.end - right.start, min(crossfade, middle - before, after - middle)) / 2
-        made.append(Crossfade(middle - half, middle + half))
-    return tuple(made)
+    boundaries = [(left.end + right.start) / 2 for left, right in pairwise(entries)]
+    times = [entries[0].start, *boundaries, entries[-1].end]
+    crossfades: list[Crossfade] = []
+    for index, (left, right) in enumerate(pairwise(entries)):
+        previous, boundary, following = times[index : index + 3]
+        longest = min(crossfade, boundary - previous, following - boundary)
+        half = max(left.end - right.start, longest) / 2
+        crossfades.append(Crossfade(boundary - half, boundary + half))
+    return tuple(crossfades)
 
 
-def prompt_weights(changes: Sequence[Crossfade], latents: int, fmt: AudioFormat) -> Tensor:
-    """How much of each latent is each prompt's: (prompts, N); over the prompts they sum to 1."""
-    seconds = fmt.samples_per_latent / fmt.sample_rate
-    middle = (torch.arange(latents, dtype=torch.float64) + 0.5) * seconds
-    heard = [torch.ones(latents, dtype=torch.float64)]
-    for start, end in changes:
+def prompt_weights(crossfades: Sequence[Crossfade], latents: int, fmt: AudioFormat) -> Tensor:
+    """Weight of each prompt at each latent: (prompts, latents); the columns sum to 1."""
+    centers = (torch.arange(latents, dtype=torch.float64) + 0.5) * fmt.seconds_per_latent
+    # row k: total weight of prompts k and later
+    remaining = [torch.ones(latents, dtype=torch.float64)]
+    for start, end in crossfades:
         width = max(float(end - start), 1e-9)
-        heard.append(torch.minimum(heard[-1], ((middle - float(start)) / width).clamp(0, 1)))
-    heard.append(torch.zeros(latents, dtype=torch.float64))
-    return torch.stack([now - then for now, then in pairwise(heard)]).float()
+        ramp = ((centers - float(start)) / width).clamp(0, 1)
+        remaining.append(torch.minimum(remaining[-1], ramp))
+    remaining.append(torch.zeros(latents, dtype=torch.float64))
+    return torch.stack([this - later for this, later in pairwise(remaining)]).float()
 
 
-def _pieces(schedule: str) -> list[tuple[str, str]]:
-    """What lies between separators, and where each starts, for messages."""
+def _split_entries(schedule: str) -> list[tuple[str, str]]:
+    """Texts between the separators, each with its location."""
     lines = schedule.splitlines()
-    found: list[tuple[str, str]] = []
+    texts: list[tuple[str, str]] = []
     for number, line in enumerate(lines, 1):
-        at = 0
-        for piece in line.split("|"):
-            column = at + len(piece) - len(piece.lstrip()) + 1
-            where = f"column {column}" if len(lines) == 1 else f"line {number}, column {column}"
-            found.append((piece, where))
-            at += len(piece) + 1
-    return found
+        offset = 0
+        for text in line.split("|"):
+            column = offset + len(text) - len(text.lstrip()) + 1
+            location = f"column {column}" if len(lines) == 1 else f"line {number}, column {column}"
+            texts.append((text, location))
+            offset += len(text) + 1
+    return texts
 
 
-def _entry(text: str, place: str, duration: Fraction) -> _Entry:
+def _parse_entry(text: str, location: str, duration: Fraction) -> _LocatedEntry:
     text = text.strip()
     match = _ENTRY.fullmatch(text)
     if match is None:
-        raise _error(
-            place,
-            f'"{text}" was got, start-end: prompt was expected: write it such as {EXAMPLE}',
-        )
-    start = _seconds(match["start"])
-    written = duration if match["end"] is None else _seconds(match["end"])
-    end = min(written, duration)
+        raise _error(location, f'got "{text}", expected "start-end: prompt", such as {EXAMPLE}')
+    start = _parse_time(match["start"])
+    written_end = duration if match["end"] is None else _parse_time(match["end"])
+    end = min(written_end, duration)
     if start >= duration:
         raise _error(
-            place,
-            f"a start at {_said(start)} was got, but the sound ends at {_said(duration)}: lower "
-            "it, or raise the duration of the features",
+            location,
+            f"got a start at {_format(start)}, expected one before the end of the audio at "
+            f"{_format(duration)}",
         )
     if end <= start:
         raise _error(
-            place,
-            f"{_said(start)} to {_said(written)} was got, an end after the start was expected: "
-            "change one of them",
+            location,
+            f"got {_format(start)} to {_format(written_end)}, expected an end after the start",
         )
-    prompt, *negatives = (part.strip() for part in _NO.split(match["words"]))
+    prompt, *negatives = (part.strip() for part in _NO.split(match["prompts"]))
     if len(negatives) > 1:
-        raise _error(place, "--no was got twice, once was expected: put all words after one --no")
+        raise _error(location, f"got {len(negatives)} times --no, expected it at most once")
     negative = negatives[0] if negatives else None
-    return _Entry(
-        section=ScheduleEntry(start=start, end=end, prompt=prompt, negative=negative), place=place
-    )
+    entry = ScheduleEntry(start=start, end=end, prompt=prompt, negative=negative)
+    return _LocatedEntry(entry=entry, location=location)
 
 
-def _check_order(left: _Entry, right: _Entry) -> None:
-    if right.section.start <= left.section.start or right.section.end < left.section.end:
+def _check_order(left: _LocatedEntry, right: _LocatedEntry) -> None:
+    earlier, later = left.entry, right.entry
+    if later.start <= earlier.start or later.end < earlier.end:
         raise _error(
-            right.place,
-            f"{_said(right.section.start)} to {_said(right.section.end)} was got after "
-            f"{_said(left.section.start)} to {_said(left.section.end)}, sections in the order of "
-            "their starts and of their ends were expected: move it, or split the other in two",
+            right.location,
+            f"got {_format(later.start)} to {_format(later.end)} after {_format(earlier.start)} "
+            f"to {_format(earlier.end)}, expected starts and ends in ascending order",
         )
 
 
-def _without_gaps(
-    sections: Sequence[ScheduleEntry], duration: Fraction
-) -> tuple[ScheduleEntry, ...]:
+def _fill_gaps(entries: Sequence[ScheduleEntry], duration: Fraction) -> tuple[ScheduleEntry, ...]:
     filled: list[ScheduleEntry] = []
-    at = Fraction(0)
-    for section in sections:
-        if section.start > at:
-            filled.append(ScheduleEntry(start=at, end=section.start))
-        filled.append(section)
-        at = section.end
-    if at < duration:
-        filled.append(ScheduleEntry(start=at, end=duration))
+    end = Fraction(0)
+    for entry in entries:
+        if entry.start > end:
+            filled.append(ScheduleEntry(start=end, end=entry.start))
+        filled.append(entry)
+        end = entry.end
+    if end < duration:
+        filled.append(ScheduleEntry(start=end, end=duration))
     return tuple(filled)
 
 
-def _seconds(text: str) -> Fraction:
+def _parse_time(text: str) -> Fraction:
     *minutes, seconds = text.split(":")
     return Fraction(seconds) + 60 * (int(minutes[0]) if minutes else 0)
 
 
-def _said(seconds: Fraction) -> str:
+def _format(seconds: Fraction) -> str:
     return f"{float(seconds):g} s"
 
 
-def _error(place: str, what: str) -> MMAudioError:
-    return MMAudioError(f"schedule, {place}: {what}")
+def _error(location: str, message: str) -> MMAudioError:
+    return MMAudioError(f"schedule, {location}: {message}", Problem.SCHEDULE)

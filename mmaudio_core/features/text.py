@@ -1,4 +1,4 @@
-"""Text features of prompts, fixed or scheduled over time."""
+"""CLIP text features of prompts, constant or scheduled over time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..errors import MMAudioError
+from ..errors import MMAudioError, Problem
 from ..models.clip.tokenizer import tokenize
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def encode_prompts(
     networks: ModelProvider, prompt: str, negative_prompt: str, progress: Progress = no_progress
 ) -> TextFeatures:
-    """Text features of both prompts."""
+    """Text features of a prompt and its negative prompt."""
     text, negative = torch.split(_encode_text(networks, (prompt, negative_prompt), progress), 1)
     return TextFeatures(prompt=text, negative=negative)
 
@@ -36,29 +36,37 @@ def schedule_prompts(
     crossfade: Fraction,
     progress: Progress = no_progress,
 ) -> Features:
-    """The same features with other prompts over time: see ``parse_schedule`` and ``fades``.
+    """Replace the prompts of ``features`` by those of a schedule.
+
+    Args:
+        networks: provides CLIP.
+        features: features of a single prompt, which stays where the schedule has none.
+        schedule: see ``parse_schedule``.
+        crossfade: seconds of a transition; see ``plan_crossfades``.
+        progress: called at least once per transformer block.
 
     Raises:
-        MMAudioError: a schedule that does not read, or features that have one already.
+        MMAudioError: the schedule is invalid, or the features are scheduled already.
     """
-    if features.fades:
+    if features.crossfades:
         raise MMAudioError(
-            "features that have a schedule already were got: connect those of MMAudio Feature "
-            "Extract, and write one schedule"
+            f"got features with a schedule of {len(features.text)} prompts, expected features "
+            "without a schedule",
+            Problem.SCHEDULED_TWICE,
         )
-    sections = parse_schedule(schedule, features.duration)
-    written = [words for s in sections for words in (s.prompt, s.negative) if words is not None]
-    texts = list(dict.fromkeys(written))
-    made = dict(zip(texts, _encode_text(networks, texts, progress), strict=True))
+    entries = parse_schedule(schedule, features.duration)
+    prompts = [p for entry in entries for p in (entry.prompt, entry.negative) if p is not None]
+    texts = list(dict.fromkeys(prompts))
+    encoded = dict(zip(texts, _encode_text(networks, texts, progress), strict=True))
 
-    def rows(words: Iterable[str | None], otherwise: Tensor) -> Tensor:
-        return torch.stack([otherwise[0] if w is None else made[w] for w in words])
+    def stack(texts: Iterable[str | None], default: Tensor) -> Tensor:
+        return torch.stack([default[0] if text is None else encoded[text] for text in texts])
 
     return replace(
         features,
-        text=rows((s.prompt for s in sections), features.text),
-        negative=rows((s.negative for s in sections), features.negative),
-        fades=plan_crossfades(sections, crossfade),
+        text=stack((entry.prompt for entry in entries), features.text),
+        negative=stack((entry.negative for entry in entries), features.negative),
+        crossfades=plan_crossfades(entries, crossfade),
     )
 
 

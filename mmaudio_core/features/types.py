@@ -1,4 +1,4 @@
-"""Features that condition the flow network."""
+"""Features that condition the flow network; all tensors are float32 on the CPU."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .prompt_schedule import Crossfade
 
 @dataclass(frozen=True, kw_only=True)
 class VisualFeatures:
-    """What the picture gives; float32 on the CPU.
+    """Features of a video, of a still image, or of nothing.
 
     Attributes:
-        duration: seconds of sound to make, exactly.
-        clip: (1, V, clip_dim); (1, 1, clip_dim) for a still picture; None for no picture.
-        sync: (1, S, sync_dim); None for no video.
+        duration: exact seconds of audio to generate.
+        clip: (1, V, clip_dim); (1, 1, clip_dim) for a still image; None without a picture.
+        sync: (1, S, sync_dim); None without a video.
     """
 
     duration: Fraction
@@ -27,11 +27,11 @@ class VisualFeatures:
 
 @dataclass(frozen=True, kw_only=True)
 class TextFeatures:
-    """What the prompts give; float32 on the CPU.
+    """Features of a prompt and a negative prompt.
 
     Attributes:
         prompt: (1, 77, text_dim).
-        negative: (1, 77, text_dim), what guidance moves away from.
+        negative: (1, 77, text_dim); guidance moves away from it.
     """
 
     prompt: Tensor
@@ -40,12 +40,13 @@ class TextFeatures:
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What the flow is conditioned on: see ``VisualFeatures`` and ``TextFeatures``.
+    """Visual and text features of one job.
 
     Attributes:
-        text: (prompts, 77, text_dim), one unless there is a schedule.
-        negative: the same shape.
-        fades: where each prompt hands over to the next.
+        duration, clip, sync: as in ``VisualFeatures``.
+        text: (prompts, 77, text_dim); one prompt unless there is a schedule.
+        negative: same shape as ``text``.
+        crossfades: transitions between consecutive prompts, prompts - 1 of them.
     """
 
     duration: Fraction
@@ -53,11 +54,11 @@ class Features:
     sync: Tensor | None
     text: Tensor
     negative: Tensor
-    fades: tuple[Crossfade, ...] = ()
+    crossfades: tuple[Crossfade, ...] = ()
 
     @classmethod
     def join(cls, visual: VisualFeatures, text: TextFeatures) -> Features:
-        """Both halves together."""
+        """Combine visual features and the text features of one prompt."""
         return cls(
             duration=visual.duration,
             clip=visual.clip,

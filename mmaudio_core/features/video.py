@@ -1,4 +1,4 @@
-"""Visual features of frames, as a reader yields them."""
+"""CLIP and Synchformer features of video frames."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..config import CLIP_FPS, SEGMENT_FRAMES, SEGMENT_STEP, SEGMENT_TOKENS, SYNC_FPS, sync_tokens
-from ..errors import MMAudioError
-from ..media import FrameChunk, FrameReader, Masks, image_for_clip, prefetch, should_prefetch
+from ..config import (
+    CLIP_FPS,
+    MIN_VIDEO_SECONDS,
+    SEGMENT_FRAMES,
+    SEGMENT_STEP,
+    SEGMENT_TOKENS,
+    SYNC_FPS,
+    sync_tokens,
+)
+from ..errors import MMAudioError, Problem
+from ..media import FrameChunk, FrameReader, Masks, image_for_clip, prefetch
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
 from .encoders import CLIP_IMAGE, SYNCHFORMER, run_encoder
@@ -19,7 +27,7 @@ from .types import VisualFeatures
 
 log = logging.getLogger(__name__)
 
-_GATHERED = 8 * SYNC_FPS  # frames
+_SYNC_GROUP_FRAMES = 8 * SYNC_FPS
 
 
 def encode_image(
@@ -28,20 +36,27 @@ def encode_image(
     progress: Progress = no_progress,
     masks: Masks | None = None,
 ) -> Tensor:
-    """CLIP features (1, 1, clip_dim) of one image (H, W, C) in [0, 1], as far as it is seen."""
+    """CLIP features (1, 1, clip_dim) of an image (H, W, C) in [0, 1], optionally masked."""
     return run_encoder(networks, CLIP_IMAGE, image_for_clip(image, masks), progress)[None]
 
 
 def encode_video(
-    networks: ModelProvider, reader: FrameReader, total: Fraction, progress: Progress = no_progress
+    networks: ModelProvider,
+    reader: FrameReader,
+    total: Fraction,
+    progress: Progress = no_progress,
+    *,
+    prefetch_frames: bool = False,
 ) -> VisualFeatures:
-    """CLIP and sync features of the frames a reader gives, a chunk at a time.
+    """CLIP and sync features of the frames of a reader, one chunk at a time.
 
     Args:
-        networks: where CLIP and Synchformer come from.
-        reader: gives frames; without its CLIP stream, there are no CLIP features.
-        total: seconds expected, for progress.
-        progress: called at least once a transformer block.
+        networks: provides CLIP and Synchformer.
+        reader: yields the frames; if it yields none for CLIP, there are no CLIP features.
+        total: expected duration in seconds, for ``progress``.
+        progress: called at least once per transformer block.
+        prefetch_frames: decode the next chunk in a thread while the encoders run. Pays off if
+            they run on a GPU; on a CPU the two compete.
 
     Raises:
         MMAudioError: less than one segment (0.64 s) could be decoded.
@@ -51,23 +66,24 @@ def encode_video(
     clip_total = int(CLIP_FPS * total)
     sync_total = sync_tokens(int(SYNC_FPS * total)) // SEGMENT_TOKENS
     clip_done = sync_done = 0
-    held: Tensor | None = None  # sync frames that later segments need too
-    for chunk in _gathered(prefetch(reader) if should_prefetch() else reader):
+    pending: Tensor | None = None  # sync frames that belong to later segments too
+    for chunk in _group_sync_frames(prefetch(reader) if prefetch_frames else reader):
         if len(chunk.clip):
             clip_parts.append(
                 run_encoder(networks, CLIP_IMAGE, chunk.clip, progress, clip_done, clip_total)
             )
             clip_done += len(chunk.clip)
-        held = chunk.sync if held is None else torch.cat((held, chunk.sync))
-        segments, held = _segments(held)
+        pending = chunk.sync if pending is None else torch.cat((pending, chunk.sync))
+        segments, pending = _split_segments(pending)
         if len(segments):
             tokens = run_encoder(networks, SYNCHFORMER, segments, progress, sync_done, sync_total)
             sync_parts.append(tokens.flatten(0, 1))
             sync_done += len(segments)
     if not sync_parts:
         raise MMAudioError(
-            f"only {float(reader.duration):.2f} s of video could be decoded, at least 0.64 s are "
-            "needed: use a longer video, or a smaller start_offset"
+            f"got {float(reader.duration):.2f} s of decodable video, expected at least "
+            f"{float(MIN_VIDEO_SECONDS):g} s",
+            Problem.VIDEO_TOO_SHORT,
         )
     log.info("encoded %d CLIP frames and %d sync segments", clip_done, sync_done)
     return VisualFeatures(
@@ -77,28 +93,32 @@ def encode_video(
     )
 
 
-def _gathered(chunks: Iterable[FrameChunk]) -> Iterator[FrameChunk]:
-    """CLIP's frames as they come, Synchformer's many at a time.
+def _group_sync_frames(chunks: Iterable[FrameChunk]) -> Iterator[FrameChunk]:
+    """Pass CLIP frames through and collect sync frames into groups of at least 8 s.
 
-    Where there is room for one encoder at a time, a host changes between them that often.
+    A host with memory for one encoder at a time then swaps the two less often.
     """
-    held: list[Tensor] = []
+    group: list[Tensor] = []
     for chunk in chunks:
-        held.append(chunk.sync)
-        enough = sum(len(frames) for frames in held) >= _GATHERED
-        yield FrameChunk(clip=chunk.clip, sync=torch.cat(held) if enough else chunk.sync[:0])
-        if enough:
-            held = []
-    if held:
-        sync = torch.cat(held)
+        group.append(chunk.sync)
+        full = sum(len(frames) for frames in group) >= _SYNC_GROUP_FRAMES
+        yield FrameChunk(clip=chunk.clip, sync=torch.cat(group) if full else chunk.sync[:0])
+        if full:
+            group = []
+    if group:
+        sync = torch.cat(group)
         yield FrameChunk(clip=sync[:0], sync=sync)
 
 
-def _segments(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Overlapping segments (n, 16, 3, H, W) of ``frames``, and the frames still needed."""
+def _split_segments(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Split frames (n, 3, H, W) into overlapping segments.
+
+    Returns:
+        Segments (m, 16, 3, H, W), and the frames from the start of the next segment on.
+    """
     count = max(0, (len(frames) - SEGMENT_FRAMES) // SEGMENT_STEP + 1)
-    starts = range(0, count * SEGMENT_STEP, SEGMENT_STEP)
     if not count:
         return frames.new_empty((0, SEGMENT_FRAMES, *frames.shape[1:])), frames
+    starts = range(0, count * SEGMENT_STEP, SEGMENT_STEP)
     segments = torch.stack([frames[start : start + SEGMENT_FRAMES] for start in starts])
     return segments, frames[count * SEGMENT_STEP :]

@@ -1,4 +1,4 @@
-"""From what a user gives (a video, images, prompts) to features."""
+"""Visual features of a job's input: a video, a still image, or nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from ..errors import MMAudioError
+from ..errors import MMAudioError, Problem
 from ..media import (
     FrameReader,
     FrameSource,
@@ -16,28 +16,29 @@ from ..media import (
     align_masks,
     open_source,
     resolve_range,
-    should_prefetch,
 )
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
-from .text import encode_prompts
-from .types import Features, VisualFeatures
+from .types import VisualFeatures
 from .video import encode_image, encode_video
 
-MAX_SECONDS = Fraction(600)  # seconds of sound in one job
-# Seconds of frames that are read at once: few, where those before are looked at meanwhile; many,
-# where they are not, since what repeats is encoded once a chunk.
-_CHUNK_AHEAD, _CHUNK = 2, 8
-_NOTABLE = Fraction(1, 1000)  # seconds: shorter cuts are not worth a word
+MAX_SECONDS = Fraction(600)  # longest audio of one job
+# Seconds of frames per chunk: few if the next chunk is decoded in parallel; many if not, because
+# repeated frames are encoded once per chunk.
+_PREFETCH_CHUNK, _CHUNK = 2, 8
+_REPORTED_CUT = Fraction(1, 1000)  # seconds; smaller differences in duration go unreported
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoClip:
-    """The part of a video that counts: from ``start``, for ``duration`` (None: to its end).
+    """The part of a video that a job uses.
 
     Attributes:
-        mask: (n, H, W) in [0, 1]: what is white is looked at, what is black is hidden; one, or
-            one for each frame of that part. None: all is looked at.
+        source: file, or images with a frame rate; a single image is a still.
+        start: seconds into the source where the clip starts.
+        duration: seconds of the clip; None for the rest of the source.
+        mask: (n, H, W) in [0, 1], one mask or one per frame of the clip; the encoders see white
+            areas only. None: they see everything.
     """
 
     source: PathOrFile | FrameSource
@@ -48,12 +49,12 @@ class VideoClip:
 
 @dataclass(frozen=True, kw_only=True)
 class TimeRange:
-    """Which seconds of the footage to make sound for, and whether CLIP may see them.
+    """Seconds of a clip to generate audio for.
 
     Attributes:
-        duration: seconds of sound; 0 means to the end of the video.
-        start: seconds into the video where the sound starts.
-        mask_away_clip: leave CLIP's picture out and keep the sync features.
+        duration: seconds of audio; 0 for the rest of the clip.
+        start: seconds into the clip where the audio starts.
+        mask_away_clip: leave out the CLIP features and keep the sync features.
     """
 
     duration: Fraction = Fraction(8)
@@ -63,7 +64,7 @@ class TimeRange:
 
 @dataclass(frozen=True, kw_only=True)
 class VisualResult:
-    """Visual features, and what the user should know about them."""
+    """Visual features, and notices for the user on how they differ from the request."""
 
     features: VisualFeatures
     notices: tuple[str, ...] = ()
@@ -71,78 +72,75 @@ class VisualResult:
 
 def extract_visual_features(
     networks: ModelProvider,
-    footage: VideoClip | None,
-    span: TimeRange,
+    video: VideoClip | None,
+    time_range: TimeRange,
     progress: Progress = no_progress,
+    *,
+    prefetch_frames: bool = False,
 ) -> VisualResult:
-    """Visual features of a video, of a still picture (one image), or of nothing.
+    """Visual features of a video, of a still image, or of nothing.
+
+    Args:
+        networks: provides CLIP and Synchformer.
+        video: the input; None for audio from text alone.
+        time_range: the part of it to generate audio for.
+        progress: called at least once per transformer block.
+        prefetch_frames: see ``encode_video``.
 
     Raises:
-        MediaError: the video cannot be read, or is too short after ``start``.
-        MMAudioError: a duration of 0 without a video to take it from.
+        MediaError: the video cannot be read, or is too short after the start.
+        MMAudioError: the duration is 0 and there is no video.
     """
-    source = None if footage is None else open_source(footage.source)
+    source = None if video is None else open_source(video.source)
     image = None if source is None else source.still_image
-    if footage is None or source is None or image is not None:
-        mask = None if footage is None else footage.mask
-        return _without_video(networks, image, mask, span, progress)
-    available = source.info.duration - footage.start
-    if footage.duration is not None:
-        available = min(available, footage.duration)
-    usable = resolve_range(available, span.start, span.duration or None)
-    usable = min(usable, MAX_SECONDS)
-    masks, notices = _masks(footage, source, available)
+    if video is None or source is None or image is not None:
+        mask = None if video is None else video.mask
+        return _without_video(networks, image, mask, time_range, progress)
+    available = source.info.duration - video.start
+    if video.duration is not None:
+        available = min(available, video.duration)
+    duration = resolve_range(available, time_range.start, time_range.duration or None)
+    duration = min(duration, MAX_SECONDS)
+    masks, notices = _align_masks(video, source, available)
     reader = FrameReader(
         source,
-        start=footage.start + span.start,
-        duration=usable,
-        clip=not span.mask_away_clip,
+        start=video.start + time_range.start,
+        duration=duration,
+        clip=not time_range.mask_away_clip,
         masks=masks,
-        chunk_seconds=_CHUNK_AHEAD if should_prefetch() else _CHUNK,
+        chunk_seconds=_PREFETCH_CHUNK if prefetch_frames else _CHUNK,
     )
-    features = encode_video(networks, reader, usable, progress)
-    wanted = span.duration or available - span.start
-    if features.duration >= wanted - _NOTABLE:
-        return VisualResult(features=features, notices=notices)
-    end = float(span.start + features.duration)
-    why = (
-        f"{float(MAX_SECONDS):g} s are the most for one job"
-        if features.duration == MAX_SECONDS
-        else f"the video ends {end:.2f} s after its start"
+    features = encode_video(networks, reader, duration, progress, prefetch_frames=prefetch_frames)
+    requested = time_range.duration or available - time_range.start
+    if features.duration < requested - _REPORTED_CUT:
+        notices = (*notices, _shortened(features.duration, requested, time_range.start))
+    return VisualResult(features=features, notices=notices)
+
+
+def _shortened(duration: Fraction, requested: Fraction, start: Fraction) -> str:
+    reason = (
+        f"one job generates at most {float(MAX_SECONDS):g} s"
+        if duration == MAX_SECONDS
+        else f"the video ends {float(start + duration):.2f} s after its start"
     )
-    notice = f"the sound is {float(features.duration):.2f} s long, not {float(wanted):g} s: {why}"
-    return VisualResult(features=features, notices=(*notices, notice))
+    return f"the sound is {float(duration):.2f} s long, not {float(requested):g} s: {reason}"
 
 
-def extract_features(
-    networks: ModelProvider,
-    footage: VideoClip | None,
-    span: TimeRange,
-    prompt: str = "",
-    negative_prompt: str = "",
-    progress: Progress = no_progress,
-) -> Features:
-    """Features of footage and prompts; see ``look``."""
-    visual = extract_visual_features(networks, footage, span, progress).features
-    text = encode_prompts(networks, prompt, negative_prompt, progress)
-    return Features.join(visual, text)
-
-
-def _masks(
-    footage: VideoClip, source: FrameSource, available: Fraction
+def _align_masks(
+    video: VideoClip, source: FrameSource, available: Fraction
 ) -> tuple[Masks | None, tuple[str, ...]]:
-    """The footage's masks laid over its frames, and what to say where their number is odd."""
-    if footage.mask is None:
+    """Assign the clip's masks to its frames; a notice if there is not one per frame."""
+    if video.mask is None:
         return None, ()
-    start, end = footage.start, footage.start + available
+    start, end = video.start, video.start + available
     frames = [time for time in source.frame_times() if start <= time < end]
-    masks = align_masks(footage.mask, frames, start, available)
+    masks = align_masks(video.mask, frames, start, available)
     count = len(masks.frames)
     if count in (1, len(frames)):
         return masks, ()
     notice = (
-        f"{count} masks were got for the video's {len(frames)} frames, one or {len(frames)} were "
-        f"expected: they were spread evenly over its {float(available):.2f} s"
+        f"got {count} masks for the video's {len(frames)} frames, expected one or {len(frames)}: "
+        f"they were spread evenly over its {float(available):.2f} s"
     )
     return masks, (notice,)
 
@@ -151,20 +149,20 @@ def _without_video(
     networks: ModelProvider,
     image: Tensor | None,
     mask: Tensor | None,
-    span: TimeRange,
+    time_range: TimeRange,
     progress: Progress,
 ) -> VisualResult:
-    if not span.duration:
+    if not time_range.duration:
         raise MMAudioError(
-            "a duration of 0 (to the end of the video) was got without a video: set duration to "
-            "the seconds of sound wanted, or connect a video"
+            "got a duration of 0 (the rest of the video) without a video, expected a positive "
+            "duration",
+            Problem.NO_DURATION,
         )
     clip, notices = None, ()
-    if image is not None and not span.mask_away_clip:
+    if image is not None and not time_range.mask_away_clip:
         masks = None if mask is None else align_masks(mask, (), Fraction(0), Fraction(0))
         if masks is not None and len(masks.frames) > 1:
-            notices = (f"{len(masks.frames)} masks were got for one image: the first was used",)
+            notices = (f"got {len(masks.frames)} masks for one image: the first was used",)
         clip = encode_image(networks, image, progress, masks)
-    return VisualResult(
-        features=VisualFeatures(duration=span.duration, clip=clip, sync=None), notices=notices
-    )
+    features = VisualFeatures(duration=time_range.duration, clip=clip, sync=None)
+    return VisualResult(features=features, notices=notices)

@@ -11,13 +11,12 @@ from .guidance import GuidanceBranch, predict_velocity
 from .windows import WindowPlan
 
 SAMPLING_STAGE = "sampling"
-MAX_BATCHED_WINDOWS = 8  # windows, of all takes and branches, in one batch
 
 
 def denoise(
     network: FlowNetwork,
     noise: Tensor,
-    conditions: GuidanceBranch,
+    positive: GuidanceBranch,
     negative: GuidanceBranch | None,
     *,
     steps: int,
@@ -29,23 +28,25 @@ def denoise(
     """Integrate from noise to data on ``linspace(0, 1, steps + 1)``.
 
     Args:
+        network: the flow network.
         noise: (B, N, C), float32, on the network's device.
-        conditions: from ``project``; of one set for all takes, or of one a take.
-        negative: the branch guidance moves away from; unused where cfg is below 1.
-        steps: how many steps.
-        cfg: guidance strength, ``v = cfg * v_cond + (1 - cfg) * v_negative``; below 1, none.
-        dtype: of the network's arithmetic; the latent itself stays float32.
-        plan: windows, where the conditions are those of windows.
+        positive: conditions from ``project_conditions``; one set for all takes, or one per take.
+        negative: conditions that guidance moves away from; unused if ``cfg`` is below 1.
+        steps: number of steps.
+        cfg: guidance strength, ``v = cfg * v_positive + (1 - cfg) * v_negative``; below 1, no
+            guidance.
+        dtype: compute dtype of the network; the latent itself stays float32.
+        plan: window plan that the conditions were projected for; None for a single pass.
         progress: called with ("sampling", step, steps) before every block.
 
     Returns:
-        (B, N, C) float32, on the flow's scale.
+        (B, N, C) float32, normalized latents.
     """
-    branches = [conditions]
+    branches = [positive]
     if cfg >= 1 and negative is not None:
         branches.append(negative)
     times = torch.linspace(0, 1, steps + 1)
-    lengths = [float(length) for length in times.diff()]
+    step_sizes = [float(size) for size in times.diff()]
     times = times.to(noise.device)
     step = 0
 
@@ -54,15 +55,12 @@ def denoise(
 
     x = noise
     with tick_on_forward(network, tick):
-        for step, length in enumerate(lengths):
-            both = x.to(dtype).repeat(len(branches), 1, 1)
-            t = times[step : step + 1]
-            v = predict_velocity(
-                network, both, t, branches, plan, together=MAX_BATCHED_WINDOWS
-            ).float()
+        for step, size in enumerate(step_sizes):
+            rows = x.to(dtype).repeat(len(branches), 1, 1)
+            v = predict_velocity(network, rows, times[step : step + 1], branches, plan).float()
             if len(branches) > 1:
-                v_cond, v_negative = v.chunk(2)
-                v = cfg * v_cond + (1 - cfg) * v_negative
-            x = x + length * v
+                v_positive, v_negative = v.chunk(2)
+                v = cfg * v_positive + (1 - cfg) * v_negative
+            x = x + size * v
     progress(SAMPLING_STAGE, steps, steps)
     return x

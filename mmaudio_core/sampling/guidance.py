@@ -1,4 +1,8 @@
-"""The flow network on a whole job: its conditions, and one velocity for every branch and take."""
+"""Classifier-free guidance: conditions per branch, and the velocity of all branches at once.
+
+A branch is one set of conditions, such as the prompt's or the negative prompt's. With a window plan
+it holds conditions for each window.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,16 @@ import torch
 from torch import Tensor
 
 from ..config import SequenceLengths
-from ..models.flow import FlowNetwork
+from ..errors import MMAudioError, Problem
+from ..models.flow import FlowNetwork, FlowParams
 from ..models.flow.conditions import Conditions
+from .memory import MAX_BATCHED_WINDOWS
 from .windows import Window, WindowPlan
 
-_PROJECTED = 8  # windows whose features are projected in one batch
-_WHOLE = (Window(latent=0, clip=0, sync=0),)
+_PROJECTION_BATCH = 8  # windows
+_SINGLE_PASS = (Window(latent=0, clip=0, sync=0),)
 
-# Of one branch of guidance: of each window, or of all of them where they are alike.
+# Conditions of each window; a single element if all windows share them.
 GuidanceBranch = Sequence[Conditions]
 
 
@@ -36,35 +42,40 @@ def project_conditions(
     text: Tensor,
     lengths: SequenceLengths,
 ) -> GuidanceBranch:
-    """Conditions of a whole job, or of each of its windows, whose means are then their own.
+    """Project the features of one branch, which stay the same in all steps.
 
     Args:
         network: the flow network.
-        plan: where the windows lie; None: one pass.
-        clip: (1, V, clip_dim), of the whole job; (1, 1, clip_dim) for a still; None for no picture.
-        sync: (1, S, sync_dim); None for no video.
+        plan: window plan; None for a single pass.
+        clip: (1, V, clip_dim); (1, 1, clip_dim) for a still image; None without a picture.
+        sync: (1, S, sync_dim); None without a video.
         text: (prompts, 77, text_dim).
-        lengths: of the whole job.
+        lengths: sequence lengths of the whole job.
+
+    Raises:
+        MMAudioError: the features are of another width than the network's.
     """
-    windows = _WHOLE if plan is None else plan.windows
-    inside = lengths if plan is None else plan.lengths
-    still = sync is None and (clip is None or clip.shape[1] == 1)
-    windows = windows[:1] if still and len(text) == 1 else windows
+    _check_widths(network.params, clip, sync, text)
+    windows = _SINGLE_PASS if plan is None else plan.windows
+    window_lengths = lengths if plan is None else plan.lengths
+    constant = sync is None and (clip is None or clip.shape[1] == 1) and len(text) == 1
+    if constant:
+        windows = windows[:1]
     repeating = sync is None
     clip = network.empty_clip(1, lengths.clip).to(text) if clip is None else clip
     sync = network.empty_sync(1, lengths.sync).to(text) if sync is None else sync
     clip = clip.expand(-1, lengths.clip, -1) if clip.shape[1] == 1 else clip
     branch: list[Conditions] = []
-    for first in range(0, len(windows), _PROJECTED):
-        some = windows[first : first + _PROJECTED]
-        made = network.conditions(
-            torch.cat([clip[:, w.clip : w.clip + inside.clip] for w in some]),
-            torch.cat([sync[:, w.sync : w.sync + inside.sync] for w in some]),
-            text[[w.prompt for w in some]],
-            inside.latent,
+    for first in range(0, len(windows), _PROJECTION_BATCH):
+        batch = windows[first : first + _PROJECTION_BATCH]
+        conditions = network.conditions(
+            torch.cat([clip[:, w.clip : w.clip + window_lengths.clip] for w in batch]),
+            torch.cat([sync[:, w.sync : w.sync + window_lengths.sync] for w in batch]),
+            text[[w.prompt for w in batch]],
+            window_lengths.latent,
             repeating=repeating,
         )
-        branch += made.split()
+        branch += conditions.split()
     return branch
 
 
@@ -75,48 +86,69 @@ def predict_velocity(
     branches: Sequence[GuidanceBranch],
     plan: WindowPlan | None,
     *,
-    together: int,
+    max_batch: int = MAX_BATCHED_WINDOWS,
 ) -> Tensor:
-    """Velocity of the whole latents: the shape of ``x``.
+    """Velocity of whole latents, for every branch and take: same shape as ``x``.
 
     Args:
-        network: makes the velocity of a batch.
-        x: latents (B, N, C), all takes of the first branch of guidance, then of the next.
-        t: the time (1,).
-        branches: from ``project``; what a few windows need is put together when they run.
-        plan: where the windows lie; None: one pass.
-        together: latents of one window's length to run in one batch, at least one a row of ``x``.
+        network: computes the velocity of a batch.
+        x: latents (branches * takes, N, C): all takes of the first branch, then of the next.
+        t: flow time (1,).
+        branches: from ``project_conditions``.
+        plan: window plan; None for a single pass.
+        max_batch: rows per forward pass with windows; a window of every row of ``x`` always runs
+            in one pass.
     """
     takes = len(x) // len(branches)
     if plan is None:
-        return network(x, t, *_batch(branches, takes, range(1), x.device))
-    parts = plan.cut(x)
+        return network(x, t, *_batch_conditions(branches, takes, range(1), x.device))
+    parts = plan.split(x)
     count = parts.shape[1]
-    step = max(1, together // len(x))
+    step = max(1, max_batch // len(x))
     velocities: list[Tensor] = []
     for first in range(0, count, step):
         windows = range(first, min(first + step, count))
-        some = parts[:, first : first + step]
-        v = network(some.flatten(0, 1), t, *_batch(branches, takes, windows, x.device))
-        velocities.append(torch.unflatten(v, 0, some.shape[:2]))
+        batch = parts[:, first : first + step]
+        conditions = _batch_conditions(branches, takes, windows, x.device)
+        v = network(batch.flatten(0, 1), t, *conditions)
+        velocities.append(torch.unflatten(v, 0, batch.shape[:2]))
     return plan.join(torch.cat(velocities, dim=1), x.shape[1])
 
 
-def _batch(
+def _batch_conditions(
     branches: Sequence[GuidanceBranch], takes: int, windows: range, device: torch.device
 ) -> tuple[Conditions, Tensor]:
-    """The sets that some windows need, and which of them each row (branch, take, window) takes."""
-    sets: list[Conditions] = []
+    """Stacked conditions of some windows, and the index of each row's set in them.
+
+    Rows are ordered by branch, then take, then window.
+    """
+    stacked: list[Conditions] = []
     which: list[int] = []
-    held = 0
+    offset = 0  # sets of the branches before
     for branch in branches:
-        own = [branch[window] for window in windows] if len(branch) > 1 else list(branch)
-        each = len(own[0])  # sets of a window: one for all takes, or one a take
+        per_window = len(branch) > 1
+        conditions = [branch[window] for window in windows] if per_window else list(branch)
+        sets = len(conditions[0])  # per window: one for all takes, or one per take
         for take in range(takes):
             for window in range(len(windows)):
-                at = window if len(own) > 1 else 0
-                which.append(held + at * each + (take if each > 1 else 0))
-        sets += own
-        held += len(own) * each
-    # a GPU that is busy with the last step is not waited for
-    return Conditions.stack(sets), torch.tensor(which).to(device, non_blocking=True)
+                index = window * sets if per_window else 0
+                which.append(offset + index + (take if sets > 1 else 0))
+        stacked += conditions
+        offset += len(conditions) * sets
+    # non_blocking: do not wait for a GPU that still computes the previous step
+    return Conditions.stack(stacked), torch.tensor(which).to(device, non_blocking=True)
+
+
+def _check_widths(
+    params: FlowParams, clip: Tensor | None, sync: Tensor | None, text: Tensor
+) -> None:
+    for name, features, width in (
+        ("CLIP", clip, params.clip_dim),
+        ("sync", sync, params.sync_dim),
+        ("text", text, params.text_dim),
+    ):
+        if features is not None and features.shape[-1] != width:
+            raise MMAudioError(
+                f"got {name} features of width {features.shape[-1]}, expected {width}",
+                Problem.FEATURE_WIDTH,
+            )

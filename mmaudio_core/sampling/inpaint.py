@@ -1,4 +1,4 @@
-"""Which latents of a result to make anew, in seconds."""
+"""Masks for regenerating part of a latent, and extending it past its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..config import AudioFormat, sequence_lengths
-from ..errors import MMAudioError
+from ..errors import MMAudioError, Problem
 
 
 def region_mask(
@@ -19,55 +19,64 @@ def region_mask(
     end: Fraction,
     feather: Fraction,
 ) -> Tensor:
-    """How much of each latent to make anew: (N,) in [0, 1], 1 from ``start`` to ``end``.
+    """Mask (N,) in [0, 1] of the latents to regenerate: 1 from ``start`` to ``end``.
 
-    Outside, it falls to 0 over ``feather`` seconds; what is 0 is kept exactly.
+    Outside that region the mask falls linearly to 0 over ``feather`` seconds. Latents whose mask
+    is 0 are kept exactly.
+
+    Args:
+        latents: N.
+        fmt: audio format of the latents.
+        duration: seconds of audio.
+        start, end: the region in seconds.
+        feather: seconds.
 
     Raises:
-        MMAudioError: an empty region, or one past the end.
+        MMAudioError: the region is empty or starts past the end.
     """
     if not 0 <= start < end:
         raise MMAudioError(
-            f"a region from {float(start):g} s to {float(end):g} s was got; its start has to lie "
-            "before its end: change start or end"
+            f"got a region from {float(start):g} s to {float(end):g} s, expected a start before "
+            "its end",
+            Problem.REGION,
         )
     if start >= duration:
         raise MMAudioError(
-            f"a region that starts at {float(start):g} s was got, but the sound ends at "
-            f"{float(duration):g} s: lower start"
+            f"got a region that starts at {float(start):g} s, expected a start before the end of "
+            f"the audio at {float(duration):g} s",
+            Problem.REGION,
         )
-    seconds = fmt.samples_per_latent / fmt.sample_rate
-    middle = (torch.arange(latents, dtype=torch.float64) + 0.5) * seconds
-    outside = torch.maximum(float(start) - middle, middle - float(end)).clamp(min=0)
+    centers = (torch.arange(latents, dtype=torch.float64) + 0.5) * fmt.seconds_per_latent
+    distance = torch.maximum(float(start) - centers, centers - float(end)).clamp(min=0)
     if feather == 0:
-        return (outside == 0).float()
-    return (1 - outside / float(feather)).clamp(0, 1).float()
+        return (distance == 0).float()
+    return (1 - distance / float(feather)).clamp(0, 1).float()
 
 
 def extend_latents(
     latents: Tensor, fmt: AudioFormat, old: Fraction, new: Fraction, overlap: Fraction
 ) -> tuple[Tensor, Tensor]:
-    """Room after the end.
+    """Extend latents past their end, and mask the new part for regeneration.
 
     Args:
-        latents: (takes, 1, N, C), ``old`` seconds.
-        fmt: what the latents stand for.
-        old: seconds there are.
-        new: seconds wanted in all.
-        overlap: seconds before the old end over which old and new are blended.
+        latents: (takes, 1, N, C).
+        fmt: audio format of the latents.
+        old: seconds of audio in ``latents``.
+        new: seconds of audio after the extension.
+        overlap: seconds before the old end over which the mask rises.
 
     Returns:
         Latents (takes, 1, N', C), the last one repeated in the new part, and the mask (N',).
 
     Raises:
-        MMAudioError: ``new`` is not longer.
+        MMAudioError: ``new`` is not longer than ``old``.
     """
     length = sequence_lengths(new, fmt).latent
     if length <= latents.shape[2]:
         raise MMAudioError(
-            f"a duration of {float(new):g} s was got to extend a sound of {float(old):g} s: set "
-            "duration to more than it has"
+            f"got a new duration of {float(new):g} s for {float(old):g} s of audio, expected a "
+            "longer one"
         )
-    room = latents[:, :, -1:].expand(-1, -1, length - latents.shape[2], -1)
+    added = latents[:, :, -1:].expand(-1, -1, length - latents.shape[2], -1)
     mask = region_mask(length, fmt, new, old, new + 1, overlap)
-    return torch.cat((latents, room), dim=2), mask
+    return torch.cat((latents, added), dim=2), mask

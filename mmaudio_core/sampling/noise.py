@@ -1,4 +1,4 @@
-"""The noise that sampling starts from."""
+"""Initial noise of the sampler."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def get_noise(seeds: Sequence[int], latents: int, width: int) -> Tensor:
-    """Standard normal (len(seeds), latents, width), float32 on the CPU, a generator a seed.
+    """Standard normal noise (len(seeds), latents, width), float32 on the CPU.
 
-    Take k of a batch therefore starts where a single run with its seed starts.
+    Each take has a generator of its own, so that it starts where a single run of its seed starts.
     """
     takes = [
         torch.randn(latents, width, generator=torch.Generator("cpu").manual_seed(seed))

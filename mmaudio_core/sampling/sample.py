@@ -1,7 +1,4 @@
-"""The whole job, stage by stage: features, latents, waveform.
-
-Each function takes its networks from a ``Networks``, so that a host decides what is in memory when.
-"""
+"""Sampling latents from features with the flow network."""
 
 from __future__ import annotations
 
@@ -11,18 +8,15 @@ import torch
 from torch import Tensor
 
 from ..checkpoint import PartKind
-from ..codec.decode import VAE_STAGE as VAE_STAGE
-from ..codec.decode import VOCODER_STAGE as VOCODER_STAGE
-from ..codec.decode import decode as decode
 from ..config import SequenceLengths, sequence_lengths
-from ..errors import MMAudioError
 from ..features.shots import detect_shot_changes
 from ..features.types import Features
 from ..models.flow import FlowNetwork
 from ..progress import Progress, no_progress
 from ..providers import LoadedModel, ModelProvider, check_finite
-from .euler import MAX_BATCHED_WINDOWS, denoise
+from .euler import denoise
 from .guidance import GuidanceBranch, project_conditions
+from .memory import MAX_BATCHED_WINDOWS, activation_bytes
 from .noise import get_noise
 from .windows import WindowParams, WindowPlan, plan_windows
 
@@ -40,56 +34,67 @@ def sample(
     windows: WindowParams = _WINDOWS,
     progress: Progress = no_progress,
 ) -> Tensor:
-    """Draw latents, one take a seed; what is longer than 10 s, in windows.
+    """Sample latents, one take per seed; durations over 10 s in overlapping windows.
+
+    Args:
+        networks: provides the flow network.
+        features: conditions of all takes.
+        seeds: seeds of the noise, modulo 2**64.
+        steps: number of Euler steps.
+        cfg: guidance strength.
+        windows: how long durations are split.
+        progress: called before every block.
 
     Returns:
         (takes, N, latent_dim), float32 on the CPU, on the VAE's scale.
 
     Raises:
-        MMAudioError: features of another family of models.
-        NumericsError: the network made NaN or infinity.
+        MMAudioError: the features are of another width than the network's.
+        NumericsError: the network produced NaN or infinity.
     """
     params = networks.params
     lengths = sequence_lengths(features.duration, params.audio)
     cuts = detect_shot_changes(features.clip)
-    plan = plan_windows(lengths, features.duration, params.audio, windows, cuts, features.fades)
-    rows, inside = 2 * len(seeds), lengths
-    if plan is not None:
-        rows, inside = max(rows, MAX_BATCHED_WINDOWS), plan.lengths
-    tokens = inside.latent + inside.clip + features.text.shape[1]
-    placed = networks.acquire(PartKind.FLOW, rows * tokens * params.width * 80)
-    flow = placed.network
+    plan = plan_windows(
+        lengths, features.duration, params.audio, windows, cuts, features.crossfades
+    )
+    room = _activation_bytes(networks, features, lengths, plan, takes=len(seeds))
+    loaded = networks.acquire(PartKind.FLOW, room)
+    flow = loaded.network
     assert isinstance(flow, FlowNetwork)
     with torch.no_grad():
-        positive, negative = conditions(placed, features, lengths, plan)
+        positive, negative = project_features(loaded, features, lengths, plan)
         noise = get_noise([s % _SEED_RANGE for s in seeds], lengths.latent, params.latent_dim)
         latents = denoise(
             flow,
-            noise.to(placed.device),
+            noise.to(loaded.device),
             positive,
             negative,
             steps=steps,
             cfg=cfg,
-            dtype=placed.dtype,
+            dtype=loaded.dtype,
             plan=plan,
             progress=progress,
         )
-        return check_finite(flow.unnormalize(latents), "flow network", placed).cpu()
+        return check_finite(flow.unnormalize(latents), "flow network", loaded).cpu()
 
 
-def conditions(
-    placed: LoadedModel,
+def project_features(
+    loaded: LoadedModel,
     features: Features,
     lengths: SequenceLengths,
     plan: WindowPlan | None = None,
 ) -> tuple[GuidanceBranch, GuidanceBranch]:
-    """Conditions of the two branches of guidance; with a plan, of its windows."""
-    flow = placed.network
+    """Conditions of the positive and the negative branch, on the network's device.
+
+    Raises:
+        MMAudioError: the features are of another width than the network's.
+    """
+    flow = loaded.network
     assert isinstance(flow, FlowNetwork)
-    _check_widths(flow, features)
 
     def place(x: Tensor) -> Tensor:
-        return x.to(device=placed.device, dtype=placed.dtype)
+        return x.to(device=loaded.device, dtype=loaded.dtype)
 
     clip = None if features.clip is None else place(features.clip)
     sync = None if features.sync is None else place(features.sync)
@@ -99,15 +104,16 @@ def conditions(
     )
 
 
-def _check_widths(flow: FlowNetwork, features: Features) -> None:
-    p = flow.params
-    for what, tensor, width in (
-        ("CLIP", features.clip, p.clip_dim),
-        ("sync", features.sync, p.sync_dim),
-        ("text", features.text, p.text_dim),
-    ):
-        if tensor is not None and tensor.shape[-1] != width:
-            raise MMAudioError(
-                f"{what} features of width {tensor.shape[-1]} were got, this model takes {width}: "
-                "extract the features with the same model that samples"
-            )
+def _activation_bytes(
+    networks: ModelProvider,
+    features: Features,
+    lengths: SequenceLengths,
+    plan: WindowPlan | None,
+    *,
+    takes: int,
+) -> int:
+    rows = 2 * takes  # both branches
+    if plan is not None:
+        rows, lengths = max(rows, MAX_BATCHED_WINDOWS), plan.lengths
+    tokens = lengths.latent + lengths.clip + features.text.shape[1]
+    return activation_bytes(networks.params, rows, tokens, networks.compute_dtype(PartKind.FLOW))

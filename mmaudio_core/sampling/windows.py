@@ -1,9 +1,9 @@
-"""Long sound, and prompts over time: windows over one latent, joined at every step.
+"""Overlapping windows over one latent, for long audio and prompt schedules.
 
-The network was trained on 8 s and goes a little beyond. Anything longer is cut into windows that
-overlap; each sees its own part of the picture, all share one latent and one noise, and their
-velocities are joined before each step of the sampler (MultiDiffusion, arXiv 2302.08113). Where the
-prompt changes within a window, the window runs once a prompt.
+The flow network was trained on 8 s and generalizes a little beyond. Longer latents are split into
+overlapping windows; each is conditioned on its own part of the features, all share one latent and
+one noise, and their velocities are joined before every step of the sampler (MultiDiffusion, arXiv
+2302.08113). A window in which the prompt changes runs once per prompt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
-from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from ..config import (
     CLIP_FPS,
+    MIN_VIDEO_SECONDS,
     SEGMENT_STEP,
     SEGMENT_TOKENS,
     SYNC_FPS,
@@ -28,27 +28,31 @@ from ..config import (
     SequenceLengths,
     sync_tokens,
 )
-from ..errors import MMAudioError
+from ..errors import MMAudioError, Problem
 from ..features.prompt_schedule import Crossfade, prompt_weights
 
-_SEGMENT = Fraction(SEGMENT_STEP, SYNC_FPS)  # seconds between sync segments: windows start on one
+_SEGMENT_SECONDS = Fraction(SEGMENT_STEP, SYNC_FPS)  # windows start at a sync segment
 
 
 class JoinMode(str, Enum):
-    """What overlapping windows make of the latents they share."""
+    """How the latents shared by two windows are combined."""
 
     AVERAGE = "average"
-    BLEND = "blend"  # from one to the other, evenly
-    SWAP = "swap"  # every other latent (arXiv 2502.05130)
+    BLEND = "blend"  # linear crossfade
+    INTERLEAVE = "swap"  # alternating latents (arXiv 2502.05130)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowParams:
-    """How long sound is cut.
+    """How long latents are split.
 
     Attributes:
-        window: seconds of a window.
-        overlap: seconds that neighbours share, at least, and over which they are joined.
+        window: seconds per window.
+        overlap: least seconds that consecutive windows share, and the length of their join.
+        join: how the shared latents are combined.
+
+    Raises:
+        MMAudioError: the window or the overlap is out of range.
     """
 
     window: Fraction = Fraction(8)
@@ -56,22 +60,23 @@ class WindowParams:
     join: JoinMode = JoinMode.BLEND
 
     @property
-    def whole(self) -> Fraction:
-        """Seconds up to which there is only one window: 10 s for windows of 8 s."""
+    def single_pass(self) -> Fraction:
+        """Longest duration in seconds that is not split: 10 s for windows of 8 s."""
         return self.window * Fraction(5, 4)
 
     def __post_init__(self) -> None:
-        if not Fraction(16, 25) <= self.window or not 0 < self.overlap <= self.window / 2:
+        if self.window < MIN_VIDEO_SECONDS or not 0 < self.overlap <= self.window / 2:
             raise MMAudioError(
-                f"windows of {float(self.window):g} s that overlap by {float(self.overlap):g} s "
-                "were got; a window of at least 0.64 s and an overlap of more than 0 and at most "
-                "half the window were expected: change window or overlap"
+                f"got windows of {float(self.window):g} s with an overlap of "
+                f"{float(self.overlap):g} s, expected at least {float(MIN_VIDEO_SECONDS):g} s and "
+                "an overlap above 0 and at most half the window",
+                Problem.WINDOWS,
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Where a window's latents, CLIP frames and sync tokens start, and which prompt it hears."""
+    """Offsets of a window's latents, CLIP frames and sync tokens, and the index of its prompt."""
 
     latent: int
     clip: int
@@ -81,121 +86,131 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WindowPlan:
-    """Windows of equal lengths, and how they are joined.
+    """Windows of equal length and the weights that join them.
 
     Attributes:
-        lengths: of one window's streams.
-        weights: (windows, N of a window); over the whole latent they sum to 1.
+        lengths: sequence lengths of one window.
+        weights: (windows, n); over the whole latent they sum to 1.
     """
 
     windows: tuple[Window, ...]
     lengths: SequenceLengths
     weights: Tensor
 
-    def cut(self, latent: Tensor) -> Tensor:
-        """Latents (B, N, C) to (B, windows, n, C)."""
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, WindowPlan)
+            and self.windows == other.windows
+            and self.lengths == other.lengths
+            and torch.equal(self.weights, other.weights)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.windows, self.lengths))
+
+    def split(self, latent: Tensor) -> Tensor:
+        """Split latents (B, N, C) into windows (B, windows, n, C)."""
         length = self.lengths.latent
         return torch.stack([latent[:, w.latent : w.latent + length] for w in self.windows], dim=1)
 
     def join(self, parts: Tensor, length: int) -> Tensor:
-        """Windows (B, W, n, C) to the whole latent (B, length, C)."""
-        whole = parts.new_zeros(parts.shape[0], length, parts.shape[3])
+        """Join windows (B, windows, n, C) into latents (B, length, C)."""
+        joined = parts.new_zeros(parts.shape[0], length, parts.shape[3])
         weights = self.weights.to(parts.device, non_blocking=True).to(parts.dtype)
         for index, window in enumerate(self.windows):
             end = window.latent + self.lengths.latent
-            whole[:, window.latent : end] += parts[:, index] * weights[index, :, None]
-        return whole
+            joined[:, window.latent : end] += parts[:, index] * weights[index, :, None]
+        return joined
 
 
-@lru_cache(maxsize=16)  # the branches of guidance share one plan, and are batched by that
 def plan_windows(
     lengths: SequenceLengths,
     duration: Fraction,
     fmt: AudioFormat,
     params: WindowParams,
     cuts: tuple[float, ...] = (),
-    fades: tuple[Crossfade, ...] = (),
+    crossfades: tuple[Crossfade, ...] = (),
 ) -> WindowPlan | None:
-    """Windows over a latent; None where one pass is enough.
+    """Plan windows over a latent; None if a single pass is enough.
 
     Args:
-        lengths: of the whole job.
-        duration: seconds of it.
-        fmt: rate and hop.
-        params: how to cut.
-        cuts: seconds at which the picture changes; a join lies on one where it can.
-        fades: where each prompt hands over to the next.
+        lengths: sequence lengths of the whole job.
+        duration: seconds of the whole job.
+        fmt: audio format of the latents.
+        params: how to split.
+        cuts: seconds of shot changes; windows are joined at a cut if one is near.
+        crossfades: transitions between consecutive prompts.
     """
-    if duration > params.whole:
-        windows, inside, weights = _cut_in_time(lengths, fmt, params, cuts)
-    elif fades:
-        windows, inside = (Window(latent=0, clip=0, sync=0),), lengths
+    if duration > params.single_pass:
+        windows, window_lengths, weights = _split_duration(lengths, fmt, params, cuts)
+    elif crossfades:
+        windows, window_lengths = (Window(latent=0, clip=0, sync=0),), lengths
         weights = torch.ones(1, lengths.latent)
     else:
         return None
-    if fades:
-        windows, weights = _once_a_prompt(
-            windows, weights, prompt_weights(fades, lengths.latent, fmt)
-        )
-    return WindowPlan(windows=windows, lengths=inside, weights=weights)
+    if crossfades:
+        by_prompt = prompt_weights(crossfades, lengths.latent, fmt)
+        windows, weights = _split_by_prompt(windows, weights, by_prompt)
+    return WindowPlan(windows=windows, lengths=window_lengths, weights=weights)
 
 
-def _cut_in_time(
+def _split_duration(
     lengths: SequenceLengths, fmt: AudioFormat, params: WindowParams, cuts: tuple[float, ...]
 ) -> tuple[tuple[Window, ...], SequenceLengths, Tensor]:
-    """Windows, the lengths of one, and how much of each latent is whose: (windows, n)."""
+    """Windows, the lengths of one, and their weights (windows, n)."""
     segments = lengths.sync // SEGMENT_TOKENS
-    held = sync_tokens(int(SYNC_FPS * params.window)) // SEGMENT_TOKENS
-    last = segments - held  # the segment the last window starts on; it ends with the sound
-    count = math.ceil(last * _SEGMENT / (params.window - params.overlap)) + 1
+    window_segments = sync_tokens(int(SYNC_FPS * params.window)) // SEGMENT_TOKENS
+    last = segments - window_segments  # segment at which the last window starts
+    count = math.ceil(last * _SEGMENT_SECONDS / (params.window - params.overlap)) + 1
     starts = [round(Fraction(i * last, count - 1)) for i in range(count)]
-    rate = Fraction(fmt.sample_rate, fmt.samples_per_latent)
+    latent_rate = Fraction(fmt.sample_rate, fmt.samples_per_latent)
     windows = tuple(
         Window(
-            latent=round(start * _SEGMENT * rate),
-            clip=round(start * _SEGMENT * CLIP_FPS),
+            latent=round(start * _SEGMENT_SECONDS * latent_rate),
+            clip=round(start * _SEGMENT_SECONDS * CLIP_FPS),
             sync=start * SEGMENT_TOKENS,
         )
         for start in starts
     )
-    inside = SequenceLengths(
-        latent=lengths.latent - windows[-1].latent,
+    length = lengths.latent - windows[-1].latent
+    window_lengths = SequenceLengths(
+        latent=length,
         clip=lengths.clip - windows[-1].clip,
-        sync=held * SEGMENT_TOKENS,
-        samples=(lengths.latent - windows[-1].latent) * fmt.samples_per_latent,
+        sync=window_segments * SEGMENT_TOKENS,
+        samples=length * fmt.samples_per_latent,
     )
-    wanted = [round(Fraction(cut) * rate) for cut in cuts]
-    overlap = round(params.overlap * rate)
-    return windows, inside, _weights(windows, inside.latent, overlap, params.join, wanted)
+    cut_latents = [round(Fraction(cut) * latent_rate) for cut in cuts]
+    overlap = round(params.overlap * latent_rate)
+    return windows, window_lengths, _weights(windows, length, overlap, params.join, cut_latents)
 
 
-def _once_a_prompt(
-    windows: Sequence[Window], weights: Tensor, heard: Tensor
+def _split_by_prompt(
+    windows: Sequence[Window], weights: Tensor, by_prompt: Tensor
 ) -> tuple[tuple[Window, ...], Tensor]:
-    """Each window once for every prompt that is heard (prompts, N) in what counts of it."""
-    made: list[Window] = []
+    """Repeat each window for every prompt with a weight above 0, given as (prompts, N), in it."""
+    prompted: list[Window] = []
     rows: list[Tensor] = []
     for window, weight in zip(windows, weights, strict=True):
-        for prompt, share in enumerate(heard):
-            row = weight * share[window.latent : window.latent + len(weight)]
+        for prompt, prompt_weight in enumerate(by_prompt):
+            row = weight * prompt_weight[window.latent : window.latent + len(weight)]
             if bool((row > 0).any()):
-                made.append(replace(window, prompt=prompt))
+                prompted.append(replace(window, prompt=prompt))
                 rows.append(row)
-    return tuple(made), torch.stack(rows)
+    return tuple(prompted), torch.stack(rows)
 
 
 def _weights(
     windows: Sequence[Window], length: int, overlap: int, join: JoinMode, cuts: Sequence[int]
 ) -> Tensor:
-    """How much of each latent is each window's: (windows, length)."""
+    """Weight of each window at each of its latents: (windows, length)."""
     weights = torch.ones(len(windows), length)
     for index, (left, right) in enumerate(pairwise(windows)):
         spacing = right.latent - left.latent
         middle = (right.latent + left.latent + length) / 2
-        # joins lie apart, so that no latent is shared by more than two windows
+        # limited so that joins do not overlap and at most two windows share a latent
         near = [cut for cut in cuts if abs(cut - middle) < min(spacing, length - spacing) / 2]
         zone = min(overlap, spacing, length - spacing)
-        if near:  # what is heard changes where what is seen does
+        if near:  # at a cut the audio may change abruptly, as the picture does
             middle, zone = min(near, key=lambda cut: abs(cut - middle)), 0
         first = round(middle - zone / 2)
         after = torch.cat(
@@ -207,9 +222,9 @@ def _weights(
 
 
 def _ramp(zone: int, join: JoinMode) -> Tensor:
-    """How much of each latent where two windows meet is the later one's."""
+    """Weight of the later window across a join: (zone,)."""
     if join is JoinMode.AVERAGE:
         return torch.full((zone,), 0.5)
-    if join is JoinMode.SWAP:
+    if join is JoinMode.INTERLEAVE:
         return (torch.arange(zone) % 2).float()
     return (torch.arange(zone) + 0.5) / max(zone, 1)

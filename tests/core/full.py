@@ -25,6 +25,9 @@ class FullNetworks:
         assert isinstance(flow, FlowNetwork)
         return flow.params
 
+    def compute_dtype(self, kind: PartKind) -> torch.dtype:
+        return torch.float32
+
     def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind not in self.placed:
             name = manifest_name(kind, self.variant)

@@ -52,6 +52,9 @@ class MemoryNetworks:
         assert isinstance(flow, FlowNetwork)
         return flow.params
 
+    def compute_dtype(self, kind: PartKind) -> torch.dtype:
+        return self.dtype
+
     def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
         if kind not in self.placed:
             network = build(kind, tiny_files(self.variant)[kind], self.dtype)

@@ -99,7 +99,7 @@ def test_a_step_waits_for_nothing_and_its_network_stays_on_the_gpu(
                 return flow(x, t, conditions, which)
 
         with Crossings() as step:
-            v = predict_velocity(network, x, values(1), branches, plan, together=8)
+            v = predict_velocity(network, x, values(1), branches, plan)
     assert (v.device, v.shape, v.dtype) == (GPU, x.shape, dtype)
     assert inside.all == []
     assert step.waiting == []

@@ -53,7 +53,7 @@ def test_config_is_read_off_the_shapes(name: str, latents: int, v2: bool):
 
 def test_a_latent_width_of_no_model_is_refused():
     shapes = shapes_of(tiny_weights("dit_small_16k")) | {"audio_input_proj.0.weight": (128, 32, 7)}
-    with pytest.raises(MMAudioError, match=r"latent width of 32 was got, 20 \(16000 Hz\) or 40"):
+    with pytest.raises(MMAudioError, match=r"latents of width 32, expected 20 \(16000 Hz\) or 40"):
         FlowParams.from_shapes(shapes)
 
 

@@ -181,7 +181,7 @@ def test_features_do_not_depend_on_what_is_hidden(video: Path) -> None:
     footage = VideoClip(source=video, mask=torch.ones(7, 4, 4))
     notices = extract_visual_features(networks, footage, TimeRange(duration=F(1))).notices
     assert notices == (
-        "7 masks were got for the video's 25 frames, one or 25 were expected: they were spread"
+        "got 7 masks for the video's 25 frames, expected one or 25: they were spread"
         " evenly over its 1.00 s",
     )
     for count in (1, 25):

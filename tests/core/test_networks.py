@@ -13,8 +13,9 @@ from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.codec.decode import decode
 from mmaudio_core.errors import NumericsError
 from mmaudio_core.features.types import Features
-from mmaudio_core.features.visual import TimeRange, VideoClip, extract_features
+from mmaudio_core.features.visual import TimeRange, VideoClip
 from mmaudio_core.media import ImageSequence
+from mmaudio_core.pipeline import extract_features
 from mmaudio_core.providers import CachedModels, LoadedModel, check_finite
 from mmaudio_core.sampling.sample import sample
 from tests.core.small import MemoryNetworks

@@ -51,18 +51,12 @@ def test_leaving_early_leaves_no_thread():
     assert threading.active_count() == before
 
 
-@pytest.fixture
-def as_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-
-
 def film(seconds: int) -> ImageSequence:
     images = torch.rand(seconds * 5, 32, 40, 3, generator=torch.Generator().manual_seed(0))
     return ImageSequence(images=images, frame_rate=Fraction(5))
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("as_with_a_gpu")
 def test_features_do_not_depend_on_the_pieces_read():
     networks = MemoryNetworks()
     said: list[tuple[str, int, int]] = []
@@ -70,7 +64,11 @@ def test_features_do_not_depend_on_the_pieces_read():
     with torch.inference_mode():  # of this thread alone, as ComfyUI executes nodes
         source = film(17)
         made = extract_visual_features(
-            networks, VideoClip(source=source), span, lambda *x: said.append(x)
+            networks,
+            VideoClip(source=source),
+            span,
+            lambda *x: said.append(x),
+            prefetch_frames=True,
         ).features
     reader = FrameReader(source, duration=Fraction(17), chunk_seconds=100)
     whole = encode_video(networks, reader, Fraction(17))
@@ -83,7 +81,6 @@ def test_features_do_not_depend_on_the_pieces_read():
     assert [stage for stage, _ in groupby(stages)] == [CLIP_STAGE, SYNC_STAGE] * 3
 
 
-@pytest.mark.usefixtures("as_with_a_gpu")
 def test_cancelling_ends_the_reading():
     before = threading.active_count()
     with pytest.raises(Cancelled):
@@ -92,5 +89,6 @@ def test_cancelling_ends_the_reading():
             VideoClip(source=film(4)),
             TimeRange(duration=Fraction(4)),
             CancelAt(CLIP_STAGE, 2),
+            prefetch_frames=True,
         )
     assert threading.active_count() == before

@@ -145,7 +145,7 @@ def test_a_schedule_that_does_not_read(refused: Refused) -> None:
     inputs = {"mmaudio": ["load", 0], "features": ["extract", 0]}
     schedule = node("MMAudioPromptSchedule", **inputs, schedule="0-4: rain | thunder")
     graph = sound(sample={"features": ["schedule", 0]}, schedule=schedule)
-    refused(saved(graph), 'schedule, column 13: "thunder" was got', "start-end: prompt", "such as")
+    refused(saved(graph), 'schedule, column 13: got "thunder"', "start-end: prompt", "such as")
 
 
 def test_too_little_sound(refused: Refused) -> None:
@@ -416,6 +416,6 @@ def test_features_of_another_model(comfy: ComfyServer, refused: Refused, odd: Pa
     refused(
         saved(graph),
         "text features of width 128",
-        "this model takes 64",
+        "expected 64",
         "extract the features with the same model",
     )

@@ -55,7 +55,7 @@ def test_only_the_look_at_the_picture_runs_again(comfy: ComfyServer, clip: str) 
 def test_one_a_frame_or_told(comfy: ComfyServer, clip: str) -> None:
     assert notices(run(comfy, saved(masked(clip, 0.5, count=50)))) == {}
     (told,) = notices(run(comfy, saved(masked(clip, 0.5, count=7)))).values()
-    assert "7 masks were got for the video's 50 frames" in told
+    assert "got 7 masks for the video's 50 frames" in told
 
 
 def test_a_mask_alone_is_refused(comfy: ComfyServer, clip: str) -> None:

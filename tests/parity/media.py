@@ -14,9 +14,10 @@ from torch import Tensor
 
 from mmaudio_core.checkpoint import Bundle
 from mmaudio_core.codec.decode import decode
-from mmaudio_core.features.visual import TimeRange, VideoClip, extract_features
+from mmaudio_core.features.visual import TimeRange, VideoClip
 from mmaudio_core.media import FrameReader, open_source
 from mmaudio_core.media.resize import resize_for_clip, resize_for_sync
+from mmaudio_core.pipeline import extract_features
 from mmaudio_core.providers import CachedModels
 from mmaudio_core.sampling.sample import sample
 

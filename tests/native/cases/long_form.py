@@ -41,7 +41,7 @@ def case_node() -> dict[str, Any]:
     networks = tiny.networks()
     features = tiny.features(networks.params, SECONDS)
     core = CachedModels(bundle=networks.bundle)
-    params = WindowParams(window=Fraction(6), overlap=Fraction(2), join=JoinMode.SWAP)
+    params = WindowParams(window=Fraction(6), overlap=Fraction(2), join=JoinMode.INTERLEAVE)
     expected = pipeline.sample(core, features, [1], steps=2, windows=params)
     usual = tiny.sample(networks.model, features, steps=2)
     (patched,) = MMAudioLongForm.execute(networks.model, 6.0, 2.0, "swap").args
