@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from torch import Tensor
@@ -91,11 +91,12 @@ def extract_visual_features(
         MediaError: the video cannot be read, or is too short after the start.
         MMAudioError: the duration is 0 and there is no video.
     """
-    source = None if video is None else open_source(video.source)
-    image = None if source is None else source.still_image
-    if video is None or source is None or image is not None:
-        mask = None if video is None else video.mask
-        return _without_video(networks, image, mask, time_range, progress)
+    if video is None:
+        return VisualResult(features=_without_video(time_range))
+    source = open_source(video.source)
+    image = source.still_image
+    if image is not None:
+        return _still_features(networks, image, video.mask, time_range, progress)
     available = source.info.duration - video.start
     if video.duration is not None:
         available = min(available, video.duration)
@@ -145,24 +146,30 @@ def _align_masks(
     return masks, (notice,)
 
 
-def _without_video(
+def _still_features(
     networks: ModelProvider,
-    image: Tensor | None,
+    image: Tensor,
     mask: Tensor | None,
     time_range: TimeRange,
     progress: Progress,
 ) -> VisualResult:
+    features = _without_video(time_range)
+    if time_range.mask_away_clip:
+        return VisualResult(features=features)
+    masks, notices = None, ()
+    if mask is not None:
+        masks = align_masks(mask, (), Fraction(0), Fraction(0))
+        if len(masks.frames) > 1:
+            notices = (f"got {len(masks.frames)} masks for one image: the first was used",)
+    clip = encode_image(networks, image, progress, masks)
+    return VisualResult(features=replace(features, clip=clip), notices=notices)
+
+
+def _without_video(time_range: TimeRange) -> VisualFeatures:
     if not time_range.duration:
         raise MMAudioError(
             "got a duration of 0 (the rest of the video) without a video, expected a positive "
             "duration",
             Problem.NO_DURATION,
         )
-    clip, notices = None, ()
-    if image is not None and not time_range.mask_away_clip:
-        masks = None if mask is None else align_masks(mask, (), Fraction(0), Fraction(0))
-        if masks is not None and len(masks.frames) > 1:
-            notices = (f"got {len(masks.frames)} masks for one image: the first was used",)
-        clip = encode_image(networks, image, progress, masks)
-    features = VisualFeatures(duration=time_range.duration, clip=clip, sync=None)
-    return VisualResult(features=features, notices=notices)
+    return VisualFeatures(duration=time_range.duration, clip=None, sync=None)

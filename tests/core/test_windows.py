@@ -1,4 +1,4 @@
-"""Where windows lie, and what their joins do to a known signal."""
+"""Positions of windows, and the effect of joins on a known signal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.config import FORMAT_16K, FORMAT_44K, FORMATS, AudioFormat, sequence_lengths
-from mmaudio_core.errors import MMAudioError
-from mmaudio_core.features.shots import detect_shot_changes
+from mmaudio_core.errors import MMAudioError, Problem
 from mmaudio_core.sampling.windows import JoinMode, WindowParams, WindowPlan, plan_windows
 
 SECONDS = ("10.01", "10.5", "14.4", "14.8", "16", "20", "30.123", "60", "299.97", "600")
@@ -23,7 +22,7 @@ def plan(
     cuts: tuple[float, ...] = (),
     join: JoinMode = JoinMode.BLEND,
 ) -> tuple[WindowPlan, int]:
-    """The plan of that many seconds, and the latent's length."""
+    """A plan of windows, and the length of the whole latent."""
     duration = Fraction(seconds)
     lengths = sequence_lengths(duration, fmt)
     made = plan_windows(lengths, duration, fmt, WindowParams(join=join), cuts)
@@ -34,7 +33,9 @@ def plan(
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize("join", JoinMode)
 @pytest.mark.parametrize("seconds", SECONDS)
-def test_windows_cover_the_sound_once(seconds: str, join: JoinMode, fmt: AudioFormat) -> None:
+def test_weights_sum_to_one_and_windows_end_with_the_job(
+    seconds: str, join: JoinMode, fmt: AudioFormat
+) -> None:
     made, length = plan(seconds, fmt, (7.0, 15.5), join)
     ones = torch.ones(1, len(made.windows), made.lengths.latent, 1)
     torch.testing.assert_close(made.join(ones, length), torch.ones(1, length, 1))
@@ -78,18 +79,22 @@ def test_a_join_lies_on_a_cut() -> None:
 
 
 @pytest.mark.parametrize(("window", "overlap"), [(0.5, 0.1), (8, 0), (8, 4.1)])
-def test_impossible_windows_are_told(window: float, overlap: float) -> None:
-    with pytest.raises(MMAudioError, match=r"got windows of .* s, expected at least 0\.64 s and"):
+def test_impossible_windows_are_refused(window: float, overlap: float) -> None:
+    with pytest.raises(
+        MMAudioError, match=r"got windows of .* s, expected at least 0\.64"
+    ) as error:
         WindowParams(window=Fraction(window), overlap=Fraction(overlap))
+    assert error.value.problem is Problem.WINDOWS
 
 
-def test_cuts_are_told_from_clip_features() -> None:
-    shots = torch.nn.functional.normalize(torch.randn(3, 64, generator=_seeded(0)), dim=-1)
-    frames = shots.repeat_interleave(20, dim=0)
-    frames = frames + 0.01 * torch.randn(60, 64, generator=_seeded(1))
-    assert detect_shot_changes(frames[None]) == (19.5 / 8, 39.5 / 8)
-    assert detect_shot_changes(frames[None, :20]) == ()
-    assert detect_shot_changes(None) == ()
+def test_plans_are_equal_if_their_windows_and_weights_are() -> None:
+    """ComfyUI batches the branches of guidance whose plans are equal."""
+    first, again = plan("16")[0], plan("16")[0]
+    assert first is not again
+    assert first == again and hash(first) == hash(again)
+    others = (plan("16.5")[0], plan("16", cuts=(5.9,))[0], plan("16", join=JoinMode.AVERAGE)[0])
+    assert all(first != other for other in others)
+    assert others[1].windows == others[2].windows == first.windows
 
 
 @pytest.mark.parametrize(
@@ -99,11 +104,10 @@ def test_cuts_are_told_from_clip_features() -> None:
 def test_what_a_join_does_to_a_band_limited_signal(
     join: JoinMode, level: float, high: float
 ) -> None:
-    """Level, and share of the upper band, inside joins against elsewhere.
+    """Level and energy of the upper band inside joins, relative to the rest.
 
-    Each window's content is a signal of its own below a quarter of the band: what windows that do
-    not agree would put there. Averages lose level; swapping keeps it, and makes frequencies that
-    are in neither.
+    Every window holds an independent signal below a quarter of the band, as windows that disagree
+    would. Averaging loses level; interleaving keeps it but adds frequencies that neither has.
     """
     made, length = plan("60", join=join)
     ratios = [_join_ratios(made, length, seed) for seed in range(8)]
@@ -123,7 +127,7 @@ def _join_ratios(made: WindowPlan, length: int, seed: int) -> tuple[float, float
     inside = torch.zeros(length, dtype=torch.bool)
     for window, weights in zip(made.windows, made.weights, strict=True):
         zone = (weights > 0) & (weights < 1)
-        if bool(((weights == 0) | (weights == 1)).all()):  # swap: where the weights alternate
+        if bool(((weights == 0) | (weights == 1)).all()):  # interleave: where weights alternate
             flips = weights.diff().abs() > 0
             zone = torch.cat((flips, flips[-1:]))
         inside[window.latent : window.latent + len(zone)] |= zone
@@ -132,7 +136,7 @@ def _join_ratios(made: WindowPlan, length: int, seed: int) -> tuple[float, float
 
 
 def _high_share(signal: Tensor, where: Tensor) -> float:
-    """Energy of second differences to energy: what is high outweighs what is low."""
+    """Energy of second differences, which emphasize high frequencies, relative to the energy."""
     bend = signal[2:] - 2 * signal[1:-1] + signal[:-2]
     picked = where[1:-1]
     return (bend[picked].square().mean() / signal[1:-1][picked].square().mean()).item()
