@@ -1,4 +1,4 @@
-"""MMAudio for ComfyUI: sound for silent video, from text, or from pictures."""
+"""MMAudio for ComfyUI: sound for silent video, from text, or from images."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint() -> ComfyExtension:
-    """Called by ComfyUI at start; nothing of the pack is imported before."""
+    """Called by ComfyUI at startup; only then are the modules of the pack imported."""
     try:
         from . import nodes
 
         return nodes.extension()
     except Exception:
-        # ComfyUI reports a failed entry point in one line that does not say where it failed.
+        # ComfyUI logs a failed entry point in one line, without the traceback.
         logging.getLogger(__name__).exception("The MMAudio nodes could not be loaded.")
         raise
