@@ -12,7 +12,7 @@ from ..media import (
     FrameReader,
     FrameSource,
     Masks,
-    PathOrFile,
+    PathOrBytes,
     align_masks,
     open_source,
     resolve_range,
@@ -41,7 +41,7 @@ class VideoClip:
             areas only. None: they see everything.
     """
 
-    source: PathOrFile | FrameSource
+    source: PathOrBytes | FrameSource
     start: Fraction = Fraction(0)
     duration: Fraction | None = None
     mask: Tensor | None = None

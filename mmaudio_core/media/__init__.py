@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .images import ImageSequence
-from .input_file import PathOrFile
+from .input_file import PathOrBytes
 from .mask import Masks, align_masks
 from .open import open_source
 from .prefetch import prefetch, should_prefetch
@@ -20,7 +20,7 @@ __all__ = [
     "FrameSource",
     "ImageSequence",
     "Masks",
-    "PathOrFile",
+    "PathOrBytes",
     "VideoFile",
     "VideoInfo",
     "align_masks",

@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 
-def open_input(file: str | io.RawIOBase) -> InputContainer:
+def open_input(file: str | io.BytesIO) -> InputContainer:
     """Open a file, replacing undecodable characters in its metadata.
 
     Delete with PyAV 19 as the oldest supported: it has no ``metadata_errors`` and always replaces.

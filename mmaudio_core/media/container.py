@@ -29,7 +29,7 @@ def open_container(file: InputFile) -> Generator[tuple[InputContainer, VideoStre
     """
     file.size()
     try:
-        container = open_input(file.libav_input())
+        container = open_input(file.open())
     except (FFmpegError, ValueError, OSError) as error:
         raise MediaError(
             f"{file} cannot be opened as a video ({error_text(error)}); expected a whole video"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .input_file import InputFile, PathOrFile
+from .input_file import InputFile, PathOrBytes
 from .source import FrameSource
 from .video_file import VideoFile
 from .webp import WebPFile, is_webp
 
 
-def open_source(source: PathOrFile | FrameSource) -> FrameSource:
+def open_source(source: PathOrBytes | FrameSource) -> FrameSource:
     """A source of frames for a path or an open file; a ``FrameSource`` is returned as it is.
 
     Nothing but the first bytes is read, so a file that is missing or damaged raises later.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -28,15 +28,22 @@ _HEAD = 64
 
 
 class PacketTime(NamedTuple):
-    """A packet's times in ticks; None if libav has none or only a guess."""
+    """A packet's times, in ticks.
+
+    Attributes:
+        pts, dts: presentation and decoding time; None if libav has none or only a guess.
+        duration: 0 if unknown.
+        hidden: an edit list hides the packet's frame.
+    """
 
     pts: int | None
     dts: int | None
-    discard: bool  # hidden by an edit list
+    duration: int
+    hidden: bool
 
     @property
     def shown(self) -> int | None:
-        """When its frame is shown, as far as known."""
+        """When the frame is shown, as far as known."""
         return self.dts if self.pts is None else self.pts
 
 
@@ -61,12 +68,7 @@ class PacketIndex:
 
         Packets that an edit list hides, or that have no time at all, are left out.
         """
-        ticks = sorted(
-            packet.shown
-            for packet in self.packets
-            if packet.shown is not None and not packet.discard
-        )
-        return [(tick - ticks[0]) * self.time_base for tick in ticks]
+        return [tick * self.time_base - self.start for tick in _shown_ticks(self.packets)]
 
 
 def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex:
@@ -75,19 +77,19 @@ def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex
     Raises:
         MediaError: if there are no packets.
     """
-    walk = _Walk(container, stream)
-    for packet in read_packets(container, stream):
-        walk.add(packet)
-    if not walk.packets:
+    reader = _PacketReader(container, stream)
+    packets = list(reader)
+    if not packets:
         raise MediaError(
             f"the {stream.codec_context.name} video stream holds no picture data; expected at least"
             " one frame. The file may be cut off: export or download it again."
         )
+    first = next(iter(_shown_ticks(packets)), 0)
     return PacketIndex(
-        info=walk.info(),
-        packets=tuple(walk.packets),
-        time_base=walk.time_base,
-        start=(walk.first or 0) * walk.time_base,
+        info=reader.info(packets),
+        packets=tuple(packets),
+        time_base=reader.time_base,
+        start=first * reader.time_base,
     )
 
 
@@ -96,25 +98,25 @@ def info_from_ends(container: InputContainer, stream: VideoStream) -> VideoInfo 
     indexed = not _INDEXED.isdisjoint(container.format.name.split(","))
     if not indexed or container.duration is None or not stream.time_base:
         return None
-    walk = _Walk(container, stream)
-    for packet in islice(read_packets(container, stream), _HEAD):
-        walk.add(packet)
-    head = walk.last
-    if walk.first is None or head is None or walk.untimed:
+    reader = _PacketReader(container, stream)
+    head = list(islice(reader, _HEAD))
+    head_ticks = _shown_ticks(head)
+    if not head_ticks:
         return None
     seconds = Fraction(container.duration, av.time_base)
     try:
-        container.seek(walk.first + math.ceil(seconds / stream.time_base), stream=stream)
+        container.seek(head_ticks[0] + math.ceil(seconds / stream.time_base), stream=stream)
     except FFmpegError:
         return None
-    walk.last = walk.last_but_one = None
-    for packet in read_packets(container, stream):
-        walk.add(packet)
-    if walk.last is None or walk.last <= head or walk.untimed:
+    tail = list(reader)
+    tail_ticks = _shown_ticks(tail)
+    if not tail_ticks or tail_ticks[-1] <= head_ticks[-1]:
         return None
-    if walk.last_but_one is None and not walk.last_duration:
+    if any(packet.shown is None for packet in head + tail if not packet.hidden):
         return None
-    return walk.info()
+    if len(tail_ticks) == 1 and not _last(tail).duration:
+        return None
+    return reader.info(head + tail)
 
 
 def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
@@ -127,69 +129,71 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Pac
         return
 
 
-class _Walk:
-    """The packets of a stream so far. Those that an edit list hides do not count for its times."""
+class _PacketReader:
+    """Reads packets' times, decoding until the first frame comes out, for its size."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         # Threads would hold the first frame back until several packets are in.
         stream.thread_type = "NONE"
         self.time_base = time_base(stream)
-        self.packets: list[PacketTime] = []
-        self.first: int | None = None  # ticks when the first frame is shown
-        self.last: int | None = None
-        self.last_but_one: int | None = None
-        self.last_duration = 0  # ticks; 0 if unknown
-        self.untimed = Fraction(0)  # seconds in packets without any time
+        self._container = container
         self._stream = stream
-        self._step = nominal_step(stream)
-        self._ignore_pts = stores_no_pts(container)
         self._size: tuple[int, int] | None = None
 
-    def add(self, packet: Packet[VideoStream]) -> None:
-        time = PacketTime(
-            pts=None if self._ignore_pts else packet.pts,
-            dts=packet.dts,
-            discard=packet.is_discard,
-        )
-        self.packets.append(time)
-        if self._size is None:
-            frame = _first_frame(packet)
-            self._size = None if frame is None else displayed_size(frame)
-        if time.discard:
-            return
-        tick = time.shown
-        if tick is None:
-            self.untimed += packet.duration * self.time_base if packet.duration else self._step
-            return
-        self.first = tick if self.first is None else min(self.first, tick)
-        if self.last is None or tick > self.last:
-            self.last_but_one, self.last = self.last, tick
-            self.last_duration = 0 if self._ignore_pts else packet.duration or 0
-        elif self.last_but_one is None or tick > self.last_but_one:
-            self.last_but_one = tick
+    def __iter__(self) -> Iterator[PacketTime]:
+        ignore_pts = stores_no_pts(self._container)
+        for packet in read_packets(self._container, self._stream):
+            if self._size is None:
+                frame = _first_frame(packet)
+                self._size = None if frame is None else displayed_size(frame)
+            yield PacketTime(
+                pts=None if ignore_pts else packet.pts,
+                dts=packet.dts,
+                duration=0 if ignore_pts else packet.duration or 0,
+                hidden=packet.is_discard,
+            )
 
-    def info(self) -> VideoInfo:
+    def info(self, packets: list[PacketTime]) -> VideoInfo:
+        """What packets that include the stream's first and last say of it."""
         context = self._stream.codec_context
         width, height = self._size or (context.width, context.height)
         rate = self._stream.average_rate
         return VideoInfo(
-            duration=self._duration() + self.untimed,
+            duration=self._duration(packets),
             width=width,
             height=height,
             frame_rate=Fraction(rate) if rate else None,
             codec=context.codec.canonical_name,
         )
 
-    def _duration(self) -> Fraction:
-        if self.first is None or self.last is None:
-            return Fraction(0)
-        if self.last_duration:
-            last_frame = self.last_duration * self.time_base
-        elif self.last_but_one is not None:
-            last_frame = (self.last - self.last_but_one) * self.time_base
-        else:
-            last_frame = self._step
-        return (self.last - self.first) * self.time_base + last_frame
+    def _duration(self, packets: list[PacketTime]) -> Fraction:
+        step = nominal_step(self._stream)
+        seconds = sum(
+            packet.duration * self.time_base or step
+            for packet in packets
+            if packet.shown is None and not packet.hidden
+        )
+        ticks = _shown_ticks(packets)
+        if ticks:
+            gap = (ticks[-1] - ticks[-2]) * self.time_base if len(ticks) > 1 else step
+            seconds += (ticks[-1] - ticks[0]) * self.time_base
+            seconds += _last(packets).duration * self.time_base or gap
+        return Fraction(seconds)
+
+
+def _shown_ticks(packets: Iterable[PacketTime]) -> list[int]:
+    """When frames are shown, ascending; without those hidden or without a time."""
+    return sorted(
+        packet.shown for packet in packets if packet.shown is not None and not packet.hidden
+    )
+
+
+def _last(packets: list[PacketTime]) -> PacketTime:
+    """The packet whose frame is shown last."""
+    return max(
+        (packet for packet in packets if not packet.hidden),
+        key=lambda packet: -math.inf if packet.shown is None else packet.shown,
+    )
 
 
 def _first_frame(packet: Packet[VideoStream]) -> VideoFrame | None:

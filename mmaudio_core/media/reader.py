@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..config import CLIP_FPS, SYNC_FPS
 from ..progress import Progress, no_progress
-from .input_file import PathOrFile
+from .input_file import PathOrBytes
 from .mask import CLIP_NEUTRAL, SYNC_NEUTRAL, MaskBlend, Masks
 from .open import open_source
 from .resize import CLIP_SIZE, SYNC_SIZE, resize_for_clip, resize_for_sync
@@ -65,7 +65,7 @@ class FrameReader:
 
     def __init__(
         self,
-        source: PathOrFile | FrameSource,
+        source: PathOrBytes | FrameSource,
         *,
         start: Fraction = Fraction(0),
         duration: Fraction | None = None,

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from .container import open_container, undecodable, use_threads
 from .decode import FrameConverter, decode_stream, seek_and_decode
-from .input_file import InputFile, PathOrFile
+from .input_file import InputFile, PathOrBytes
 from .packets import PacketIndex, index_packets, info_from_ends
 from .source import Frame, FrameSource, VideoInfo, check_frame_size
 
@@ -30,7 +30,7 @@ class VideoFile(FrameSource):
         file: the path or open file.
     """
 
-    def __init__(self, file: PathOrFile) -> None:
+    def __init__(self, file: PathOrBytes) -> None:
         self._file = InputFile(file)
 
     def open(self) -> AbstractContextManager[tuple[InputContainer, VideoStream]]:

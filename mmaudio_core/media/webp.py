@@ -5,8 +5,8 @@ Pillow is no requirement of the core, so it is imported only when a WebP file co
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MediaError
-from .input_file import InputFile, PathOrFile
+from .input_file import InputFile, PathOrBytes
 from .source import Frame, FrameSource, VideoInfo, check_frame_size
 
 if TYPE_CHECKING:
@@ -29,12 +29,8 @@ _EXPECTED = "expected a whole WebP file. Export it again, for instance as H.264 
 
 
 def is_webp(file: InputFile) -> bool:
-    """Whether this is a file that begins as WebP does (RFC 9649, section 2.4)."""
-    try:
-        with file.open() as opened:
-            header = opened.read(12) or b""
-    except OSError:  # reported where the file is opened as a video
-        return False
+    """Whether a file begins as WebP does (RFC 9649, section 2.4)."""
+    header = file.read(12)
     return header[:4] == b"RIFF" and header[8:] == b"WEBP"
 
 
@@ -42,18 +38,18 @@ class WebPFile(FrameSource):
     """A WebP file, still or animated; a damaged frame ends the animation.
 
     Args:
-        file: the path or open file.
+        file: the path, or the file's content in memory.
 
     Raises:
         MediaError: from the methods, if Pillow is missing, the file is cut off, a frame is too
             large, or the first frame cannot be decoded.
     """
 
-    def __init__(self, file: PathOrFile) -> None:
+    def __init__(self, file: PathOrBytes) -> None:
         self._file = InputFile(file)
 
     def _read_info(self) -> VideoInfo:
-        with self._open() as image:
+        with closing(self._open()) as image:
             width, height = image.size
         return VideoInfo(
             duration=self._boundaries[-1],
@@ -68,7 +64,7 @@ class WebPFile(FrameSource):
 
     def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
         last = len(self._boundaries) - 2
-        with self._open() as image:
+        with closing(self._open()) as image:
             for index, (time, end_time) in enumerate(pairwise(self._boundaries)):
                 if end_time <= start and index < last:
                     continue
@@ -90,7 +86,7 @@ class WebPFile(FrameSource):
     def _boundaries(self) -> tuple[Fraction, ...]:
         """When each frame that decodes is shown, and when the last one ends, in seconds."""
         durations: list[Fraction] = []
-        with self._open() as image:
+        with closing(self._open()) as image:
             for index in range(getattr(image, "n_frames", 1)):
                 image.seek(index)
                 try:
@@ -104,8 +100,7 @@ class WebPFile(FrameSource):
                 durations.append(Fraction(image.info["duration"], 1000) or _DEFAULT_DURATION)
         return tuple(accumulate(durations, initial=Fraction(0)))
 
-    @contextmanager
-    def _open(self) -> Generator[Image, None, None]:
+    def _open(self) -> Image:
         try:
             from PIL import Image
         except ImportError as error:
@@ -113,11 +108,9 @@ class WebPFile(FrameSource):
                 f"{self._file} is WebP, which only Pillow reads, and Pillow is not installed;"
                 " expected Pillow 9 or newer. Run pip install pillow, or export the video as mp4."
             ) from error
-        with self._file.open() as opened:
-            try:
-                image = Image.open(opened, formats=["WEBP"])  # pyright: ignore[reportArgumentType]
-            except Exception as error:  # whatever Pillow's parser and limits raise
-                raise MediaError(f"{self._file} cannot be read ({error}); {_EXPECTED}") from error
-            with image:
-                check_frame_size(*image.size)
-                yield image
+        try:
+            image = Image.open(self._file.open(), formats=["WEBP"])
+        except Exception as error:  # whatever Pillow's parser and limits raise
+            raise MediaError(f"{self._file} cannot be read ({error}); {_EXPECTED}") from error
+        check_frame_size(*image.size)
+        return image

@@ -19,7 +19,7 @@ from ..media import (
     Frame,
     FrameSource,
     ImageSequence,
-    PathOrFile,
+    PathOrBytes,
     VideoFile,
     VideoInfo,
     open_source,
@@ -75,7 +75,7 @@ def encode_images(
 
 
 def encode_video(
-    video: PathOrFile | FrameSource,
+    video: PathOrBytes | FrameSource,
     waveform: Tensor,
     sample_rate: int,
     path_stem: Path,

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
-from ..media import FrameSource, PathOrFile, VideoFile, open_source
+from ..media import FrameSource, PathOrBytes, VideoFile, open_source
 from ..media.packets import read_packets
 from ..media.timestamps import nominal_step, time_base
 from ..progress import Progress, no_progress
@@ -26,7 +26,7 @@ from .timestamps import packet_times
 
 
 def mux_audio(
-    video: PathOrFile | FrameSource,
+    video: PathOrBytes | FrameSource,
     waveform: Tensor,
     sample_rate: int,
     path_stem: Path,
