@@ -17,6 +17,7 @@ from mmaudio_core.errors import MediaError
 from mmaudio_core.media import (
     FrameReader,
     ImageSequence,
+    VideoFile,
     VideoInfo,
     image_for_clip,
     open_source,
@@ -78,6 +79,30 @@ def test_a_large_file_with_a_broken_end_is_read_through(
     monkeypatch.setattr(video_file, "_LARGE_FILE", 0)
     assert open_source(path).info == whole
     assert 4 < whole.duration < 8
+
+
+def test_packets_are_walked_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walks: list[str] = []
+    original = packets.read_packets
+
+    def counting(container, stream):
+        walks.append(stream.codec_context.name)
+        return original(container, stream)
+
+    monkeypatch.setattr(packets, "read_packets", counting)
+    source = VideoFile(video)
+    assert source.info.duration == F(2)
+    assert source.frame_times() == steady(50, 25)
+    assert len(source.packets.packets) == 50
+    assert walks == ["h264"]
+
+
+def test_readers_of_memory_have_positions_of_their_own(video: Path) -> None:
+    source = VideoFile(io.BytesIO(video.read_bytes()))
+    with source.open() as (first, _), source.open() as (second, _):
+        pairs = zip(first.decode(video=0), second.decode(video=0), strict=True)
+        times = [(frame.time, other.time) for frame, other in pairs]
+    assert times == [(n / 25, n / 25) for n in range(50)]
 
 
 def test_reading_from_memory(video: Path) -> None:
@@ -233,7 +258,23 @@ def test_sizes() -> None:
         picture = torch.randint(0, 256, (height, width, 3), generator=draw, dtype=torch.uint8)
         assert resize_for_clip(picture).shape == (3, 384, 384)
         assert resize_for_sync(picture).shape == (3, 224, 224)
-    # 640x272 becomes 527x224, of which columns 152 (151.5 to even) to 375 remain.
+
+
+@pytest.mark.parametrize("portrait", [False, True])
+@pytest.mark.parametrize(("extra", "first"), [(0, 0), (1, 0), (2, 1), (3, 2), (5, 2), (7, 4)])
+def test_the_crop_is_centered_and_halves_round_to_even(
+    extra: int, first: int, portrait: bool
+) -> None:
+    """At a shorter side of 224 nothing is resized, so every pixel tells its own position."""
+    positions = torch.arange(224 + extra, dtype=torch.uint8)
+    image = positions[None, :, None].expand(224, -1, 3)
+    cropped = resize_for_sync(image.transpose(0, 1) if portrait else image)
+    kept = cropped[0, :, 0] if portrait else cropped[0, 0]
+    assert kept.tolist() == list(range(first, first + 224))
+
+
+def test_the_longer_side_is_truncated() -> None:
+    """640x272 becomes 527x224, of which columns 152 (151.5 to even) to 375 remain."""
     ramp = torch.arange(640, dtype=torch.float64).mul(255 / 639).round().to(torch.uint8)
     picture = ramp[None, :, None].expand(272, 640, 3)
     whole = torch.nn.functional.interpolate(
