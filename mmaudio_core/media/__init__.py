@@ -6,7 +6,7 @@ from .images import ImageSequence
 from .input_file import PathOrBytes
 from .mask import Masks, align_masks
 from .open import open_source
-from .prefetch import prefetch, should_prefetch
+from .prefetch import prefetch
 from .reader import FrameChunk, FrameReader
 from .resize import image_for_clip
 from .source import Frame, FrameSource, VideoInfo
@@ -28,5 +28,4 @@ __all__ = [
     "open_source",
     "prefetch",
     "resolve_range",
-    "should_prefetch",
 ]

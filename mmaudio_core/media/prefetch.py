@@ -6,14 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import torch
-
 T = TypeVar("T")
-
-
-def should_prefetch() -> bool:
-    """Whether models run on a GPU, which leaves the CPU to the video decoder."""
-    return torch.cuda.is_available()
 
 
 def prefetch(items: Iterable[T]) -> Iterator[T]:
