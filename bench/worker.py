@@ -94,7 +94,7 @@ class Worker:
         job, video = self._job, Path(self._job.video)
         if stage is Stage.MEDIA:
             return media_seconds(video, job.duration)
-        inputs = Inputs(job=job, flow=VARIANTS[published_name(job.variant)])
+        inputs = Inputs(job=job, flow=VARIANTS[published_name(job.variant)].params)
         target = Path(job.out) / "floor.mp4"
         return mux_seconds(video, inputs.waveform, inputs.flow.audio.sample_rate, target)
 

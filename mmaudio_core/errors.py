@@ -55,7 +55,10 @@ class MediaError(MMAudioError):
 
 
 class CheckpointError(MMAudioError):
-    """A weights file that is missing, damaged, or not the network that was asked for."""
+    """A weights file that is missing, damaged, or does not hold the expected network."""
+
+    def __init__(self, message: str, problem: Problem = Problem.WRONG_WEIGHTS) -> None:
+        super().__init__(message, problem)
 
 
 class NumericsError(MMAudioError):

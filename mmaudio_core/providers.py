@@ -1,4 +1,4 @@
-"""Where a job's networks come from, and the check of what comes out of them."""
+"""Providers of the networks that the stages run, and the check of their results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import Bundle, PartKind, load_part
-from .errors import NumericsError
+from .errors import NumericsError, Problem
 from .models.flow import FlowParams
 
 
@@ -18,9 +18,9 @@ class LoadedModel:
     """A network ready to run.
 
     Attributes:
-        device: where inputs go.
-        dtype: of its arithmetic, which inputs are cast to.
-        name: of the file it came from, for messages.
+        device: device to move inputs to.
+        dtype: dtype of the arithmetic, to cast inputs to.
+        name: name of the weights file, for messages.
     """
 
     network: nn.Module
@@ -30,33 +30,33 @@ class LoadedModel:
 
 
 class ModelProvider(Protocol):
-    """Gives a stage its network. A host that manages memory implements this."""
+    """Source of a stage's networks; a host that manages memory implements its own."""
 
     @property
     def params(self) -> FlowParams:
-        """Architecture of the flow network, from which all lengths follow."""
+        """Architecture of the flow network, which decides all lengths."""
         ...
 
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         """Dtype of a network's arithmetic, known before it is loaded."""
         ...
 
-    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
-        """The network, on its device, with room for ``activations`` bytes of its work.
+    def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
+        """Load the network to its device, with ``activation_bytes`` free for its activations.
 
-        A network used before may be moved away: hold it only as long as it is used.
+        This may evict networks acquired before, so hold a network only while using it.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class CachedModels:
-    """A bundle's networks, loaded at first use and kept on one device."""
+    """Provider that loads a bundle's networks at first use and keeps them on one device."""
 
     bundle: Bundle
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
-    _placed: dict[PartKind, LoadedModel] = field(default_factory=dict[PartKind, LoadedModel])
+    _models: dict[PartKind, LoadedModel] = field(default_factory=dict[PartKind, LoadedModel])
 
     @property
     def params(self) -> FlowParams:
@@ -65,42 +65,45 @@ class CachedModels:
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return self.dtype
 
-    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
-        if kind not in self._placed:
+    def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
+        if kind not in self._models:
             part = self.bundle.parts[kind]
-            self._placed[kind] = LoadedModel(
+            self._models[kind] = LoadedModel(
                 network=load_part(part, dtype=self.dtype, device=self.device),
                 device=self.device,
                 dtype=self.dtype,
                 name=part.path.name,
             )
-        return self._placed[kind]
+        return self._models[kind]
 
 
 def fast_bf16_cpu() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware: AVX512-BF16 or AMX."""
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # as torch has them
+    probes = (
+        "_is_avx512_bf16_supported",
+        "_is_amx_tile_supported",
+    )  # absent from some versions of torch
     return any(getattr(torch.cpu, probe, bool)() for probe in probes)
 
 
-def check_finite(result: Tensor, stage: str, placed: LoadedModel) -> Tensor:
-    """``result``, where it is finite.
+def check_finite(result: Tensor, stage: str, model: LoadedModel) -> Tensor:
+    """Return ``result`` if all of it is finite.
 
     Raises:
-        NumericsError: NaN or infinity; says whether the weights or the precision are at fault.
+        NumericsError: NaN or infinity; the problem is the weights if they are not finite
+            themselves, else the numerics.
     """
     if bool(torch.isfinite(result).all()):
         return result
-    broken = next(
-        (k for k, p in placed.network.named_parameters() if not bool(torch.isfinite(p).all())), None
-    )
-    if broken is not None:
-        raise NumericsError(
-            f"the {stage} made NaN or infinite values, because the weights in {placed.name} hold "
-            f"some themselves ({broken}): get that file again, or choose another"
-        )
-    cure = "report it with the input" if placed.dtype == torch.float32 else "choose precision fp32"
+    for key, weight in model.network.named_parameters():
+        if not bool(torch.isfinite(weight).all()):
+            raise NumericsError(
+                f"the {stage} produced NaN or infinite values, because the weights in {model.name} "
+                f"contain some ({key})",
+                problem=Problem.WRONG_WEIGHTS,
+            )
     raise NumericsError(
-        f"the {stage} made NaN or infinite values in {str(placed.dtype).removeprefix('torch.')} "
-        f"although the weights in {placed.name} are finite; finite values were expected: {cure}"
+        f"the {stage} produced NaN or infinite values in {str(model.dtype).removeprefix('torch.')},"
+        f" although the weights in {model.name} are finite",
+        problem=Problem.NUMERICS,
     )

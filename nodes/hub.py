@@ -159,7 +159,7 @@ def _cure(error: BaseException) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return (
-            "The server requires a login: set HF_TOKEN or run `hf auth login`, accept the licence"
+            "The server requires a login: set HF_TOKEN or run `hf auth login`, accept the license"
             " on the model's page if it asks for that, and run it again."
         )
     if status == 404:

@@ -1,33 +1,30 @@
-"""LoadMMAudioModel: from a variant's name, or a file, to a complete set of networks."""
+"""LoadMMAudioModel: a complete model from the name of a variant or of a file."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import torch
 from comfy_api.latest import io
 
-from ..mmaudio_core.checkpoint import (
-    VARIANTS,
-    Bundle,
-    Catalog,
-    MissingPartsError,
-    PartKind,
-    verify_part,
-)
+from ..mmaudio_core.checkpoint import VARIANTS, Bundle, MissingPartsError, PartKind, verify_part
 from ..mmaudio_core.checkpoint.published import DEFAULT_VARIANT
+from ..mmaudio_core.errors import MMAudioError
 from . import folders
 from .download import download
 from .feedback import NodeProgress, notify
 from .model_manager import AUTO, PRECISIONS, ComfyModels, precision_dtype
 from .types import CATEGORY, MMAudio
 
-_CHOSEN = (PartKind.VAE, PartKind.VOCODER, PartKind.CLIP, PartKind.SYNCHFORMER)
+_OPTIONAL = (PartKind.VAE, PartKind.VOCODER, PartKind.CLIP, PartKind.SYNCHFORMER)
 
 
 class LoadMMAudioModel(io.ComfyNode):
-    """Finds the five files of a model by their content and loads them when they are used."""
+    """Find the five files of a model by their content; load each at its first use."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        found = folders.catalog()
+        catalog = folders.catalog()
         return io.Schema(
             node_id="LoadMMAudioModel",
             display_name="Load MMAudio Model",
@@ -39,7 +36,7 @@ class LoadMMAudioModel(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model",
-                    options=_unique([*VARIANTS, *found.names(PartKind.FLOW)]),
+                    options=_unique([*VARIANTS, *catalog.names(PartKind.FLOW)]),
                     default=DEFAULT_VARIANT,
                     tooltip=(
                         "A published variant (its files may have any name), or one flow network "
@@ -51,8 +48,8 @@ class LoadMMAudioModel(io.ComfyNode):
                     options=list(PRECISIONS),
                     default=AUTO,
                     tooltip=(
-                        "What the networks compute in. auto: half precision where the GPU or CPU "
-                        "does it well, with VAE and vocoder in fp32; fp32 elsewhere. fp8_e4m3fn "
+                        "Arithmetic of the networks. auto: half precision where the GPU or CPU is "
+                        "fast at it, with VAE and vocoder in fp32; fp32 elsewhere. fp8_e4m3fn "
                         "halves the memory of the weights once more, and is the least exact."
                     ),
                 ),
@@ -67,12 +64,12 @@ class LoadMMAudioModel(io.ComfyNode):
                 *(
                     io.Combo.Input(
                         kind.value,
-                        options=_unique([AUTO, *found.names(kind)]),
+                        options=_unique([AUTO, *catalog.names(kind)]),
                         default=AUTO,
                         optional=True,
                         tooltip=f"The {kind.title}; auto finds the one that fits.",
                     )
-                    for kind in _CHOSEN
+                    for kind in _OPTIONAL
                 ),
             ],
             outputs=[
@@ -94,9 +91,9 @@ class LoadMMAudioModel(io.ComfyNode):
         clip: str = AUTO,
         synchformer: str = AUTO,
     ) -> bool:
-        """Let names pass that are in no list: ``execute`` says what such a file is instead.
+        """Accept names that are in no list: ``execute`` explains what such a file is instead.
 
-        An error from here would be shown once for each of these inputs.
+        An error raised here would be shown once for each of these inputs.
         """
         return True
 
@@ -116,32 +113,37 @@ class LoadMMAudioModel(io.ComfyNode):
         synchformer: str = AUTO,
     ) -> io.NodeOutput:
         names = (vae, vocoder, clip, synchformer)
-        chosen = {kind: n for kind, n in zip(_CHOSEN, names, strict=True) if n != AUTO}
-        try:
-            bundle = _bundle(folders.catalog(), model, precision, chosen)
-        except MissingPartsError as missing:
-            if not (download_missing and missing.files):
-                raise
-            download(missing.files, folders.default_folder(), NodeProgress({"download": 1}))
-            bundle = _bundle(folders.catalog(), model, precision, chosen)
+        chosen = {kind: n for kind, n in zip(_OPTIONAL, names, strict=True) if n != AUTO}
+        bundle = _find_bundle(model, precision_dtype(precision), chosen, download_missing)
         for part in bundle.parts.values():
             verify_part(part)
         if bundle.synthetic:
             notify(
                 cls.hidden.unique_id,
-                ["these are stand-in weights, made up for trying things out: the sound is noise"],
+                ["these are synthetic weights, made up for trying things out: the sound is noise"],
             )
-        networks = ComfyModels(bundle, precision)
-        return io.NodeOutput(networks, networks.model)
+        models = ComfyModels(bundle, precision)
+        return io.NodeOutput(models, models.model)
 
 
-def _bundle(found: Catalog, model: str, precision: str, chosen: dict[PartKind, str]) -> Bundle:
-    return found.bundle(
-        model,
-        dtype=precision_dtype(precision),
-        chosen=chosen,
-        folder=str(folders.default_folder()),
-    )
+def _find_bundle(
+    model: str, dtype: torch.dtype, chosen: Mapping[PartKind, str], download_missing: bool
+) -> Bundle:
+    folder = folders.default_folder()
+    try:
+        return folders.catalog().bundle(model, dtype=dtype, chosen=chosen)
+    except MissingPartsError as missing:
+        if not missing.files:
+            cure = f"Put the missing files into {folder}, or choose them in the node."
+            raise MMAudioError(f"{missing}\n{cure}") from None
+        if not download_missing:
+            cure = (
+                f"Turn on download_missing to fetch them into {folder}, or put them there "
+                "yourself (any name, any subfolder)."
+            )
+            raise MMAudioError(f"{missing}\n{cure}") from None
+        download(missing.files, folder, NodeProgress({"download": 1}))
+    return folders.catalog().bundle(model, dtype=dtype, chosen=chosen)
 
 
 def _unique(options: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""MMAudioLoraLoader: a LoRA on the flow network, as patches that ComfyUI applies and removes."""
+"""MMAudioLoraLoader: a LoRA for the flow network, as patches that ComfyUI applies and removes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.weight_adapter import LoRAAdapter
 from comfy_api.latest import io
 
-from ..mmaudio_core.checkpoint.lora.keys import LowRank, load_lora
+from ..mmaudio_core.checkpoint.lora.load import LowRank, load_lora
 from ..mmaudio_core.errors import MMAudioError
 from .comfy_model import flow_of
 from .types import CATEGORY
@@ -19,7 +19,7 @@ _FOLDER = "loras"
 
 
 class MMAudioLoraLoader(io.ComfyNode):
-    """Patches a MODEL; several can follow one another."""
+    """Patch a MODEL; loaders can be chained."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -38,7 +38,7 @@ class MMAudioLoraLoader(io.ComfyNode):
                     min=-2.0,
                     max=2.0,
                     step=0.01,
-                    tooltip="How much of it; 0: none, below 0: the opposite.",
+                    tooltip="How strongly it is applied: 0 turns it off, below 0 inverts it.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model")],
@@ -47,7 +47,7 @@ class MMAudioLoraLoader(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, lora_name: str, **_: object) -> str:
         stat = os.stat(_path(lora_name))
-        return f"{stat.st_size}:{stat.st_mtime_ns}"  # a training run may write it anew
+        return f"{stat.st_size}:{stat.st_mtime_ns}"  # a training run may overwrite it
 
     @classmethod
     def execute(cls, model: ModelPatcher, lora_name: str, strength: float) -> io.NodeOutput:
@@ -64,13 +64,13 @@ def _path(name: str) -> Path:
     path = folder_paths.get_full_path(_FOLDER, name)
     if path is None:
         raise MMAudioError(
-            f"{name} is not in models/loras: put it there, or choose a file that is (R reads the "
-            "folder again)"
+            f"{name} is not in models/loras: put it there, or choose another file (press R to "
+            "refresh the list)"
         )
     return Path(path)
 
 
 def _adapter(change: LowRank) -> LoRAAdapter:
-    """ComfyUI divides alpha by the rank."""
+    """ComfyUI's form of a change; ComfyUI divides alpha by the rank."""
     alpha = change.scale * change.down.shape[0]
     return LoRAAdapter(set(), (change.up, change.down, alpha, None, None, None))

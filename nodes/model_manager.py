@@ -69,10 +69,10 @@ class ComfyModels:
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return precision_dtype(self.precision, kind)
 
-    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
-        """See ``mmaudio_core.networks.Networks``; ComfyUI makes the room."""
+    def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
+        """See ``ModelProvider``; ComfyUI frees the memory."""
         patcher = self._patcher(kind)
-        mm.load_models_gpu([patcher], memory_required=activations)
+        mm.load_models_gpu([patcher], memory_required=activation_bytes)
         network = patcher.model
         return LoadedModel(
             network=network.diffusion_model if kind is PartKind.FLOW else network,

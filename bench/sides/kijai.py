@@ -44,7 +44,7 @@ class Kijai:
         self._job = job
         self._device = torch.device(job.device)
         self._dtype = torch.bfloat16 if job.compared_precision == "bf16" else torch.float32
-        self._inputs = Inputs(job=job, flow=VARIANTS[job.variant])
+        self._inputs = Inputs(job=job, flow=VARIANTS[job.variant].params)
         self._utils: Any = None
 
     def load(self, stages: Sequence[Stage]) -> None:

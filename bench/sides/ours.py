@@ -221,7 +221,7 @@ class _Networks:
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return DTYPES[self._job.decoders if kind in _DECODERS else self._job.precision]
 
-    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
+    def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
         if kind not in self._placed:
             part = self._bundle.parts[kind]
             dtype = self.compute_dtype(kind)
@@ -248,9 +248,9 @@ class _Instead:
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return self.networks.compute_dtype(kind)
 
-    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
+    def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
         if kind is not self.kind:
-            return self.networks.acquire(kind, activations)
+            return self.networks.acquire(kind, activation_bytes)
         cpu = torch.device("cpu")
         return LoadedModel(network=self.network, device=cpu, dtype=torch.float32, name="none")
 

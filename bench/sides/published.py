@@ -45,7 +45,7 @@ class Published:
         torch.backends.cudnn.allow_tf32 = True
         self._job = job
         self._device, self._dtype = torch.device(job.device), _DTYPES[job.compared_precision]
-        self._inputs = Inputs(job=job, flow=VARIANTS[job.variant])
+        self._inputs = Inputs(job=job, flow=VARIANTS[job.variant].params)
         self._net: Any = None
         self._utils: Any = None
 

@@ -1,6 +1,5 @@
-"""Weights files: what they are, which belong together, and loading them."""
+"""Weights files: identify them, find the ones that belong together, load them."""
 
-from .catalog import VARIANTS as VARIANTS
 from .catalog import Bundle as Bundle
 from .catalog import Catalog as Catalog
 from .catalog import MissingPartsError as MissingPartsError
@@ -9,3 +8,4 @@ from .identify import identify as identify
 from .kinds import PartKind as PartKind
 from .load import load_part as load_part
 from .load import verify_part as verify_part
+from .published import VARIANTS as VARIANTS

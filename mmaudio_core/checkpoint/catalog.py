@@ -1,4 +1,4 @@
-"""Which files belong together: a complete set of parts, found by content."""
+"""Find the weights files that belong together, by their content."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, Problem
 from ..models.bigvgan import BigVGANParams
 from ..models.clip import CLIPParams
 from ..models.flow import FlowParams
@@ -17,26 +17,12 @@ from ..models.vae import VAEParams
 from .identify import Part, identify
 from .kinds import PartKind
 from .layouts import Params
-from .published import PublishedFile, files_for
-
-_PUBLISHED = {"clip_dim": 1024, "sync_dim": 768, "text_dim": 1024}
-VARIANTS: Mapping[str, FlowParams] = {
-    name: FlowParams(
-        latent_dim=latents, width=width, joint_depth=joint, fused_depth=fused, v2=v2, **_PUBLISHED
-    )
-    for name, latents, width, joint, fused, v2 in (
-        ("small_16k", 20, 448, 4, 8, False),
-        ("small_44k", 40, 448, 4, 8, False),
-        ("medium_44k", 40, 896, 4, 8, False),
-        ("large_44k", 40, 896, 7, 14, False),
-        ("large_44k_v2", 40, 896, 7, 14, True),
-    )
-}
+from .published import VARIANTS, PublishedFile, files_for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """The five parts of a job, which fit each other."""
+    """Five parts that fit each other: a complete model."""
 
     flow: Part
     vae: Part
@@ -56,34 +42,38 @@ class Bundle:
 
     @property
     def synthetic(self) -> bool:
-        """Whether any part's weights are made up, so that the result is noise."""
+        """Whether any part has synthetic weights, so that the result is noise."""
         return any(part.synthetic for part in self.parts.values())
 
 
 class MissingPartsError(CheckpointError):
-    """No file fits; ``files`` are the published ones that would."""
+    """No file fits.
+
+    Attributes:
+        files: the published files that would fit; empty if the model is no published variant.
+    """
 
     def __init__(self, message: str, files: Sequence[PublishedFile]) -> None:
-        super().__init__(message)
+        super().__init__(message, problem=Problem.MISSING_WEIGHTS)
         self.files = tuple(files)
 
 
-def variant_of(part: Part) -> str | None:
-    """The published variant a flow network is, or stands in for; None for any other."""
-    if part.synthetic in VARIANTS:
-        return part.synthetic
-    return next((name for name, params in VARIANTS.items() if params == part.params), None)
+def variant_of(flow: Part) -> str | None:
+    """Name of the published variant that a flow network is, or is a synthetic copy of."""
+    if flow.synthetic in VARIANTS:
+        return flow.synthetic
+    return next((name for name, v in VARIANTS.items() if v.params == flow.params), None)
 
 
 def misfit(flow: FlowParams, params: Params) -> str | None:
-    """Why a part cannot work with a flow network, or None where it can."""
+    """Why a part cannot work with a flow network; None if it can."""
     checks: tuple[tuple[str, int, int], ...]
     if isinstance(params, VAEParams):
-        checks = (("latents", params.latent_dim, flow.latent_dim),)
+        checks = (("latent channels", params.latent_dim, flow.latent_dim),)
     elif isinstance(params, BigVGANParams):
         checks = (
             ("mel bands", params.mels, flow.audio.mels),
-            ("samples a frame", params.hop, flow.audio.hop),
+            ("samples per frame", params.hop, flow.audio.hop),
         )
     elif isinstance(params, CLIPParams):
         checks = (
@@ -94,23 +84,22 @@ def misfit(flow: FlowParams, params: Params) -> str | None:
         checks = (("width", params.width, flow.sync_dim),)
     else:
         return "it is a flow network itself"
-    wrong = [f"{what} {got}, {wanted} wanted" for what, got, wanted in checks if got != wanted]
-    return "; ".join(wrong) or None
+    faults = [f"{what} {got}, expected {want}" for what, got, want in checks if got != want]
+    return "; ".join(faults) or None
 
 
 class Catalog:
-    """The weights files a user has, in path order."""
+    """A user's weights files."""
 
     def __init__(self, files: Sequence[tuple[str, Path]]) -> None:
-        """``files``: the name a user knows each file by, and where it is."""
+        """Identify ``files``, given as pairs of the name shown to the user and the path."""
         self._parts: list[tuple[str, Part]] = []
-        self.unusable: dict[str, str] = {}
-        self._paths = dict(files)
+        self._unusable: dict[str, str] = {}
         for name, path in sorted(files):
             try:
                 self._parts += [(name, part) for part in identify(path)]
             except CheckpointError as error:
-                self.unusable[name] = str(error)
+                self._unusable[name] = str(error)
 
     def names(self, kind: PartKind) -> list[str]:
         """Names of the files that hold a part of that kind."""
@@ -122,119 +111,97 @@ class Catalog:
         *,
         dtype: torch.dtype,
         chosen: Mapping[PartKind, str] | None = None,
-        folder: str = "models/mmaudio",
     ) -> Bundle:
-        """A complete set of parts.
+        """Find a complete set of parts; synthetic and real weights are never mixed.
 
         Args:
-            model: a variant's name, or a file's.
-            dtype: preferred where several files fit; then the first in path order is taken.
-            chosen: files to use instead of a search, by kind.
-            folder: where files should go, for messages.
+            model: name of a published variant, or of a file with a flow network.
+            dtype: preferred if several files fit; then the first by name is taken.
+            chosen: names of the files to use instead of searching, by kind.
 
         Raises:
-            MissingPartsError: no file fits; with the published ones that do.
-            CheckpointError: a chosen file is not what it was chosen for.
+            MissingPartsError: no file fits; lists the published ones that would.
+            CheckpointError: a chosen file does not exist, is of another kind, or does not fit.
         """
-        missing: list[PartKind] = []
-        flow = (
-            self._variant(model, dtype) if model in VARIANTS else self.named(PartKind.FLOW, model)
-        )
-        parts: dict[PartKind, Part] = {}
-        if flow is None:
-            missing.append(PartKind.FLOW)
-        else:
-            parts[PartKind.FLOW] = flow
-        params = flow.params if flow else VARIANTS[model]
+        published = model in VARIANTS
+        flow = self._variant(model, dtype) if published else self._find(PartKind.FLOW, model)
+        params = flow.params if flow else VARIANTS[model].params
         assert isinstance(params, FlowParams)
-        standin = flow.synthetic if flow else None
+        synthetic = flow is not None and flow.synthetic is not None
+
+        found = {PartKind.FLOW: flow}
         for kind in PartKind:
-            if kind is PartKind.FLOW:
-                continue
-            name = (chosen or {}).get(kind)
-            if name is not None:
-                parts[kind] = self._chosen(kind, name, params)
-                continue
-            fits = [
-                part
-                for _, part in self._parts
-                if part.kind is kind
-                and misfit(params, part.params) is None
-                and (part.synthetic is None) == (standin is None)
-            ]
-            if fits:
-                parts[kind] = _best(fits, dtype)
-            else:
-                missing.append(kind)
-        if missing:
-            variant = model if model in VARIANTS else flow and variant_of(flow)
-            raise self._missing(model, variant or None, missing, folder)
-        return Bundle(**{kind.value: part for kind, part in parts.items()})
+            if kind is not PartKind.FLOW:
+                name = (chosen or {}).get(kind)
+                found[kind] = (
+                    self._fitting(kind, params, dtype, synthetic=synthetic)
+                    if name is None
+                    else self._chosen(kind, name, params)
+                )
+        parts = {kind.value: part for kind, part in found.items() if part is not None}
+        if len(parts) == len(found):
+            return Bundle(**parts)
+        variant = model if published else flow and variant_of(flow)
+        raise self._missing(model, variant, [kind for kind in found if found[kind] is None])
 
     def _variant(self, variant: str, dtype: torch.dtype) -> Part | None:
+        """The flow network of a published variant, real weights before synthetic ones."""
+        flows = [part for _, part in self._parts if part.kind is PartKind.FLOW]
+        matches = [part for part in flows if variant_of(part) == variant]
+        return _prefer(dtype, [part for part in matches if part.synthetic is None] or matches)
+
+    def _fitting(
+        self, kind: PartKind, flow: FlowParams, dtype: torch.dtype, *, synthetic: bool
+    ) -> Part | None:
         fits = [
             part
             for _, part in self._parts
-            if part.kind is PartKind.FLOW and variant_of(part) == variant
+            if part.kind is kind
+            and misfit(flow, part.params) is None
+            and (part.synthetic is not None) == synthetic
         ]
-        real = [part for part in fits if part.synthetic is None]
-        return _best(real or fits, dtype) if fits else None
+        return _prefer(dtype, fits)
 
-    def named(self, kind: PartKind, name: str) -> Part:
-        """The part of that kind in the file a user knows by ``name``.
+    def _chosen(self, kind: PartKind, name: str, flow: FlowParams) -> Part:
+        part = self._find(kind, name)
+        reason = misfit(flow, part.params)
+        if reason is not None:
+            raise CheckpointError(f"{name} does not fit the flow network: {reason}")
+        return part
 
-        Raises:
-            CheckpointError: no such file, or it holds something else; says what.
-        """
-        wanted = f"a {kind.title} was wanted"
+    def _find(self, kind: PartKind, name: str) -> Part:
+        """The part of that kind in the file called ``name``."""
         for known, part in self._parts:
             if known == name and part.kind is kind:
                 return part
-        if name in self.unusable:
-            raise CheckpointError(f"{self.unusable[name]} ({wanted})")
+        expected = f"expected a {kind.title}"
         others = [part.looks_like for known, part in self._parts if known == name]
-        if others:
-            raise CheckpointError(
-                f"{name} looks like {' and '.join(others)}; {wanted}: choose another file"
-            )
-        have = ", ".join(self.names(kind)) or "none"
-        raise CheckpointError(f"there is no file {name}; {wanted}. Files of that kind: {have}")
-
-    def _chosen(self, kind: PartKind, name: str, flow: FlowParams) -> Part:
-        part = self.named(kind, name)
-        why = misfit(flow, part.params)
-        if why is not None:
-            raise CheckpointError(
-                f"{name} does not fit the flow network: {why}. Choose another {kind.title}, or auto"
-            )
-        return part
+        if name in self._unusable:
+            message = f"{self._unusable[name]} ({expected})"
+        elif others:
+            message = f"{name} looks like {' and '.join(others)}; {expected}"
+        else:
+            have = ", ".join(self.names(kind)) or "none"
+            message = f"there is no file {name}; {expected}. Files of that kind: {have}"
+        raise CheckpointError(message)
 
     def _missing(
-        self, model: str, variant: str | None, kinds: Sequence[PartKind], folder: str
+        self, model: str, variant: str | None, kinds: Sequence[PartKind]
     ) -> MissingPartsError:
-        titles = ", ".join(kind.title for kind in kinds)
-        lines = [f"{model}: no file found for its {titles}."]
         files = [f for f in files_for(variant) if f.kind in kinds] if variant else []
-        lines += [f"  {f.kind.title}: {f.url()} ({f.size}; {f.licence})" for f in files]
-        if files:
-            lines.append(
-                f"Turn on download_missing to fetch them into {folder}, or put them there yourself "
-                "(any name, any subfolder)."
-            )
-        else:
-            lines.append(
-                f"It has the shapes of no published variant, so there is nothing to download: put "
-                f"its {titles} into {folder}, or choose the files in the node."
-            )
+        lines = [f"{model}: no file found for its {', '.join(kind.title for kind in kinds)}."]
+        lines += [f"  {file.describe()}" for file in files]
+        if not files:
+            lines.append("It matches no published variant, so no download is known for it.")
         lines += [
-            f"Found, but not what is missing: {name} looks like {part.looks_like}"
-            + (" (a stand-in)" if part.synthetic else "")
+            f"Found, but does not fit: {name} looks like {part.looks_like}"
+            + (" (synthetic weights)" if part.synthetic else "")
             for name, part in self._parts
             if part.kind in kinds
         ]
-        lines += [f"Found, but not usable: {reason}" for reason in self.unusable.values()]
+        lines += [f"Found, but not usable: {reason}" for reason in self._unusable.values()]
         return MissingPartsError("\n".join(lines), files)
 
 
-def _best(parts: Sequence[Part], dtype: torch.dtype) -> Part:
-    return next((part for part in parts if part.dtype == dtype), parts[0])
+def _prefer(dtype: torch.dtype, parts: Sequence[Part]) -> Part | None:
+    return next((part for part in parts if part.dtype == dtype), parts[0] if parts else None)

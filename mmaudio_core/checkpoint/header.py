@@ -1,7 +1,7 @@
-"""What tensors a weights file holds, without reading them.
+"""Read the names, shapes and types of a weights file's tensors, or the tensors themselves.
 
-The format is told by the file's first bytes, never by its name. Pickled files are only ever opened
-with ``weights_only``: nothing in them can run.
+The file's first bytes decide its format, never its name. Pickles are only opened with
+``weights_only=True``, so no code in them can run.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ _SAFETENSORS_DTYPES = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
-_AGAIN = "Download it again, or remove it."
 
 
 class Format(Enum):
-    """How a file stores tensors."""
+    """File format."""
 
     SAFETENSORS = "safetensors"
     TORCH_ZIP = "PyTorch checkpoint"
@@ -46,33 +45,33 @@ class TensorInfo:
     """Shape and element type of a stored tensor."""
 
     shape: tuple[int, ...]
-    dtype: torch.dtype | None  # None: a type no network here uses
+    dtype: torch.dtype | None  # None for types that no network here uses
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """A file's tensors; keys of nested dicts are joined by dots."""
+    """What a file holds; keys of nested dicts are joined by dots."""
 
     path: Path
     format: Format
     tensors: Mapping[str, TensorInfo]
-    metadata: Mapping[str, str]  # of a pickled file: its texts and numbers
+    metadata: Mapping[str, str]  # of a pickle: its strings and numbers
 
 
 def read_header(path: Path) -> Header:
-    """Read what ``path`` holds.
+    """Read the header of ``path``, but no tensor.
 
     Raises:
-        CheckpointError: no such file, half a download, or not a weights file.
+        CheckpointError: the file cannot be read, is incomplete or damaged, or holds no weights.
     """
     fmt = _format(path)
     if fmt is Format.SAFETENSORS:
         with _safetensors(path) as file:
             tensors: dict[str, TensorInfo] = {}
             for key in file.keys():  # noqa: SIM118  (the handle is not iterable)
-                piece = file.get_slice(key)
-                dtype = _SAFETENSORS_DTYPES.get(piece.get_dtype())
-                tensors[key] = TensorInfo(shape=tuple(piece.get_shape()), dtype=dtype)
+                stored = file.get_slice(key)
+                dtype = _SAFETENSORS_DTYPES.get(stored.get_dtype())
+                tensors[key] = TensorInfo(shape=tuple(stored.get_shape()), dtype=dtype)
             metadata: dict[str, str] = file.metadata() or {}
         return Header(path=path, format=fmt, tensors=tensors, metadata=metadata)
     entries = dict(_flatten(_unpickle(path, fmt, "meta")))
@@ -93,7 +92,7 @@ def read_header(path: Path) -> Header:
 
 
 def read_tensors(path: Path, keys: Mapping[str, str]) -> dict[str, Tensor]:
-    """Read tensors onto the CPU; ``keys`` maps the name wanted to the name stored.
+    """Read tensors to the CPU; ``keys`` maps the names to return to the stored ones.
 
     Raises:
         CheckpointError: as ``read_header``.
@@ -103,8 +102,8 @@ def read_tensors(path: Path, keys: Mapping[str, str]) -> dict[str, Tensor]:
         with _safetensors(path) as file:
             return {name: file.get_tensor(stored) for name, stored in keys.items()}
     entries = dict(_flatten(_unpickle(path, fmt, "cpu")))
-    found = {name: entries[stored] for name, stored in keys.items()}
-    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    values = {name: entries[stored] for name, stored in keys.items()}
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _format(path: Path) -> Format:
@@ -113,11 +112,9 @@ def _format(path: Path) -> Format:
             start = file.read(1024)
         size = path.stat().st_size
     except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}): choose a file that exists and is readable"
-        ) from None
+        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
     if size == 0:
-        raise CheckpointError(f"{path.name} is empty (0 bytes). {_AGAIN}")
+        raise CheckpointError(f"{path.name} is empty (0 bytes)")
     if start.startswith(b"PK"):
         return Format.TORCH_ZIP
     if start.startswith(b"\x80"):
@@ -125,14 +122,14 @@ def _format(path: Path) -> Format:
     if len(start) > 8 and start[8:9] == b"{":
         return Format.SAFETENSORS
     raise CheckpointError(
-        f"{path.name} is not a weights file but {_looks_like(start)}; a .safetensors, .pth, .pt "
-        f"or .bin file was expected. {_AGAIN}"
+        f"{path.name} is not a weights file but {_looks_like(start)}; expected a .safetensors, "
+        f".pth, .pt or .bin file"
     )
 
 
 def _looks_like(start: bytes) -> str:
     if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer (git lfs pull fetches the file it stands for)"
+        return "a Git LFS pointer (git lfs pull downloads the file itself)"
     if start.lstrip()[:1] == b"<":
         return "a web page"
     if start[4:8] == b"GGUF" or start.startswith(b"GGUF"):
@@ -149,19 +146,18 @@ def _safetensors(path: Path) -> Any:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
         size = path.stat().st_size
-        half = length > size or "not fully covered" in str(error)
-        what = f"half a download ({size:,} bytes are here)" if half else "damaged"
+        incomplete = length > size or "not fully covered" in str(error)
+        state = f"is incomplete ({size:,} bytes)" if incomplete else "is damaged"
         raise CheckpointError(
-            f"{path.name} looks like {what}: {error}. A complete safetensors file was expected. "
-            f"{_AGAIN}"
+            f"{path.name} {state}: {error}; expected a complete safetensors file"
         ) from None
 
 
 def _unpickle(path: Path, fmt: Format, device: str) -> object:
     if fmt is Format.TORCH_ZIP and not _has_directory(path):
         raise CheckpointError(
-            f"{path.name} looks like half a download ({path.stat().st_size:,} bytes are here): its "
-            f"archive has no end. A complete PyTorch checkpoint was expected. {_AGAIN}"
+            f"{path.name} is incomplete ({path.stat().st_size:,} bytes): the end of the archive is "
+            f"missing; expected a complete PyTorch checkpoint"
         )
     try:
         return torch.load(
@@ -169,23 +165,22 @@ def _unpickle(path: Path, fmt: Format, device: str) -> object:
         )
     except pickle.UnpicklingError:
         raise CheckpointError(
-            f"{path.name} is a pickle that holds more than tensors, or a damaged one; only plain "
-            "tensors are loaded, because anything else could run code. Get the file from its "
-            "publisher, or convert it to safetensors."
+            f"{path.name} is a damaged pickle, or one that holds more than tensors; expected "
+            "tensors only, because anything else could run code. The publisher may have it as "
+            "safetensors"
         ) from None
-    except Exception as error:  # damaged pickles fail in any way there is
+    except Exception as error:  # a damaged pickle can raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{path.name} looks like a damaged or half downloaded PyTorch checkpoint: {reason}. "
-            f"{_AGAIN}"
+            f"{path.name} is damaged or incomplete: {reason}; expected a PyTorch checkpoint"
         ) from None
 
 
 def _has_directory(path: Path) -> bool:
-    """Whether a zip archive's directory, which is at its end, is there."""
+    """Whether a zip archive has its directory, which is at the end of the file."""
     try:
         return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # it begins, but is damaged
+    except zipfile.BadZipFile:  # there is a directory, but it is damaged
         return False
 
 

@@ -1,4 +1,4 @@
-"""What a weights file is, told from its tensors."""
+"""Identify the networks in a weights file by its tensors, never by its name."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from ..models.flow import FlowParams
 from ..models.vae import VAEParams
 from .header import Header, read_header
 from .kinds import PartKind
-from .layouts import LAYOUTS, Params, plain_shapes
+from .layouts import LAYOUTS, Params
+from .weight_norm import folded_shapes
 
-SYNTHETIC_KEY = "mmaudio_standin"  # metadata of a file that holds made-up weights
+SYNTHETIC_KEY = "mmaudio_standin"  # metadata key of a file with synthetic weights
 
-# (piece of a key, what a file with such a key is); the first that matches is named in errors
+# Part of a key -> what a file with such a key is; the first match is named in errors.
 _FOREIGN = (
     ("model.diffusion_model.", "a Stable Diffusion checkpoint"),
     ("text_model.encoder.layers.", "a CLIP text model (Hugging Face layout)"),
@@ -47,10 +48,10 @@ class Part:
     """One network found in a file.
 
     Attributes:
-        keys: our key -> stored key (weight norm not yet folded).
-        shapes: our key -> shape, likewise.
-        dtype: what most of its weights are stored as.
-        synthetic: the variant it stands in for, where its weights are made up.
+        keys: our key -> stored key, before weight norm is folded.
+        shapes: our key -> stored shape, likewise.
+        dtype: the most common dtype of its tensors.
+        synthetic: the variant that synthetic weights imitate; None for real weights.
     """
 
     kind: PartKind
@@ -63,27 +64,27 @@ class Part:
 
     @property
     def looks_like(self) -> str:
-        """A phrase for errors: what this is, as precisely as its shapes tell."""
+        """Description for errors, as precise as the shapes allow."""
         p = self.params
         if isinstance(p, FlowParams):
             version = "v2" if p.v2 else "v1"
             return (
                 f"a {version} flow network (width {p.width}, "
-                f"{p.joint_depth}+{p.fused_depth} blocks, {p.latent_dim} latents)"
+                f"{p.joint_depth}+{p.fused_depth} blocks, {p.latent_dim} latent channels)"
             )
         if isinstance(p, VAEParams):
-            return f"a VAE ({p.latent_dim} latents, {p.mels} mel bands)"
+            return f"a VAE ({p.latent_dim} latent channels, {p.mels} mel bands)"
         if isinstance(p, BigVGANParams):
-            return f"a BigVGAN vocoder ({p.mels} mel bands, {p.hop} samples a frame)"
+            return f"a BigVGAN vocoder ({p.mels} mel bands, {p.hop} samples per frame)"
         if isinstance(p, CLIPParams):
-            return f"a CLIP model (embeddings of {p.embed_dim}, text width {p.text_width})"
+            return f"a CLIP model (embedding width {p.embed_dim}, text width {p.text_width})"
         return f"a Synchformer (width {p.width})"
 
 
 def identify(path: Path) -> tuple[Part, ...]:
-    """The networks in ``path``: one, or two where a file merges VAE and vocoder.
+    """The networks in ``path``: usually one, two if a file merges VAE and vocoder.
 
-    Only headers are read, and once: the answer is kept until size or time of change differ.
+    Only the header is read; the result is cached until the file's size or mtime changes.
 
     Raises:
         CheckpointError: the file is missing, damaged, or holds none of the five networks; the
@@ -92,13 +93,11 @@ def identify(path: Path) -> tuple[Part, ...]:
     try:
         stat = path.stat()
     except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}): choose a file that exists and is readable"
-        ) from None
-    found = _identify(os.fspath(path), stat.st_size, stat.st_mtime_ns)
-    if isinstance(found, str):
-        raise CheckpointError(found)
-    return found
+        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
+    result = _identify(os.fspath(path), stat.st_size, stat.st_mtime_ns)
+    if isinstance(result, str):
+        raise CheckpointError(result)
+    return result
 
 
 @lru_cache(maxsize=4096)
@@ -106,7 +105,7 @@ def _identify(path: str, _size: int, _mtime: int) -> tuple[Part, ...] | str:
     try:
         header = read_header(Path(path))
     except CheckpointError as error:
-        return str(error)  # kept too: a damaged file is as slow to read as a good one
+        return str(error)  # cached too: a damaged file is as slow to read as a good one
     parts: list[Part] = []
     reasons: list[str] = []
     for kind in PartKind:
@@ -121,8 +120,8 @@ def _identify(path: str, _size: int, _mtime: int) -> tuple[Part, ...] | str:
         return tuple(parts)
     reason = f" ({reasons[0]})" if reasons else ""
     return (
-        f"{header.path.name} looks like {_describe(header)}{reason}; an MMAudio flow network, VAE, "
-        f"vocoder, CLIP (open_clip layout) or Synchformer was expected: choose another file"
+        f"{header.path.name} looks like {_describe(header)}{reason}; expected an MMAudio flow "
+        f"network, VAE, vocoder, CLIP (open_clip layout) or Synchformer"
     )
 
 
@@ -136,11 +135,11 @@ def _find(header: Header, kind: PartKind) -> Part | None:
     shapes = {key: info.shape for key, info in infos.items()}
     counts = Counter(info.dtype for info in infos.values() if info.dtype is not None)
     if not counts:
-        raise CheckpointError("its tensors are of a type that is not supported (quantised?)")
+        raise CheckpointError("its tensors have an unsupported dtype (quantized?)")
     return Part(
         kind=kind,
         path=header.path,
-        params=layout.params(plain_shapes(shapes)),
+        params=layout.params(folded_shapes(shapes)),
         keys=keys,
         shapes=shapes,
         dtype=counts.most_common(1)[0][0],
@@ -149,10 +148,10 @@ def _find(header: Header, kind: PartKind) -> Part | None:
 
 
 def _describe(header: Header) -> str:
-    for piece, what in _FOREIGN:
-        if any(piece in key for key in header.tensors):
-            return what
+    for fragment, description in _FOREIGN:
+        if any(fragment in key for key in header.tensors):
+            return description
     if not header.tensors:
-        return "a checkpoint without any tensor"
+        return "a checkpoint without tensors"
     first = ", ".join(list(header.tensors)[:3])
     return f"a checkpoint of another model ({len(header.tensors)} tensors: {first}, ...)"

@@ -1,4 +1,4 @@
-"""The five parts a complete MMAudio model consists of."""
+"""The five networks that make up a complete model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class PartKind(str, Enum):
-    """One of the five networks; its value is short and stable, its title is for people."""
+    """One of the five networks. Values are stable identifiers; titles are for messages."""
 
     FLOW = "flow"
     VAE = "vae"

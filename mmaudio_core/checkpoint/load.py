@@ -1,4 +1,4 @@
-"""From a part found in a file to a network that runs."""
+"""Build a network from a part found in a file."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from .layouts import LAYOUTS
 
 
 def verify_part(part: Part) -> None:
-    """Check every key and shape of ``part`` against its network, reading no tensor.
+    """Check every key and shape of ``part`` against its network, without reading a tensor.
 
     Raises:
-        CheckpointError: a key is missing, unknown or of another shape.
+        CheckpointError: a key is missing or unknown, or has the wrong shape.
     """
     layout = LAYOUTS[part.kind]
     stored = {key: torch.empty(shape, device="meta") for key, shape in part.shapes.items()}
     try:
-        got = layout.fold(stored)
+        state = layout.fold(stored)
     except KeyError as error:
         raise _incomplete(part, [f"{error.args[0]} is missing"]) from None
-    except (ValueError, RuntimeError, IndexError) as error:  # tensors that do not fit each other
+    except (ValueError, RuntimeError, IndexError) as error:  # shapes that do not fit each other
         raise _incomplete(part, [str(error).partition("\n")[0]]) from None
-    wanted = layout.network(part.params, device="meta").state_dict()
-    faults = _faults(wanted, got)
+    faults = _faults(state, layout.network(part.params, device="meta").state_dict())
     if faults:
         raise _incomplete(part, faults)
 
@@ -42,39 +41,38 @@ def load_part(
     operations: Operations = nn,  # pyright: ignore[reportArgumentType]
     network: Callable[..., nn.Module] | None = None,
 ) -> nn.Module:
-    """Build ``part``'s network and give it its weights, strictly.
+    """Build ``part``'s network and load its weights, in eval mode and without gradients.
 
     Args:
         part: from ``identify``.
-        dtype: of the weights; default as stored.
-        device: of the weights.
-        operations: namespace of layers, as ComfyUI's models take it.
-        network: makes the network in place of its usual class, a subclass of that.
+        dtype: dtype of the weights; None keeps the stored one.
+        device: device of the weights.
+        operations: namespace of layer classes; ``torch.nn`` unless the host has its own.
+        network: subclass to build instead of the kind's own class.
 
     Raises:
-        CheckpointError: a key is missing, unknown or of another shape.
+        CheckpointError: a key is missing or unknown, or has the wrong shape.
     """
     verify_part(part)
     layout = LAYOUTS[part.kind]
     dtype = dtype or part.dtype
-    state = layout.fold(read_tensors(part.path, part.keys))
-    make = network or layout.network
-    built = make(part.params, operations=operations, device="meta", dtype=dtype)
-    placed = {
+    state = {
         key: value.to(device=device, dtype=layout.dtype_of(key, dtype))
-        for key, value in state.items()
+        for key, value in layout.fold(read_tensors(part.path, part.keys)).items()
     }
-    built.load_state_dict(placed, strict=True, assign=True)
-    return built.eval().requires_grad_(False)
+    build = network or layout.network
+    model = build(part.params, operations=operations, device="meta", dtype=dtype)
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.eval().requires_grad_(False)
 
 
-def _faults(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> list[str]:
-    faults = [f"{key} is missing" for key in wanted if key not in got]
-    faults += [f"{key} is not known" for key in got if key not in wanted]
+def _faults(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    faults = [f"{key} is missing" for key in expected if key not in state]
+    faults += [f"{key} is unknown" for key in state if key not in expected]
     faults += [
-        f"{key} has shape {tuple(got[key].shape)}, {tuple(value.shape)} was expected"
-        for key, value in wanted.items()
-        if key in got and got[key].shape != value.shape
+        f"{key} has shape {tuple(state[key].shape)}, expected {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in state and state[key].shape != value.shape
     ]
     return faults
 
@@ -82,6 +80,6 @@ def _faults(wanted: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> list[str
 def _incomplete(part: Part, faults: list[str]) -> CheckpointError:
     more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
     return CheckpointError(
-        f"{part.path.name} looks like {part.looks_like}, but is not a complete one: "
-        f"{'; '.join(faults[:3])}{more}. Download it again, or choose another file."
+        f"{part.path.name} looks like {part.looks_like}, but does not match it: "
+        f"{'; '.join(faults[:3])}{more}"
     )

@@ -1,8 +1,8 @@
-"""Stand-in weights: small networks of the published architecture, filled from a seed.
+"""Synthetic weights: small networks of the published architecture with seeded random tensors.
 
-The published weights cannot travel with the code, so the demo and the tests run on these. Every
-tensor is a function of (seed, key, shape) alone and keeps activations sane; what comes out at the
-end is noise, and whoever uses a stand-in is told so.
+The license of the published weights keeps them out of the repository, so the demo and the tests
+use these. Each tensor depends on seed, key and shape only, and is scaled so that activations stay
+in range. The sound is noise, which users of a synthetic model are told.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariable
 from torch import Tensor
 
 from ..config import FORMAT_16K
-from ..errors import MMAudioError
 from ..models.bigvgan import BigVGAN, BigVGANParams
 from ..models.clip import CLIP, CLIPParams
 from ..models.flow import FlowNetwork, FlowParams
 from ..models.synchformer import Synchformer, SynchformerParams
 from ..models.vae import VAE, VAEParams
-from . import VARIANTS, PartKind
 from .identify import SYNTHETIC_KEY
+from .kinds import PartKind
 from .layouts import LAYOUTS
+from .published import find_variant
+from .weight_norm import unfolded_shapes
 
-# One half of BigVGAN's anti-aliasing filter: a 12-tap Kaiser-windowed sinc, cutoff 0.25,
-# half-width 0.3. The published vocoders store it with their weights.
+# First half of BigVGAN's symmetric anti-aliasing filter: a 12-tap Kaiser-windowed sinc, cutoff
+# 0.25, half-width 0.3. The published vocoders store it with their weights.
 _HALF_FILTER = (
     0.0020289646927267313,
     0.009389465674757957,
@@ -43,13 +44,12 @@ _MATRICES = ("weight", "in_proj_weight", "proj", "text_projection")
 
 
 def seeded_tensor(key: str, shape: Sequence[int], seed: int = 0) -> Tensor:
-    """float32 tensor for checkpoint entry ``key``; the same on every machine."""
+    """The float32 tensor of checkpoint entry ``key``; the same on every machine."""
     if key.endswith(".filter"):
         return torch.tensor(_HALF_FILTER + _HALF_FILTER[::-1]).view(1, 1, 12)
     shape = tuple(shape)
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(f"{seed}:{key}".encode())))
-    drawn = generator.standard_normal(shape or (1,), dtype=np.float32)
-    z = torch.as_tensor(drawn).reshape(shape)
+    z = torch.as_tensor(generator.standard_normal(shape or (1,), dtype=np.float32)).reshape(shape)
     leaf = key.rsplit(".", 1)[-1]
     if leaf in ("original0", "weight_g"):  # weight norm: the norm of each filter
         return (0.02 if "conv_post" in key else 1.0) * (1 + 0.1 * z)
@@ -73,7 +73,7 @@ def seeded_state_dict(manifest: Mapping[str, Sequence[int]], seed: int = 0) -> d
 
 @dataclass(frozen=True, kw_only=True)
 class _Sizes:
-    """Widths of a small bundle; large enough for every head and level, small enough for a test."""
+    """Sizes of a small model: wide enough for whole attention heads, small enough for tests."""
 
     width: int = 64
     joint: int = 2
@@ -87,23 +87,21 @@ class _Sizes:
 
 
 def write_synthetic_bundle(folder: Path, *, variant: str = "large_44k_v2", seed: int = 0) -> None:
-    """Write the five files of a small stand-in for ``variant`` into ``folder``.
+    """Write the five files of a small synthetic ``variant`` into ``folder``.
 
-    Keys, nesting and formats are the published ones: safetensors for the flow network, VAE, CLIP
-    and Synchformer, a pickle with weight norm under ``generator`` for the vocoder. Each file says
-    what it is in its metadata, and loading it warns that its sound is noise.
+    Keys and nesting are the published ones: the vocoder is a pickle with weight norm under
+    ``generator``, the others are flat (in safetensors). The metadata of each file marks it as
+    synthetic.
 
     Raises:
-        MMAudioError: no such variant.
+        MMAudioError: there is no such variant.
     """
-    if variant not in VARIANTS:
-        raise MMAudioError(f"variant {variant!r} was got, one of {', '.join(VARIANTS)} expected")
-    published = VARIANTS[variant]
+    published = find_variant(variant).params
     folder.mkdir(parents=True, exist_ok=True)
     note = {SYNTHETIC_KEY: variant}
     for kind, manifest in _manifests(published, _Sizes()).items():
         state = seeded_state_dict(manifest, seed)
-        stem = folder / f"standin_{variant}_{kind.value}"
+        stem = folder / f"synthetic_{variant}_{kind.value}"
         if kind is PartKind.VOCODER:
             torch.save({"generator": state, **note}, stem.with_suffix(".pt"))
         else:
@@ -111,7 +109,7 @@ def write_synthetic_bundle(folder: Path, *, variant: str = "large_44k_v2", seed:
 
 
 def _manifests(flow: FlowParams, s: _Sizes) -> dict[PartKind, dict[str, tuple[int, ...]]]:
-    """Published keys and their shapes, of small networks of each kind."""
+    """Published key -> shape, for a small network of each kind."""
     fmt = flow.audio
     small = replace(
         flow,
@@ -160,17 +158,5 @@ def _manifests(flow: FlowParams, s: _Sizes) -> dict[PartKind, dict[str, tuple[in
     }
     manifests[PartKind.VAE] |= {"encoder.learnable_gain": (), "decoder.learnable_gain": ()}
     manifests[PartKind.CLIP] |= {"logit_scale": ()}
-    manifests[PartKind.VOCODER] = _weight_normed(manifests[PartKind.VOCODER])
+    manifests[PartKind.VOCODER] = unfolded_shapes(manifests[PartKind.VOCODER])
     return manifests
-
-
-def _weight_normed(manifest: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    normed: dict[str, tuple[int, ...]] = {}
-    for key, shape in manifest.items():
-        if key.endswith(".weight"):
-            stem = key.removesuffix("weight") + "parametrizations.weight"
-            normed[f"{stem}.original0"] = (shape[0], 1, 1)
-            normed[f"{stem}.original1"] = shape
-        else:
-            normed[key] = shape
-    return normed

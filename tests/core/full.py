@@ -28,7 +28,7 @@ class FullNetworks:
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return torch.float32
 
-    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
+    def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
         if kind not in self.placed:
             name = manifest_name(kind, self.variant)
             self.placed[kind] = LoadedModel(

@@ -55,7 +55,7 @@ class MemoryNetworks:
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return self.dtype
 
-    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
+    def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
         if kind not in self.placed:
             network = build(kind, tiny_files(self.variant)[kind], self.dtype)
             self.placed[kind] = LoadedModel(

@@ -1,4 +1,4 @@
-"""Which files belong together, and what is said where some are missing or wrong."""
+"""Finding the files that belong together, and the errors about missing or wrong ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from mmaudio_core.checkpoint import VARIANTS, Catalog, MissingPartsError, PartKind, identify
 from mmaudio_core.checkpoint.catalog import misfit, variant_of
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
-from mmaudio_core.errors import CheckpointError
+from mmaudio_core.errors import CheckpointError, Problem
 from tests.core.small import to
 from tests.golden_files import tiny_weights
 from tests.parity.build import tiny_bundle
@@ -30,13 +30,16 @@ def tiny(folder: Path, *names: str) -> None:
 
 def test_the_variants_are_the_published_five():
     assert list(VARIANTS) == ["small_16k", "small_44k", "medium_44k", "large_44k", "large_44k_v2"]
-    widths = {name: (p.latent_dim, p.width, p.joint_depth, p.v2) for name, p in VARIANTS.items()}
+    widths = {
+        name: (v.params.latent_dim, v.width, v.joint_depth, v.fused_depth, v.v2)
+        for name, v in VARIANTS.items()
+    }
     assert widths == {
-        "small_16k": (20, 448, 4, False),
-        "small_44k": (40, 448, 4, False),
-        "medium_44k": (40, 896, 4, False),
-        "large_44k": (40, 896, 7, False),
-        "large_44k_v2": (40, 896, 7, True),
+        "small_16k": (20, 448, 4, 8, False),
+        "small_44k": (40, 448, 4, 8, False),
+        "medium_44k": (40, 896, 4, 8, False),
+        "large_44k": (40, 896, 7, 14, False),
+        "large_44k_v2": (40, 896, 7, 14, True),
     }
 
 
@@ -87,16 +90,16 @@ def test_a_merged_file_serves_as_both(tmp_path: Path):
 
 def test_everything_that_is_missing_is_one_error(tmp_path: Path):
     with pytest.raises(MissingPartsError) as error:
-        catalog(tmp_path).bundle("large_44k_v2", dtype=torch.float32, folder="models/mmaudio")
+        catalog(tmp_path).bundle("large_44k_v2", dtype=torch.float32)
     message = str(error.value)
     assert message.startswith("large_44k_v2: no file found for its flow network, VAE, vocoder, ")
     assert len(error.value.files) == 5
     for file in error.value.files:
         assert file.url() in message
         assert file.size in message
-        assert file.licence in message
+        assert file.license in message
     assert "not for commercial use" in message
-    assert "Turn on download_missing to fetch them into models/mmaudio" in message
+    assert error.value.problem is Problem.MISSING_WEIGHTS
 
 
 def test_a_v1_file_in_the_place_of_a_v2_one_is_named(tmp_path: Path):
@@ -117,7 +120,7 @@ def test_files_that_cannot_be_used_are_mentioned(tmp_path: Path):
     message = str(error.value)
     assert "no file found for its Synchformer" in message
     assert "synchformer.pth is not a weights file but a web page" in message
-    assert "has the shapes of no published variant" in message
+    assert "It matches no published variant" in message
     assert error.value.files == ()
 
 
@@ -127,32 +130,32 @@ def test_files_that_cannot_be_used_are_mentioned(tmp_path: Path):
         (
             PartKind.VAE,
             "vae_44k.safetensors",
-            ("vae_44k.safetensors does not fit", "latents 40, 20 wanted", "another VAE, or auto"),
+            ("vae_44k.safetensors does not fit", "latent channels 40, expected 20"),
         ),
         (
             PartKind.VOCODER,
             "bigvgan_44k.safetensors",
-            ("mel bands 128, 80 wanted", "samples a frame 512, 256 wanted", "or auto"),
+            ("mel bands 128, expected 80", "samples per frame 512, expected 256"),
         ),
         (
             PartKind.VAE,
             "clip.safetensors",
-            ("clip.safetensors looks like a CLIP model", "a VAE was wanted", "another file"),
+            ("clip.safetensors looks like a CLIP model", "expected a VAE"),
         ),
         (
             PartKind.CLIP,
             "dit_large_44k_v2.safetensors",
-            ("looks like a v2 flow network", "a CLIP model was wanted", "another file"),
+            ("looks like a v2 flow network", "expected a CLIP model"),
         ),
         (
             PartKind.VAE,
             "page.pt",
-            ("page.pt is not a weights file but a web page", "a VAE was wanted"),
+            ("page.pt is not a weights file but a web page", "expected a VAE"),
         ),
         (
             PartKind.VAE,
             "gone.pt",
-            ("there is no file gone.pt", "a VAE was wanted", "vae_16k.safetensors"),
+            ("there is no file gone.pt", "expected a VAE", "vae_16k.safetensors"),
         ),
     ],
 )
@@ -168,17 +171,18 @@ def test_a_wrong_choice_is_refused(
         )
     for piece in pieces:
         assert piece in str(error.value), str(error.value)
+    assert error.value.problem is Problem.WRONG_WEIGHTS
 
 
-def test_a_flow_network_that_is_none_is_refused(tmp_path: Path):
+def test_a_model_that_is_not_a_flow_network_is_refused(tmp_path: Path):
     tiny(tmp_path, "vae_16k")
-    with pytest.raises(CheckpointError, match=r"looks like a VAE .*a flow network was wanted"):
+    with pytest.raises(CheckpointError, match=r"looks like a VAE .*expected a flow network"):
         catalog(tmp_path).bundle("vae_16k.safetensors", dtype=torch.float32)
 
 
 def test_a_clip_of_another_width_does_not_fit():
-    flow = VARIANTS["large_44k_v2"]
-    assert misfit(replace(flow, clip_dim=512), _clip(1024)) == "embedding width 1024, 512 wanted"
+    flow = VARIANTS["large_44k_v2"].params
+    assert misfit(replace(flow, clip_dim=512), _clip(1024)) == "embedding width 1024, expected 512"
     assert misfit(flow, _clip(1024)) is None
     assert misfit(flow, flow) is not None
 
@@ -201,14 +205,14 @@ def _clip(embed: int):
     )
 
 
-def test_stand_ins_and_real_weights_are_not_mixed(tmp_path: Path):
-    write_synthetic_bundle(tmp_path / "standin", variant="small_16k")
+def test_synthetic_and_real_weights_are_not_mixed(tmp_path: Path):
+    write_synthetic_bundle(tmp_path / "synthetic", variant="small_16k")
     found = catalog(tmp_path)
     bundle = found.bundle("small_16k", dtype=torch.float32)
     assert bundle.synthetic
     assert variant_of(bundle.flow) == "small_16k"
     tiny(tmp_path, "dit_small_16k", "vae_16k", "bigvgan_16k", "clip")
-    with pytest.raises(MissingPartsError, match=r"its Synchformer(.|\n)*\(a stand-in\)"):
+    with pytest.raises(MissingPartsError, match=r"its Synchformer(.|\n)*\(synthetic weights\)"):
         catalog(tmp_path).bundle("dit_small_16k.safetensors", dtype=torch.float32)
 
 

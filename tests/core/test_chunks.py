@@ -267,7 +267,7 @@ def test_a_piece_that_breaks_is_told(monkeypatch: pytest.MonkeyPatch):
     network = broken.acquire(PartKind.VOCODER, 0).network
     assert isinstance(network, BigVGAN)
     network.conv_post.weight.fill_(torch.inf)
-    with pytest.raises(NumericsError, match=r"the vocoder made NaN .*conv_post"):
+    with pytest.raises(NumericsError, match=r"the vocoder produced NaN .*conv_post"):
         decode(broken, latents_of(3), Fraction(3))
 
 

@@ -134,10 +134,10 @@ class RecordedRoom(MemoryNetworks):
 
     asked: list[int] = field(default_factory=list)
 
-    def acquire(self, kind: PartKind, activations: int) -> LoadedModel:
-        if activations:
-            self.asked.append(activations)
-        return super().acquire(kind, activations)
+    def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
+        if activation_bytes:
+            self.asked.append(activation_bytes)
+        return super().acquire(kind, activation_bytes)
 
 
 def asked_bytes(seconds: int, dtype: torch.dtype, takes: int = 1) -> int:

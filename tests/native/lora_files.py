@@ -1,6 +1,6 @@
-"""LoRA files of every known format, and the weights' changes they stand for, worked out densely.
+"""LoRA files of every known format, with the dense change of each weight.
 
-Imports torch alone: used inside ComfyUI (as ``lora_files``) and outside.
+Imports no ComfyUI: used inside it (as ``lora_files``) and outside.
 """
 
 from __future__ import annotations
@@ -81,15 +81,15 @@ def whole(
     **parts: Any,
 ) -> LoraFile:
     """A LoRA on ``MODULES``; ``name`` makes a key of a module and "up" or "down" (or "alpha")."""
-    made = LoraFile(**parts)
+    lora = LoraFile(**parts)
     for seed, module in enumerate(MODULES):
         key = f"{module}.weight"
         up, down = matrices(shapes[key], seed)
-        made.tensors |= {name(module, "up"): up, name(module, "down"): down}
+        lora.tensors |= {name(module, "up"): up, name(module, "down"): down}
         if alpha is not None:
-            made.tensors[name(module, "alpha")] = torch.tensor(alpha)
-        made.deltas[key] = dense(up, down, scale)
-    return made
+            lora.tensors[name(module, "alpha")] = torch.tensor(alpha)
+        lora.deltas[key] = dense(up, down, scale)
+    return lora
 
 
 def apart(
@@ -102,7 +102,7 @@ def apart(
     **parts: Any,
 ) -> LoraFile:
     """A LoRA on queries, keys and values apart, ranks 4, 5 and 6."""
-    made = LoraFile(**parts)
+    lora = LoraFile(**parts)
     for number, module in enumerate(ATTENTIONS):
         key = f"{module}.qkv.weight"
         width = shapes[key][1]
@@ -112,12 +112,12 @@ def apart(
                 continue
             rank = RANK + part
             up, down = matrices((width, width), 10 * number + part, rank)
-            made.tensors |= {name(module, letter, "up"): up, name(module, letter, "down"): down}
+            lora.tensors |= {name(module, letter, "up"): up, name(module, letter, "down"): down}
             if alpha is not None:
-                made.tensors[name(module, letter, "alpha")] = torch.tensor(alpha)
+                lora.tensors[name(module, letter, "alpha")] = torch.tensor(alpha)
             delta[:, :, part] += dense(up, down, scale(rank)).view(-1, 64, width)
-        made.deltas[key] = delta.view(-1, width)
-    return made
+        lora.deltas[key] = delta.view(-1, width)
+    return lora
 
 
 _LETTER = {"up": "B", "down": "A"}
@@ -138,7 +138,7 @@ def formats(shapes: Shapes) -> dict[str, LoraFile]:
         return f"{key}.alpha" if what == "alpha" else f"{key}.lora_{what}.weight"
 
     of_diffusers = {"transformer.lora_alpha": 6, "transformer.r": RANK}
-    stabilised = {"lora_alpha": 3, "use_rslora": True, "r": RANK}
+    stabilized = {"lora_alpha": 3, "use_rslora": True, "r": RANK}
     return {
         "peft": whole(
             shapes, peft("base_model.model."), scale=8 / RANK, config={"lora_alpha": 8, "r": RANK}
@@ -147,7 +147,7 @@ def formats(shapes: Shapes) -> dict[str, LoraFile]:
             shapes, peft("", ".default"), scale=2 / RANK, metadata={"lora_alpha": "2"}
         ),
         "peft_rslora": whole(
-            shapes, peft("base_model.model."), scale=3 / math.sqrt(RANK), config=stabilised
+            shapes, peft("base_model.model."), scale=3 / math.sqrt(RANK), config=stabilized
         ),
         "peft_pattern": whole(
             shapes,

@@ -27,8 +27,8 @@ def test_files_in_folders_are_named_with_slashes(inside: Inside) -> None:
     assert "kohya/kohya.safetensors" in inside("lora")("names")
 
 
-def test_what_does_not_fit_is_told(inside: Inside) -> None:
-    said = inside("lora")("errors")
-    assert "made for another variant" in said["wide"]
-    assert "match nothing in this network" in said["foreign"]
-    assert "Load MMAudio Model" in said["model"]
+def test_files_that_do_not_fit_are_refused(inside: Inside) -> None:
+    errors = inside("lora")("errors")
+    assert "made for another variant" in errors["wide"]
+    assert "match nothing in this network" in errors["foreign"]
+    assert "Load MMAudio Model" in errors["model"]

@@ -31,7 +31,7 @@ SMALL, LARGE = "small_16k", "large_44k_v2"
 @lru_cache
 def networks(variant: str = SMALL) -> ComfyModels:
     """All five networks of a small stand-in, in float32."""
-    folder = Path("standins") / variant
+    folder = Path("synthetics") / variant
     if not folder.exists():
         write_synthetic_bundle(folder, variant=variant)
     catalog = Catalog([(f.name, f) for f in folder.iterdir()])

@@ -224,7 +224,7 @@ def odd(comfy: ComfyServer) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def standin(comfy: ComfyServer, kind: PartKind) -> Path:
+def synthetic(comfy: ComfyServer, kind: PartKind) -> Path:
     return next((comfy.models / "mmaudio" / MODEL).glob(f"*_{kind.value}.*"))
 
 
@@ -234,30 +234,30 @@ def half_of(path: Path, target: Path) -> None:
 
 
 def test_parts_in_each_others_places(comfy: ComfyServer, refused: Refused) -> None:
-    flow = f"{MODEL}/{standin(comfy, PartKind.FLOW).name}"
-    vae = f"{MODEL}/{standin(comfy, PartKind.VAE).name}"
+    flow = f"{MODEL}/{synthetic(comfy, PartKind.FLOW).name}"
+    vae = f"{MODEL}/{synthetic(comfy, PartKind.VAE).name}"
     message = refused(
         saved(sound(load={"vae": flow})),
         f"{flow} looks like a v1 flow network",
-        "a VAE was wanted",
-        "choose another file",
+        "expected a VAE",
+        "choose another one",
     )
     assert message.count(flow) == 1
     refused(
         saved(sound(load={"model": vae})),
-        f"{vae} looks like a VAE (20 latents, 80 mel bands)",
-        "a flow network was wanted",
-        "choose another file",
+        f"{vae} looks like a VAE (20 latent channels, 80 mel bands)",
+        "expected a flow network",
+        "choose another one",
     )
 
 
 def test_a_part_of_another_variant(comfy: ComfyServer, refused: Refused) -> None:
-    name = "large_44k_v2/standin_large_44k_v2_vae.safetensors"
+    name = "large_44k_v2/synthetic_large_44k_v2_vae.safetensors"
     refused(
         saved(sound(load={"vae": name})),
         f"{name} does not fit",
-        "latents 40, 20 wanted",
-        "choose another VAE, or auto",
+        "latent channels 40, expected 20",
+        "choose another one",
     )
 
 
@@ -268,21 +268,21 @@ def test_another_models_checkpoint(refused: Refused, odd: Path) -> None:
         refused(
             saved(sound(load={slot: "zz_odd/sd.safetensors"})),
             "sd.safetensors looks like a Stable Diffusion checkpoint",
-            f"a {kind} was wanted",
-            "choose another file",
+            f"expected a {kind}",
+            "choose another one",
         )
 
 
 def test_half_a_download(comfy: ComfyServer, refused: Refused, odd: Path) -> None:
-    half_of(standin(comfy, PartKind.VAE), odd / "half.safetensors")
-    half_of(standin(comfy, PartKind.VOCODER), odd / "half.pth")
+    half_of(synthetic(comfy, PartKind.VAE), odd / "half.safetensors")
+    half_of(synthetic(comfy, PartKind.VOCODER), odd / "half.pth")
     for slot, name in (("vae", "half.safetensors"), ("vocoder", "half.pth")):
         refused(
             saved(sound(load={slot: f"zz_odd/{name}"})),
-            f"{name} looks like half a download",
-            "bytes are here",
-            "was expected",
-            "download it again",
+            f"{name} is incomplete",
+            "bytes)",
+            "expected a complete",
+            "download the file again",
         )
 
 
@@ -301,15 +301,13 @@ def test_no_weights_at_all(refused: Refused, odd: Path, content: bytes, what: st
     refused(
         saved(sound(load={"synchformer": "zz_odd/file.pth"})),
         f"file.pth {what}" if "tensors" not in what else what,
-        "a Synchformer was wanted",
+        "expected a Synchformer",
     )
 
 
 def test_a_name_that_is_not_there(refused: Refused) -> None:
     graph = sound(load={"model": "mine/gone.safetensors"})
-    refused(
-        saved(graph), "no file mine/gone.safetensors", "a flow network was wanted", FILES, MODEL
-    )
+    refused(saved(graph), "no file mine/gone.safetensors", "expected a flow network", FILES, MODEL)
 
 
 def test_a_precision_that_is_not_there(refused: Refused) -> None:
@@ -318,7 +316,7 @@ def test_a_precision_that_is_not_there(refused: Refused) -> None:
 
 def test_a_missing_part(comfy: ComfyServer, refused: Refused) -> None:
     """Named with where it comes from, its size and its licence; the others are not."""
-    path = standin(comfy, PartKind.VOCODER)
+    path = synthetic(comfy, PartKind.VOCODER)
     hidden = path.with_suffix(".hidden")
     path.rename(hidden)
     try:
@@ -343,8 +341,8 @@ def test_a_missing_model(refused: Refused) -> None:
         saved(sound(load={"model": "medium_44k"})),
         "medium_44k: no file found for its flow network, VAE, vocoder, CLIP model, Synchformer.",
         "about 2.49 GB",
-        "MIT licence",
-        "Apple's licence",
+        "MIT license",
+        "Apple's license",
     )
     assert message.count("https://huggingface.co/") == 5
 
@@ -369,20 +367,20 @@ def with_nan(path: Path, kind: PartKind, target: Path) -> Path:
 def test_weights_that_are_no_numbers(
     comfy: ComfyServer, refused: Refused, odd: Path, clip: str, kind: PartKind
 ) -> None:
-    broken = with_nan(standin(comfy, kind), kind, odd)
+    broken = with_nan(synthetic(comfy, kind), kind, odd)
     slot = "model" if kind is PartKind.FLOW else kind.value
     graph = sound(video=clip, load={slot: f"zz_odd/{broken.name}"})
     refused(
         saved(graph),
         "NaN or infinite values",
-        f"the weights in {broken.name} hold some themselves",
-        "get that file again, or choose another",
+        f"the weights in {broken.name} contain some",
+        "download the file again, or choose another",
     )
 
 
 def test_features_of_another_model(comfy: ComfyServer, refused: Refused, odd: Path) -> None:
     """Of one with a wider text encoder, which no published model has."""
-    flow = load_file(standin(comfy, PartKind.FLOW))
+    flow = load_file(synthetic(comfy, PartKind.FLOW))
     params = CLIPParams(
         image_size=384,
         patch_size=14,

@@ -44,8 +44,7 @@ def published_file(name: str = "ext/vae.pth", **changes: Any) -> Any:
         "filename": name,
         "bytes": len(content) - 7,  # as in the table: not exact
         "md5": hashlib.md5(content).hexdigest(),
-        "licence": published.CC_BY_NC,
-        "variants": ("small_16k",),
+        "license": published.CC_BY_NC,
     }
     return published.PublishedFile(**fields | changes)
 
@@ -84,7 +83,7 @@ def test_files_arrive_under_their_names_with_progress_over_all(
     seen: list[tuple[str, int, int]] = []
     files = [
         published_file(),
-        published_file("vocoder.pt", md5=None, licence=published.MIT),
+        published_file("vocoder.pt", md5=None, license=published.MIT),
     ]
     folder = tmp_path / "models" / "mmaudio"
     with caplog.at_level(logging.INFO):
@@ -261,7 +260,7 @@ download = load_pack_module("nodes.download")
 published = load_pack_module("mmaudio_core.checkpoint.published")
 kinds = load_pack_module("mmaudio_core.checkpoint.kinds")
 file = published.PublishedFile(kind=kinds.PartKind.VAE, repo={REPO!r}, filename="ext/vae.pth",
-    bytes=1, licence="MIT", variants=())
+    bytes=1, license="MIT")
 try:
     print("GOT", download.download([file], Path({str(tmp_path)!r}), lambda *call: None))
 except download.MMAudioError as error:

@@ -160,6 +160,6 @@ def test_a_cancelled_download(server: ComfyServer, hub: FakeHub, weights: Path) 
     hub.stall_after = None
     assert running.events[-1].kind == "execution_interrupted"
     halves = {name for name in names(weights) if name.endswith(".incomplete")}
-    assert names(weights) - halves == {f"standin_{V2}_{kind}.safetensors" for kind in KINDS}
+    assert names(weights) - halves == {f"synthetic_{V2}_{kind}.safetensors" for kind in KINDS}
     run(server, graph)
     assert not any(name.endswith(".incomplete") for name in names(weights))

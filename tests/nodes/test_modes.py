@@ -145,7 +145,7 @@ def test_nothing_is_said_where_nothing_is_cut(comfy: ComfyServer, clip: str) -> 
     graph = sound(video=clip, extract={"duration": 1.5}, load={"precision": "auto"})
     said = notices(run(comfy, saved(graph)))
     assert set(said) == {"load"}
-    assert "stand-in" in said["load"] and "noise" in said["load"]
+    assert "synthetic weights" in said["load"] and "noise" in said["load"]
 
 
 @pytest.fixture(scope="module")

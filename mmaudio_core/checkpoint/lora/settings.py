@@ -1,9 +1,9 @@
-"""What a LoRA file says about its scale besides its tensors.
+"""The scale of a LoRA, from the metadata of its file.
 
-PEFT's configuration is found in a file's metadata under several names: flat, as JSON (diffusers:
-``lora_adapter_metadata``, keys with the component before them), or in ``adapter_config.json``.
-Checkpoints of MMAudio-Lora have a ``lora_config``, one for all modules or one for each. LyCORIS's
-``rs_lora`` is no such setting: the alpha it stores is already corrected for it.
+PEFT's configuration occurs flat in the metadata, as JSON (diffusers: ``lora_adapter_metadata``,
+keys prefixed by the component), and in ``adapter_config.json``. Checkpoints of MMAudio-Lora have a
+``lora_config`` for all modules or one per module. LyCORIS's ``rs_lora`` is ignored on purpose: the
+alpha it stores already accounts for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-_STABILISED = re.compile(r"(?:.*\.)?use_rslora")
+_STABILIZED = re.compile(r"(?:.*\.)?use_rslora")
 _ALPHAS = (
     re.compile(r"(?:.*\.)?lora_alpha(?P<module>)"),
     re.compile(r"(?:.*\.)?alpha_pattern\.(?P<module>.+)"),
@@ -23,17 +23,17 @@ _ALPHAS = (
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings:
-    """How ``scale`` follows from a rank.
+    """How the scale follows from the rank.
 
     Attributes:
-        alpha: for modules that have no alpha tensor; None: their rank, so that the scale is 1.
-        alphas: the same for single modules, by the end of their names.
-        rank_stabilised: divide by the square root of the rank.
+        alpha: alpha of modules without an alpha tensor; None means their rank, for a scale of 1.
+        alphas: overrides of ``alpha``, by the end of the module's name.
+        rank_stabilized: divide alpha by the square root of the rank, not by the rank.
     """
 
     alpha: float | None = None
     alphas: Mapping[str, float] = field(default_factory=dict[str, float])
-    rank_stabilised: bool = False
+    rank_stabilized: bool = False
 
     def alpha_of(self, module: str, *, default: float) -> float:
         """Alpha of a module without an alpha tensor."""
@@ -44,14 +44,14 @@ class LoraSettings:
 
 
 def read_settings(metadata: Mapping[str, object]) -> LoraSettings:
-    """Find the settings in a file's metadata; texts that hold JSON are looked into."""
+    """Find the settings in a file's metadata, including strings that hold JSON."""
     alpha: float | None = None
     alphas: dict[str, float] = {}
-    stabilised = False
+    stabilized = False
     for path, value in _entries(metadata):
-        if _STABILISED.fullmatch(path):
-            stabilised = str(value).strip().lower() in ("true", "1")
-        match = next((m for form in _ALPHAS if (m := form.fullmatch(path))), None)
+        if _STABILIZED.fullmatch(path):
+            stabilized = str(value).strip().lower() in ("true", "1")
+        match = next((m for pattern in _ALPHAS if (m := pattern.fullmatch(path))), None)
         number = _number(value)
         if match is None or number is None:
             continue
@@ -59,11 +59,11 @@ def read_settings(metadata: Mapping[str, object]) -> LoraSettings:
             alphas[match["module"]] = number
         else:
             alpha = number
-    return LoraSettings(alpha=alpha, alphas=alphas, rank_stabilised=stabilised)
+    return LoraSettings(alpha=alpha, alphas=alphas, rank_stabilized=stabilized)
 
 
 def _entries(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Dotted path and value of every setting, whatever it is nested in."""
+    """Dotted path and value of every setting at any depth."""
     for key, stored in value.items():
         item = _parsed(stored)
         if isinstance(item, Mapping):

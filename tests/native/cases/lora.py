@@ -1,4 +1,4 @@
-"""MMAudioLoraLoader on a tiny MODEL, beside a network with the changes merged in."""
+"""MMAudioLoraLoader on a tiny MODEL, compared with a network that has the changes merged in."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FEATURES = tiny.features(tiny.networks().params)
 MODEL = tiny.networks().model
 SHAPES = {k: tuple(v.shape) for k, v in MODEL.model.diffusion_model.state_dict().items()}
 FORMATS = lora_files.formats(SHAPES)
-for _name, _made in FORMATS.items():
-    _made.write(FOLDER / _name, _name)
+for _name, _file in FORMATS.items():
+    _file.write(FOLDER / _name, _name)
 
 
 def patched(name: str, strength: float = 1.0, model: Any = MODEL) -> Any:
@@ -29,7 +29,7 @@ def patched(name: str, strength: float = 1.0, model: Any = MODEL) -> Any:
 
 
 def merged(*changes: tuple[str, float]) -> Any:
-    """A MODEL of its own whose weights have those files' changes in them."""
+    """A new MODEL with the changes of those files merged into its weights."""
     model = tiny.networks.__wrapped__().model
     weights = model.model.diffusion_model.state_dict()
     for name, strength in changes:
@@ -76,7 +76,7 @@ def case_strengths() -> dict[str, float]:
 
 
 def case_nothing_changes() -> dict[str, bool]:
-    """Strength 0, and what is left when a patched MODEL makes way for the plain one."""
+    """Strength 0, and the plain MODEL after a patched one was unloaded."""
     sample(MODEL)
     before = weights()
     at_zero = sample(patched("kohya", 0.0))
@@ -104,15 +104,15 @@ def case_names() -> list[str]:
 
 
 def case_errors() -> dict[str, str]:
-    said: dict[str, str] = {}
+    errors: dict[str, str] = {}
     wide = lora_files.formats({k: [2 * n for n in s] for k, s in SHAPES.items()})["peft"]
     foreign = lora_files.LoraFile(tensors={"blocks.0.lora_up.weight": torch.zeros(4, 4)})
-    for name, made in {"wide": wide, "foreign": foreign}.items():
-        made.write(FOLDER / name, name)
+    for name, lora in {"wide": wide, "foreign": foreign}.items():
+        lora.write(FOLDER / name, name)
         try:
             MMAudioLoraLoader.execute(MODEL, f"{name}/{name}.safetensors", 1.0)
         except ValueError as error:
-            said[name] = str(error)
+            errors[name] = str(error)
 
     class Other:
         model = object()
@@ -120,5 +120,5 @@ def case_errors() -> dict[str, str]:
     try:
         MMAudioLoraLoader.execute(Other(), "peft/peft.safetensors", 1.0)
     except ValueError as error:
-        said["model"] = str(error)
-    return said
+        errors["model"] = str(error)
+    return errors
