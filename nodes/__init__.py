@@ -1,25 +1,30 @@
-"""MMAudio's nodes: they translate between ComfyUI and the core, and hold no state."""
+"""MMAudio's nodes: they translate between ComfyUI and the core and hold no state."""
 
 from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
 from . import folders
-from .decode import MMAudioDecode, MMAudioEncode
-from .edit import MMAudioExtend, MMAudioRegion
+from .decode import MMAudioDecode
+from .encode import MMAudioEncode
+from .extend import MMAudioExtend
 from .feature_extract import MMAudioFeatureExtract
-from .feature_parts import MMAudioJoinFeatures, MMAudioTextFeatures, MMAudioVisualFeatures
-from .guider import MMAudioGuider, MMAudioScheduler
+from .guider import MMAudioGuider
+from .join_features import MMAudioJoinFeatures
 from .load_model import LoadMMAudioModel
 from .long_form import MMAudioLongForm
 from .lora import MMAudioLoraLoader
 from .mux import MuxAudioVideo
 from .prompt_schedule import MMAudioPromptSchedule
+from .region import MMAudioRegion
 from .sampler import MMAudioSampler
+from .scheduler import MMAudioScheduler
+from .text_features import MMAudioTextFeatures
+from .visual_features import MMAudioVisualFeatures
 
 
 class MMAudioExtension(ComfyExtension):
-    """What ComfyUI asks for the list of nodes."""
+    """ComfyUI gets the list of nodes from it."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
@@ -43,6 +48,6 @@ class MMAudioExtension(ComfyExtension):
 
 
 def extension() -> MMAudioExtension:
-    """The extension; registers the folder of the weights."""
+    """The extension; registers the weights folder."""
     folders.register()
     return MMAudioExtension()

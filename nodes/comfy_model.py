@@ -1,9 +1,9 @@
-"""The flow network as a model of ComfyUI's own, for its samplers, guiders and patches.
+"""The flow network as one of ComfyUI's own models, for its samplers, guiders and patches.
 
-A rectified flow is what ComfyUI calls FLOW: sigma runs from 1 (noise) to 0, the network's time is
-``1 - sigma`` and what ComfyUI wants is the velocity towards noise, the negative of the network's.
-Latents are (B, 1, N, C): one channel of N times C, so that KSampler draws its noise in the
-published order and nodes that expect four dimensions work.
+ComfyUI calls a rectified flow FLOW: sigma runs from 1 (noise) to 0, and a model predicts the
+velocity towards noise. MMAudio's time is ``1 - sigma``, and its velocity points towards data.
+Latents are (B, 1, N, C): one channel of N x C, so that KSampler draws its noise in the published
+order and nodes that expect four dimensions work.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from .conditioning import (
     SYNC,
     TIMELINE,
     CondProjected,
-    Projected,
-    Timeline,
-    check_prompts,
-    checked_lengths,
+    ProjectedConditions,
+    check_latent_shape,
+    check_timeline,
 )
+from .cures import with_cures
 
-_PROJECTED = "projected"
+_PROJECTED = "projected"  # keyword of ``ComfyFlowNetwork.forward``
 
 
 class ComfyFlowNetwork(FlowNetwork):
-    """The network with the ``forward`` that ComfyUI's models have."""
+    """The flow network with the ``forward`` of ComfyUI's models."""
 
     def __init__(self, params: FlowParams, **keywords: Any) -> None:
         super().__init__(params, **keywords)
         self.dtype: torch.dtype = keywords["dtype"]
-        for step in self.steps():  # an interrupt is seen within one block, whoever samples
+        for step in self.steps():  # every sampler then sees an interrupt within one block
             step.register_forward_pre_hook(_check_interrupt)
 
     def forward(self, x: Tensor, t: Tensor, **conditions: Any) -> Tensor:
-        """ComfyUI's velocity (B, 1, N, C) of ``x`` at the network's time ``t`` (B,)."""
-        projected: Projected = conditions[_PROJECTED]
+        """Velocity towards noise (B, 1, N, C) of latents ``x`` at the network's time ``t`` (B,)."""
+        projected: ProjectedConditions = conditions[_PROJECTED]
         plan = projected.plan
         max_batch = 1 if plan is None else self._max_batch(plan, x.device)
         v = predict_velocity(
@@ -61,7 +61,7 @@ class ComfyFlowNetwork(FlowNetwork):
         return -v[:, None]
 
     def _max_batch(self, plan: WindowPlan, device: torch.device) -> int:
-        """Windows to run in one batch: as many as there is room for."""
+        """How many windows fit into free memory at once."""
         inside = plan.lengths
         tokens = inside.latent + inside.clip + TEXT_TOKENS
         each = activation_bytes(self.params, 1, tokens, self.dtype)
@@ -73,13 +73,13 @@ def _check_interrupt(_module: nn.Module, _inputs: Any) -> None:
 
 
 class MMAudioLatentFormat(comfy.latent_formats.LatentFormat):
-    """Outside a sampler latents are the VAE's; inside, normalised by the network's statistics."""
+    """Between the VAE's latents and the sampler's, normalized by the network's statistics."""
 
     latent_channels = 1
     latent_dimensions = 2
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
-        """``mean`` and ``std``: (1, 1, C)."""
+        """``mean`` and ``std`` have shape (1, 1, C)."""
         self._mean, self._std = mean.float().cpu(), std.float().cpu()
 
     def process_in(self, latent: Tensor) -> Tensor:
@@ -90,35 +90,31 @@ class MMAudioLatentFormat(comfy.latent_formats.LatentFormat):
 
 
 class MMAudioBaseModel(comfy.model_base.BaseModel):
-    """What a MODEL of this pack holds; ``diffusion_model`` has the published keys."""
+    """The model inside a MODEL of this pack; ``diffusion_model`` has the published keys."""
 
     diffusion_model: ComfyFlowNetwork
 
     def __init__(self, network: ComfyFlowNetwork, name: str) -> None:
-        """``name``: of the file the weights came from, for messages."""
+        """``name`` is that of the weights file, for messages."""
         config = _Config({"disable_unet_model_creation": True})
         config.latent_format = MMAudioLatentFormat(network.latent_mean, network.latent_std)
         config.set_inference_dtype(network.dtype, None)
         super().__init__(config, comfy.model_base.ModelType.FLOW)
         self.diffusion_model = network
         self.name = name
-        self.windows = WindowParams()  # replaced by MMAudioLongForm
-        self.eval()
+        self.windows = WindowParams()  # MMAudioLongForm patches it
 
     def process_timestep(self, timestep: Tensor, **_: Any) -> Tensor:
-        # nodes such as ModelSamplingSD3 set a multiplier of 1000
+        # patches such as ModelSamplingSD3 set a multiplier of 1000
         return 1 - timestep / self.model_sampling.multiplier
 
+    @with_cures
     def extra_conds(self, **inputs: Any) -> dict[str, comfy.conds.CONDRegular]:
-        """Project a CONDITIONING's features once for all steps."""
+        """Project the features of a CONDITIONING, once for all steps."""
         network = self.diffusion_model
-        lengths = checked_lengths(inputs.get(TIMELINE), inputs["noise"], network.params)
-        device, dtype = inputs["device"], self.get_dtype()
-
-        def place(x: Tensor) -> Tensor:
-            return x.to(device=device, dtype=dtype)
-
-        timeline: Timeline = inputs[TIMELINE]
+        text, clip, sync = inputs["cross_attn"], inputs.get(CLIP), inputs.get(SYNC)
+        timeline = check_timeline(inputs.get(TIMELINE), text)
+        lengths = check_latent_shape(inputs["noise"], timeline.duration, network.params)
         plan = plan_windows(
             lengths,
             timeline.duration,
@@ -127,37 +123,36 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
             timeline.cuts,
             timeline.fades,
         )
-        text, clip, sync = inputs["cross_attn"], inputs.get(CLIP), inputs.get(SYNC)
-        check_prompts(text, timeline)
-        clip, sync = (None if x is None else place(x) for x in (clip, sync))
-        made = project_conditions(network, plan, clip, sync, place(text), lengths)
-        projected = Projected(plan=plan, branches=(made,))
-        return {_PROJECTED: CondProjected(projected)}
+        place = {"device": inputs["device"], "dtype": self.get_dtype()}
+        clip, sync = (None if x is None else x.to(**place) for x in (clip, sync))
+        branch = project_conditions(network, plan, clip, sync, text.to(**place), lengths)
+        return {_PROJECTED: CondProjected(ProjectedConditions(plan=plan, branches=(branch,)))}
 
     def memory_required(self, input_shape: Sequence[int], cond_shapes: Any = None) -> float:
-        """Bytes of activations."""
+        """Bytes of activations for latents of ``input_shape``."""
         params = self.diffusion_model.params
         latents = math.prod(input_shape[1:]) / params.latent_dim
-        one = min(latents, 512) * 1.25 + TEXT_TOKENS  # and CLIP frames; longer ones in windows
+        # a quarter more for CLIP frames; more than 512 latents run in windows
+        tokens = min(latents, 512) * 1.25 + TEXT_TOKENS
         rows = max(input_shape[0], MAX_BATCHED_WINDOWS if latents > 512 else 0)
-        return activation_bytes(params, rows, one, self.get_dtype())
+        return activation_bytes(params, rows, tokens, self.get_dtype())
 
 
 class _Config(comfy.supported_models_base.BASE):
     unet_extra_config: ClassVar[dict[str, Any]] = {}
     sampling_settings: ClassVar[dict[str, float]] = {"shift": 1.0, "multiplier": 1.0}
-    latent_format = staticmethod(lambda: None)  # made by the model, from its weights
+    latent_format = staticmethod(lambda: None)  # the model makes it from its weights
 
 
-def flow_of(model: ModelPatcher) -> ComfyFlowNetwork:
-    """The flow network of a MODEL.
+def flow_network(model: ModelPatcher) -> ComfyFlowNetwork:
+    """The flow network inside a MODEL.
 
     Raises:
         MMAudioError: a MODEL of another kind.
     """
     if not isinstance(model.model, MMAudioBaseModel):
         raise MMAudioError(
-            f"a MODEL of another kind was got ({type(model.model).__name__}): connect the model "
-            "output of Load MMAudio Model"
+            f"got another kind of model ({type(model.model).__name__}). Connect the model output "
+            "of Load MMAudio Model."
         )
     return model.model.diffusion_model

@@ -1,4 +1,4 @@
-"""Sampling through ComfyUI: schedules, noise a take, progress."""
+"""Sampling through ComfyUI: schedules, one noise tensor per take, progress."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ..mmaudio_core.providers import LoadedModel, check_finite
 from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
 from ..mmaudio_core.sampling.noise import get_noise
 from .conditioning import Conditioning
-from .latents import Latent, checked
+from .latents import Latent, read_latent
 
-LINEAR = "linear"  # the authors' schedule: equal steps, whatever their number
+LINEAR = "linear"  # the schedule of MMAudio's authors: equal steps, however many
 SEED_RANGE = 2**64
 
 
 def schedulers() -> list[str]:
-    """Names of the schedules: the authors', then ComfyUI's."""
+    """Names of the schedules: that of MMAudio's authors, then ComfyUI's."""
     return [LINEAR, *comfy.samplers.KSampler.SCHEDULERS]
 
 
 def sigmas(
     model: ModelPatcher, sampler_name: str, scheduler: str, steps: int, denoise: float
 ) -> Tensor:
-    """The noise levels of a run: ``steps + 1`` of them, 0 last.
+    """The noise levels of a run: (steps + 1,), the last one 0; empty where ``denoise`` is 0.
 
     A ``denoise`` below 1 takes the last steps of a longer schedule, as KSampler does.
     """
@@ -58,15 +58,25 @@ def sample(
     scheduler: str,
     progress: Progress,
 ) -> Tensor:
-    """Sample one take a seed: (takes, 1, N, C) on the VAE's scale.
+    """Sample one take per seed.
 
-    Take k draws its noise from a generator of its own, so that it equals a run of its seed alone.
+    Each take draws its noise from its own generator, so that it equals a run of its seed alone.
+
+    Args:
+        latent: the start: one take, or one per seed.
+        cfg: guidance strength; none at 1 or less.
+        denoise: how much of ``latent`` to generate anew, 0 to 1.
+
+    Returns:
+        (takes, 1, N, C) on the VAE's scale.
+
+    Raises:
+        MMAudioError: ``latent`` has another shape or number of takes.
+        NumericsError: the network returned NaN or infinity.
     """
-    _check_choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS)
-    _check_choice("scheduler", scheduler, schedulers())
-    start = _repeat(checked(latent)[0], len(seeds))
-    levels = sigmas(model, sampler_name, scheduler, steps, denoise)
-    if len(levels) < 2:
+    start = _expand_takes(read_latent(latent)[0], len(seeds))
+    noise_levels = sigmas(model, sampler_name, scheduler, steps, denoise)
+    if len(noise_levels) < 2:
         return start
     noise = get_noise([s % SEED_RANGE for s in seeds], *start.shape[2:])[:, None]
 
@@ -76,9 +86,9 @@ def sample(
     samples = comfy.sample.sample_custom(
         model,
         noise,
-        max(cfg, 1.0),  # the authors guide from 1 on; ComfyUI takes 1 for none
+        max(cfg, 1.0),  # ComfyUI skips guidance at exactly 1, the authors below 1 too
         comfy.samplers.sampler_object(sampler_name),
-        levels,
+        noise_levels,
         positive,
         negative,
         start,
@@ -97,19 +107,10 @@ def sample(
     return check_finite(samples, "flow network", flow)
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """ComfyUI 0.3 lets any value of a combo through."""
-    if value not in choices:
-        raise MMAudioError(
-            f"{name} {value} was got, which this ComfyUI does not have: choose one of "
-            f"{', '.join(choices)}"
-        )
-
-
-def _repeat(samples: Tensor, takes: int) -> Tensor:
+def _expand_takes(samples: Tensor, takes: int) -> Tensor:
     if len(samples) not in (1, takes):
         raise MMAudioError(
-            f"a latent of {len(samples)} takes was got for num_samples {takes}: set num_samples to "
-            f"{len(samples)}, or connect a latent of one take"
+            f"got a latent of {len(samples)} takes for num_samples {takes}. Set num_samples to "
+            f"{len(samples)}, or connect a latent of one take."
         )
     return samples.expand(takes, -1, -1, -1)

@@ -1,4 +1,4 @@
-"""ComfyUI's CONDITIONING of this pack: features beside the text, and a job's time."""
+"""The pack's CONDITIONING: text as usual, picture and timeline as further entries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..mmaudio_core.models.flow import FlowParams
 from ..mmaudio_core.sampling.guidance import GuidanceBranch
 from ..mmaudio_core.sampling.windows import WindowPlan
 
-# Entries of a CONDITIONING's dict.
+# Keys of a CONDITIONING's dict.
 CLIP, SYNC, TIMELINE = "mmaudio_clip", "mmaudio_sync", "mmaudio_timeline"
 
 Conditioning = list[list[Any]]  # ComfyUI's CONDITIONING
@@ -27,12 +27,12 @@ Conditioning = list[list[Any]]  # ComfyUI's CONDITIONING
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """A job's time: both branches of guidance carry it.
+    """When things happen in a sound, the same in both branches of guidance.
 
     Attributes:
         duration: seconds.
-        cuts: seconds at which the picture changes.
-        fades: where each prompt hands over to the next.
+        cuts: shot changes of the picture, in seconds.
+        fades: from each prompt of a schedule to the next.
     """
 
     duration: Fraction
@@ -40,10 +40,10 @@ class Timeline:
     fades: tuple[Crossfade, ...] = ()
 
 
-def conditioning(features: Features) -> tuple[Conditioning, Conditioning]:
-    """The two branches of guidance as ComfyUI's CONDITIONING.
+def to_conditioning(features: Features) -> tuple[Conditioning, Conditioning]:
+    """The positive and the negative branch of guidance.
 
-    The negative one has the negative prompt's text and neither picture nor sync.
+    The negative branch has the negative prompt, and neither CLIP nor sync features.
     """
     timeline = Timeline(
         duration=features.duration,
@@ -54,58 +54,67 @@ def conditioning(features: Features) -> tuple[Conditioning, Conditioning]:
     return [[features.text, positive]], [[features.negative, {TIMELINE: timeline}]]
 
 
-def text_only(positive: Conditioning) -> Conditioning:
-    """The same branch without picture and sync: the prompt alone."""
+def without_picture(positive: Conditioning) -> Conditioning:
+    """The same branch with the prompt alone."""
     return [
-        [text, {key: value for key, value in rest.items() if key not in (CLIP, SYNC)}]
-        for text, rest in positive
+        [text, {key: value for key, value in entries.items() if key not in (CLIP, SYNC)}]
+        for text, entries in positive
     ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Projected:
-    """What branches of guidance are conditioned on, the same for every take and step."""
+class ProjectedConditions:
+    """Projected conditions of branches of guidance, the same for all takes and steps."""
 
     plan: WindowPlan | None
     branches: tuple[GuidanceBranch, ...]
 
 
 class CondProjected(comfy.conds.CONDConstant):
-    """Conditions as ComfyUI batches them: branches side by side, nothing repeated for the takes."""
+    """``ProjectedConditions`` as ComfyUI batches them: joined by branch, not repeated per take."""
 
-    cond: Projected
+    cond: ProjectedConditions
 
     def can_concat(self, other: CondProjected) -> bool:
         return self.cond.plan == other.cond.plan
 
-    def concat(self, others: Sequence[CondProjected]) -> Projected:
+    def concat(self, others: Sequence[CondProjected]) -> ProjectedConditions:
         parts = [self.cond, *(other.cond for other in others)]
         return replace(self.cond, branches=tuple(b for p in parts for b in p.branches))
 
 
-def checked_lengths(
-    timeline: Timeline | None, noise: Tensor, params: FlowParams
-) -> SequenceLengths:
+def check_timeline(timeline: Timeline | None, text: Tensor) -> Timeline:
+    """The timeline, which fits to the prompts ``text`` (prompts, 77, text_dim).
+
+    Raises:
+        MMAudioError: the conditioning is not from this pack, or was averaged with another one.
+    """
     if timeline is None:
         raise MMAudioError(
-            "a conditioning of another kind was got (CLIPTextEncode?): connect positive and "
-            "negative of MMAudio Feature Extract"
+            "got a conditioning of another kind of model (CLIPTextEncode?). Connect positive and "
+            "negative of MMAudio Feature Extract."
         )
-    lengths = sequence_lengths(timeline.duration, params.audio)
-    length, width = lengths.latent, params.latent_dim
-    if tuple(noise.shape[1:]) != (1, length, width):
+    expected = len(timeline.fades) + 1
+    if len(text) != expected:
         raise MMAudioError(
-            f"a latent of shape {tuple(noise.shape)} was got, (takes, 1, {length}, {width}) was "
-            "expected for these features: connect the latent of the same MMAudio Feature Extract, "
-            "or of MMAudio Encode with as much sound"
+            f"got a conditioning of {len(text)} prompts for a schedule of {expected}. Connect "
+            "positive and negative of MMAudio Feature Extract or MMAudio Prompt Schedule, not "
+            "averages of them."
+        )
+    return timeline
+
+
+def check_latent_shape(latent: Tensor, duration: Fraction, params: FlowParams) -> SequenceLengths:
+    """Lengths of all sequences of ``duration`` seconds, which fit to the latent.
+
+    Raises:
+        MMAudioError: the latent has another shape.
+    """
+    lengths = sequence_lengths(duration, params.audio)
+    if tuple(latent.shape[1:]) != (1, lengths.latent, params.latent_dim):
+        raise MMAudioError(
+            f"got a latent of shape {tuple(latent.shape)}, expected (takes, 1, {lengths.latent}, "
+            f"{params.latent_dim}) for these features. Connect the latent of the same MMAudio "
+            "Feature Extract, or of MMAudio Encode with the same duration."
         )
     return lengths
-
-
-def check_prompts(text: Tensor, timeline: Timeline) -> None:
-    if len(text) != len(timeline.fades) + 1:
-        raise MMAudioError(
-            f"a conditioning of {len(text)} prompts was got for a schedule of "
-            f"{len(timeline.fades) + 1}: connect positive and negative of MMAudio Feature Extract "
-            "or MMAudio Prompt Schedule, not averages of them"
-        )

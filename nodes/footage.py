@@ -1,4 +1,4 @@
-"""From ComfyUI's VIDEO and IMAGE to what the core reads."""
+"""From ComfyUI's VIDEO, IMAGE, MASK and AUDIO to what the core reads."""
 
 from __future__ import annotations
 
@@ -8,107 +8,114 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from comfy_api.latest import Input
+from comfy_api.latest import Input, InputImpl
 from torch import Tensor
 
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.visual import VideoClip
 from ..mmaudio_core.media import ImageSequence, open_source
+from . import compat
 
 
-def footage(
+def to_clip(
     video: Input.Video | None,
     images: Tensor | None,
     frame_rate: float,
     mask: Tensor | None = None,
 ) -> VideoClip | None:
-    """What to make sound for, and what of it may be seen; None where neither is connected.
+    """The clip to generate sound for; None if neither a video nor images are connected.
+
+    Args:
+        frame_rate: frames per second of ``images``, or of a ``video`` that is a still picture.
+        mask: what may be seen, see ``VideoClip``.
 
     Raises:
-        MediaError: both are connected, or a mask alone.
+        MediaError: both video and images are connected, or a mask without either.
     """
-    found = _footage(video, images, frame_rate)
-    if mask is None:
-        return found
-    if found is None:
+    check_one_source(video, images)
+    if images is not None:
+        clip = _from_images(images, frame_rate)
+    elif video is not None:
+        clip = _from_video(video, frame_rate)
+    elif mask is not None:
         raise MediaError(
-            "a mask is connected, but no picture for it to hide: connect video or images, or "
-            "disconnect the mask"
+            "a mask is connected, but no picture for it to hide. Connect video or images, or "
+            "disconnect the mask."
         )
-    return replace(found, mask=mask)
+    else:
+        return None
+    return replace(clip, mask=mask)
 
 
-def image_rate(frame_rate: float, video_info: Any) -> float:
-    """Images a second: what VideoHelperSuite says of those it loaded, else ``frame_rate``.
+def check_one_source(video: Any, images: Any) -> None:
+    """Raise MediaError if both a video and images are connected."""
+    if video is not None and images is not None:
+        raise MediaError(
+            "both video and images are connected, expected one of them. Disconnect one."
+        )
+
+
+def images_rate(frame_rate: float, video_info: Any) -> float:
+    """Frames per second of images: from VideoHelperSuite's info if there is one.
 
     Raises:
         MediaError: the info holds no rate.
     """
     if video_info is None:
         return frame_rate
-    told = video_info if isinstance(video_info, Mapping) else {}
-    for key in ("loaded_fps", "source_fps"):
-        rate = told.get(key)
-        if isinstance(rate, (int, float)) and math.isfinite(rate) and rate > 0:
-            return float(rate)
+    if isinstance(video_info, Mapping):
+        for key in ("loaded_fps", "source_fps"):
+            rate = video_info.get(key)
+            if isinstance(rate, (int, float)) and math.isfinite(rate) and rate > 0:
+                return float(rate)
     raise MediaError(
-        f"video_info holds no frame rate (got {str(video_info)[:100]}); expected loaded_fps or "
-        "source_fps above 0: connect the video_info of VideoHelperSuite's Load Video, or "
-        "disconnect it and set frame_rate"
+        f"got video_info without a frame rate ({str(video_info)[:100]}), expected loaded_fps or "
+        "source_fps above 0. Connect the video_info of VideoHelperSuite's Load Video, or "
+        "disconnect it and set frame_rate."
     )
 
 
-def _footage(
-    video: Input.Video | None, images: Tensor | None, frame_rate: float
-) -> VideoClip | None:
-    if video is not None and images is not None:
+def waveform_and_rate(audio: Input.Audio | None) -> tuple[Tensor, int]:
+    """Waveform (B, C, T) and sample rate of an AUDIO.
+
+    Raises:
+        MediaError: it is None, as GetVideoComponents gives for a silent video.
+    """
+    if audio is None:
         raise MediaError(
-            "both video and images are connected, one of them was expected: disconnect one"
+            "got no sound (from a video without an audio track?). Connect the audio of MMAudio "
+            "Sampler, or of another node."
         )
-    if images is not None:
-        return VideoClip(source=ImageSequence(images=images, frame_rate=exact_rate(frame_rate)))
-    if video is None:
-        return None
-    if not _streams(video):
+    return audio["waveform"], int(audio["sample_rate"])
+
+
+def is_untrimmed_file(clip: VideoClip) -> bool:
+    """Whether the clip is a whole file, whose video stream can be copied."""
+    trimmed = clip.start or clip.duration is not None
+    return not isinstance(clip.source, ImageSequence) and not trimmed
+
+
+def _from_images(images: Tensor, frame_rate: float) -> VideoClip:
+    return VideoClip(source=ImageSequence(images=images, frame_rate=_exact_rate(frame_rate)))
+
+
+def _from_video(video: Input.Video, frame_rate: float) -> VideoClip:
+    if isinstance(video, InputImpl.VideoFromComponents) or compat.has_frame_edits(video):
         components = video.get_components()
         rate = Fraction(components.frame_rate)
         return VideoClip(source=ImageSequence(images=components.images, frame_rate=rate))
     source = open_source(video.get_stream_source())
-    image = source.still_image
-    if image is not None:  # a still WebP
-        return VideoClip(
-            source=ImageSequence(images=image[None], frame_rate=exact_rate(frame_rate))
-        )
-    start, duration = _trim(video)
-    return VideoClip(source=source, start=start, duration=duration)
+    if source.still_image is not None:  # a WebP of one frame
+        return _from_images(source.still_image[None], frame_rate)
+    start, duration = compat.trim_window(video)
+    return VideoClip(
+        source=source,
+        start=exact_seconds(start),
+        duration=exact_seconds(duration) if duration else None,
+    )
 
 
-def whole_file(footage: VideoClip) -> bool:
-    """Whether the footage is an untrimmed file, whose picture can be copied as it is."""
-    trimmed = footage.start or footage.duration is not None
-    return not isinstance(footage.source, ImageSequence) and not trimmed
-
-
-def exact_rate(frame_rate: float) -> Fraction:
-    """A frame rate as a fraction: 23.976023976 is 24000/1001."""
+def _exact_rate(frame_rate: float) -> Fraction:
+    """The frame rate as a fraction: 23.976023976 is 24000/1001."""
     return exact_seconds(frame_rate).limit_denominator(1001)
-
-
-def _streams(video: Any) -> bool:
-    """Whether the video is a file that shows what the video shows."""
-    edited = getattr(video, "has_pending_frame_edits", None)
-    if edited is not None and edited():
-        return False
-    from comfy_api.latest import InputImpl
-
-    return not isinstance(video, InputImpl.VideoFromComponents)
-
-
-def _trim(video: Any) -> tuple[Fraction, Fraction | None]:
-    """Start and duration of a trimmed video; a duration of 0 means to its end."""
-    window = getattr(video, "get_active_trim_window", None)
-    if window is None:
-        return Fraction(0), None
-    start, duration = window()
-    return exact_seconds(start or 0), exact_seconds(duration) if duration else None

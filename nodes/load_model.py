@@ -11,6 +11,7 @@ from ..mmaudio_core.checkpoint import VARIANTS, Bundle, MissingPartsError, PartK
 from ..mmaudio_core.checkpoint.published import DEFAULT_VARIANT
 from ..mmaudio_core.errors import MMAudioError
 from . import folders
+from .cures import Node
 from .download import download
 from .feedback import NodeProgress, notify
 from .model_manager import AUTO, PRECISIONS, ComfyModels, precision_dtype
@@ -19,7 +20,7 @@ from .types import CATEGORY, MMAudio
 _OPTIONAL = (PartKind.VAE, PartKind.VOCODER, PartKind.CLIP, PartKind.SYNCHFORMER)
 
 
-class LoadMMAudioModel(io.ComfyNode):
+class LoadMMAudioModel(Node):
     """Find the five files of a model by their content; load each at its first use."""
 
     @classmethod

@@ -1,4 +1,4 @@
-"""MMAudioLongForm: how sound longer than the trained 8 s is cut into windows."""
+"""MMAudioLongForm: how sound longer than the trained 8 s is split into windows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from comfy_api.latest import io
 
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.sampling.windows import JoinMode, WindowParams
-from .comfy_model import flow_of
+from .comfy_model import flow_network
+from .cures import Node
 from .types import CATEGORY
 
 _DEFAULT = WindowParams()
 
 
-class MMAudioLongForm(io.ComfyNode):
-    """Sets window, overlap and join; without it the defaults do."""
+class MMAudioLongForm(Node):
+    """Sets window, overlap and join on a clone of the model."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -23,8 +24,9 @@ class MMAudioLongForm(io.ComfyNode):
             display_name="MMAudio Long Form",
             category=CATEGORY,
             description=(
-                "Up to 10 s (a window and a quarter) are made in one pass; what is longer, in "
-                "windows that overlap. This node changes how; without it the defaults are used."
+                "Up to 10 s (a window and a quarter) is generated in one pass; longer sound in "
+                "overlapping windows. This node sets their length, overlap and join; without it "
+                "the defaults apply."
             ),
             inputs=[
                 io.Model.Input("model", tooltip="From Load MMAudio Model or MMAudio LoRA Loader."),
@@ -34,7 +36,7 @@ class MMAudioLongForm(io.ComfyNode):
                     min=2.0,
                     max=60.0,
                     step=0.01,
-                    tooltip="Seconds of a window. The model was trained on 8 s.",
+                    tooltip="Length of a window in seconds. The model was trained on 8 s.",
                 ),
                 io.Float.Input(
                     "overlap",
@@ -42,15 +44,15 @@ class MMAudioLongForm(io.ComfyNode):
                     min=0.04,
                     max=30.0,
                     step=0.01,
-                    tooltip="Seconds that neighbours share; at most half the window.",
+                    tooltip="Seconds that adjacent windows share; at most half the window.",
                 ),
                 io.Combo.Input(
                     "join",
                     options=[join.value for join in JoinMode],
                     default=_DEFAULT.join.value,
                     tooltip=(
-                        "What neighbours make of what they share: blend goes from one to the "
-                        "other, average takes both, swap every other latent of each."
+                        "How windows are joined where they overlap: blend crossfades, average "
+                        "takes the mean, swap alternates their latents."
                     ),
                 ),
             ],
@@ -61,7 +63,7 @@ class MMAudioLongForm(io.ComfyNode):
     def execute(
         cls, model: ModelPatcher, window: float, overlap: float, join: str
     ) -> io.NodeOutput:
-        flow_of(model)
+        flow_network(model)
         params = WindowParams(
             window=exact_seconds(window), overlap=exact_seconds(overlap), join=JoinMode(join)
         )

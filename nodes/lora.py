@@ -12,13 +12,14 @@ from comfy_api.latest import io
 
 from ..mmaudio_core.checkpoint.lora.load import LowRank, load_lora
 from ..mmaudio_core.errors import MMAudioError
-from .comfy_model import flow_of
+from .comfy_model import flow_network
+from .cures import Node
 from .types import CATEGORY
 
 _FOLDER = "loras"
 
 
-class MMAudioLoraLoader(io.ComfyNode):
+class MMAudioLoraLoader(Node):
     """Patch a MODEL; loaders can be chained."""
 
     @classmethod
@@ -51,7 +52,7 @@ class MMAudioLoraLoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: ModelPatcher, lora_name: str, strength: float) -> io.NodeOutput:
-        shapes = {k: tuple(v.shape) for k, v in flow_of(model).state_dict().items()}
+        shapes = {k: tuple(v.shape) for k, v in flow_network(model).state_dict().items()}
         changes = load_lora(_path(lora_name), shapes)
         patched = model.clone()
         if strength != 0:

@@ -9,28 +9,23 @@ import torch
 from torch import nn
 
 from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
-from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.models.flow import FlowParams
 from ..mmaudio_core.providers import LoadedModel, fast_bf16_cpu
+from . import compat
 from .comfy_model import ComfyFlowNetwork, MMAudioBaseModel
 
 AUTO, FP8 = "auto", "fp8_e4m3fn"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = (AUTO, *_DTYPES, FP8)
-# small, and the last to touch the sound: kept in float32 unless a precision is asked for
+# Small, and their errors are heard directly: float32 unless a precision is chosen.
 _DECODERS = (PartKind.VAE, PartKind.VOCODER)
 
 
 def precision_dtype(precision: str, kind: PartKind = PartKind.FLOW) -> torch.dtype:
-    """What a network computes in: as asked, or else what the device does well.
+    """The dtype that a network computes in: the chosen one, or the device's fastest.
 
-    fp8 is how weights are stored; what is computed with them is as for ``auto``.
+    fp8 is only how weights are stored; the network then computes as with ``auto``.
     """
-    if precision not in PRECISIONS:  # ComfyUI 0.3 lets any value of a combo through
-        raise MMAudioError(
-            f"precision {precision} was got, expected one of {', '.join(PRECISIONS)}: choose one "
-            "of them"
-        )
     if precision in _DTYPES:
         return _DTYPES[precision]
     if kind in _DECODERS:
@@ -46,7 +41,7 @@ def precision_dtype(precision: str, kind: PartKind = PartKind.FLOW) -> torch.dty
 
 
 class ComfyModels:
-    """A bundle's networks, each a ModelPatcher, read from disk at first use."""
+    """The networks of a bundle, each a ModelPatcher, read from disk at first use."""
 
     def __init__(self, bundle: Bundle, precision: str) -> None:
         self.bundle = bundle
@@ -99,24 +94,25 @@ class ComfyModels:
             _store_fp8(network)
         if isinstance(network, ComfyFlowNetwork):
             network = MMAudioBaseModel(network, self.bundle.parts[kind].path.name)
-        patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-        return patcher(network, load_device=load_device, offload_device=offload_device)
+        return compat.model_patcher_class()(
+            network, load_device=load_device, offload_device=offload_device
+        )
 
 
 def _store_fp8(network: nn.Module) -> None:
-    """Keep the matrices of ComfyUI's layers in fp8; it casts them when they are used.
+    """Store the matrices of ComfyUI's layers in fp8; ComfyUI casts them at use.
 
-    Biases, norms and bare parameters are small and lose too much: they stay as they are.
+    Biases, norms and bare parameters keep their dtype: they are small and lose too much in fp8.
     """
     for module in network.modules():
         weight = getattr(module, "weight", None)
-        layer = hasattr(module, "comfy_cast_weights") and not isinstance(module, nn.Embedding)
-        if layer and weight is not None and weight.ndim > 1:
+        is_layer = hasattr(module, "comfy_cast_weights") and not isinstance(module, nn.Embedding)
+        if is_layer and weight is not None and weight.ndim > 1:
             module.weight = nn.Parameter(weight.to(torch.float8_e4m3fn), requires_grad=False)
 
 
 def _devices(kind: PartKind) -> tuple[torch.device, torch.device]:
-    """Where a network runs, and where it waits."""
+    """Load device and offload device of a network."""
     if kind is PartKind.FLOW:
         return mm.get_torch_device(), mm.unet_offload_device()
     if kind in _DECODERS:

@@ -1,4 +1,4 @@
-"""MuxAudioVideo: the sound onto the untouched picture, saved and previewed."""
+"""MuxAudioVideo: writes sound and picture into a file, and shows it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ from ..mmaudio_core.mux import (
     encode_video,
     mux_audio,
 )
+from . import inputs
+from .cures import Node
 from .feedback import NodeProgress, notify
-from .footage import footage, image_rate, whole_file
-from .mux_options import file_options, option_inputs, sound_options, workflow_metadata
-from .types import CATEGORY, VideoInfo
+from .footage import images_rate, is_untrimmed_file, to_clip, waveform_and_rate
+from .mux_options import AUDIO, FILE, LOUDNESS, OFF, option_inputs, workflow_metadata
+from .types import CATEGORY
 
 ALL_TAKES = -1
 
 
-class MuxAudioVideo(io.ComfyNode):
-    """Puts sound on a video without touching its picture, or makes a video from images."""
+class MuxAudioVideo(Node):
+    """Adds sound to a video without touching its picture, or makes a video from images."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -44,39 +46,30 @@ class MuxAudioVideo(io.ComfyNode):
             display_name="Mux Audio and Video",
             category=CATEGORY,
             description=(
-                "Saves a video with this sound. A video's picture is copied as it is, not encoded "
+                "Saves a video with this sound. A video's picture is copied without encoding it "
                 "again; images are encoded as H.264."
             ),
             inputs=[
-                io.Audio.Input("audio"),
+                io.Audio.Input(
+                    "audio", tooltip="From MMAudio Sampler or another node. One or two channels."
+                ),
                 io.String.Input(
                     "filename_prefix",
                     default="mmaudio/video",
-                    tooltip="Folder and start of the file's name, under ComfyUI's output folder.",
+                    tooltip="Folder and start of the file name, under ComfyUI's output folder.",
                 ),
                 io.Video.Input(
                     "video",
                     optional=True,
-                    tooltip="Its own sound becomes what original_audio says.",
+                    tooltip="original_audio decides what happens to its own sound.",
                 ),
-                io.Image.Input("images", optional=True, tooltip="Frames, instead of a video."),
-                io.Float.Input(
-                    "frame_rate",
-                    default=25.0,
-                    min=0.01,
-                    max=1000.0,
-                    step=0.001,
-                    optional=True,
-                    tooltip="Images a second; a video has its own.",
-                ),
-                io.Float.Input(
+                io.Image.Input("images", optional=True, tooltip="Frames instead of a video."),
+                inputs.frame_rate(),
+                inputs.seconds(
                     "start_offset",
-                    default=0.0,
-                    min=0.0,
-                    max=600.0,
-                    step=0.01,
+                    0.0,
+                    "Where in the picture the sound starts, in seconds.",
                     optional=True,
-                    tooltip="Seconds into the picture where the sound starts.",
                 ),
                 io.Int.Input(
                     "take",
@@ -84,14 +77,10 @@ class MuxAudioVideo(io.ComfyNode):
                     min=ALL_TAKES,
                     max=4095,
                     optional=True,
-                    tooltip="Which take of the batch to use; the first is 0. -1: a file of each.",
+                    tooltip="Which take of the batch to use, counted from 0. -1: a file for each.",
                 ),
                 *option_inputs(),
-                VideoInfo.Input(
-                    "video_info",
-                    optional=True,
-                    tooltip="From VideoHelperSuite, in place of frame_rate.",
-                ),
+                inputs.video_info(),
             ],
             outputs=[io.Video.Output(display_name="video")],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -105,73 +94,97 @@ class MuxAudioVideo(io.ComfyNode):
         filename_prefix: str,
         video: Input.Video | None = None,
         images: Tensor | None = None,
-        frame_rate: float = 25.0,
+        frame_rate: float = inputs.FRAME_RATE,
         start_offset: float = 0.0,
         take: int = 0,
+        original_audio: str = AUDIO.original,
+        gain_db: float = AUDIO.gain_db,
+        fade_in: float = AUDIO.fade_in,
+        fade_out: float = AUDIO.fade_out,
+        loudness: str = OFF,
+        container: str = FILE.container,
+        audio_codec: str = FILE.audio_codec,
+        bitrate: int = FILE.bitrate,
+        trim_to_audio: bool = FILE.trim_to_audio,
+        crf: int = FILE.crf,
+        pix_fmt: str = FILE.pix_fmt,
         video_info: Any = None,
-        **settings: Any,
     ) -> io.NodeOutput:
-        takes, rate = _takes(audio, take)
-        picture = footage(video, images, image_rate(frame_rate, video_info))
-        if picture is None:
-            raise MediaError("neither video nor images are connected: connect one of them")
-        metadata = workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
-        job = _Job(
-            picture=picture,
+        takes, rate = _choose_takes(audio, take)
+        clip = to_clip(video, images, images_rate(frame_rate, video_info))
+        if clip is None:
+            raise MediaError("neither video nor images are connected. Connect one of them.")
+        job = _MuxJob(
+            clip=clip,
             video=video,
             start=exact_seconds(start_offset),
-            sound=sound_options(settings),
-            file=file_options(settings, metadata),
+            sound=AudioOptions(
+                original=original_audio,
+                gain_db=gain_db,
+                fade_in=fade_in,
+                fade_out=fade_out,
+                loudness=LOUDNESS[loudness],
+            ),
+            file=FileOptions(
+                container=container,
+                audio_codec=audio_codec,
+                bitrate=bitrate,
+                trim_to_audio=trim_to_audio,
+                crf=crf,
+                pix_fmt=pix_fmt,
+                metadata=workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo),
+            ),
         )
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory()
-        )
-        bar = NodeProgress({str(number): 1 for number in range(len(takes))})
-        results = [
-            job.write(
-                one, rate, Path(folder) / f"{name}_{counter + number:05}_", _part(bar, number)
-            )
-            for number, one in enumerate(takes)
-        ]
+        results, subfolder = _write_takes(job, takes, rate, filename_prefix)
         notify(cls.hidden.unique_id, dict.fromkeys(note for r in results for note in r.notes))
         saved = [ui.SavedResult(r.path.name, subfolder, io.FolderType.output) for r in results]
         first = InputImpl.VideoFromFile(str(results[0].path))
         return io.NodeOutput(first, ui=ui.PreviewVideo(saved))
 
 
-def _takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], int]:
-    """The waveforms (C, T) of the takes to write, none of them broken, and their sample rate."""
-    if audio is None:
+def _choose_takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], int]:
+    """The waveforms (C, T) to write, all of them checked before any is written, and their rate."""
+    waveforms, rate = waveform_and_rate(audio)
+    if take >= len(waveforms):
         raise MediaError(
-            "no sound was got (a video without a sound track?): connect the audio of MMAudio "
-            "Sampler"
+            f"got take {take} of {len(waveforms)} takes, counted from 0. Set take to "
+            f"{len(waveforms) - 1} or less, or num_samples to {take + 1} or more."
         )
-    takes, rate = audio["waveform"], int(audio["sample_rate"])
-    if take >= len(takes):
-        raise MediaError(
-            f"take {take} was asked for, but there are {len(takes)}, counted from 0: set take to "
-            f"{len(takes) - 1} or less, or num_samples to {take + 1} or more"
-        )
-    chosen = list(takes) if take == ALL_TAKES else [takes[take]]
-    for one in chosen:
-        check_waveform(one, rate)
+    chosen = list(waveforms) if take == ALL_TAKES else [waveforms[take]]
+    for waveform in chosen:
+        check_waveform(waveform, rate)
     return chosen, rate
 
 
-def _part(bar: NodeProgress, number: int) -> Callable[[str, int, int], None]:
-    """Progress of one take."""
+def _write_takes(
+    job: _MuxJob, takes: list[Tensor], rate: int, filename_prefix: str
+) -> tuple[list[MuxResult], str]:
+    """One numbered file per take, and the subfolder of the output folder they are in."""
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+        filename_prefix, folder_paths.get_output_directory()
+    )
+    progress = NodeProgress({str(number): 1 for number in range(len(takes))})
 
-    def progress(_stage: str, done: int, total: int, /) -> None:
-        bar(str(number), done, total)
+    def write(number: int, take: Tensor) -> MuxResult:
+        def of_take(_stage: str, done: int, total: int, /) -> None:
+            progress(str(number), done, total)
 
-    return progress
+        return job.write(take, rate, Path(folder) / f"{name}_{counter + number:05}_", of_take)
+
+    return [write(number, take) for number, take in enumerate(takes)], subfolder
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What is the same for all takes."""
+class _MuxJob:
+    """What all takes have in common.
 
-    picture: VideoClip
+    Attributes:
+        clip: the picture.
+        video: the input that ``clip`` was made from, if it was a VIDEO.
+        start: seconds into the picture where the sound starts.
+    """
+
+    clip: VideoClip
     video: Input.Video | None
     start: Fraction
     sound: AudioOptions
@@ -180,27 +193,27 @@ class _Job:
     def write(
         self, take: Tensor, rate: int, stem: Path, progress: Callable[[str, int, int], None]
     ) -> MuxResult:
-        """One file: the picture copied where that can be."""
-        frames = self.picture.source
-        if isinstance(frames, ImageSequence):
-            if len(frames.images) == 1:  # a still picture lasts as long as its sound
+        """Write ``<stem>.<container>``, copying the picture if possible."""
+        source = self.clip.source
+        if isinstance(source, ImageSequence):
+            if len(source.images) == 1:  # a still picture lasts as long as the sound
                 seconds = self.start + Fraction(take.shape[-1], rate)
-                count = max(1, math.ceil(seconds * frames.frame_rate))
-                frames = replace(frames, images=frames.images.expand(count, -1, -1, -1))
+                count = max(1, math.ceil(seconds * source.frame_rate))
+                source = replace(source, images=source.images.expand(count, -1, -1, -1))
             return encode_images(
-                frames,
+                source,
                 take,
                 rate,
                 stem,
                 start=self.start,
                 sound=self.sound,
                 file=self.file,
-                original=self._original(),
+                original=self._source_audio(),
                 progress=progress,
             )
-        if whole_file(self.picture):
+        if is_untrimmed_file(self.clip):
             return mux_audio(
-                frames,
+                source,
                 take,
                 rate,
                 stem,
@@ -210,20 +223,20 @@ class _Job:
                 progress=progress,
             )
         return encode_video(
-            frames,
+            source,
             take,
             rate,
             stem,
-            begin=self.picture.start,
-            duration=self.picture.duration,
+            begin=self.clip.start,
+            duration=self.clip.duration,
             start=self.start,
             sound=self.sound,
             file=self.file,
             progress=progress,
         )
 
-    def _original(self) -> tuple[Tensor, int] | None:
-        """The sound of a video that is no file."""
+    def _source_audio(self) -> tuple[Tensor, int] | None:
+        """Waveform (C, T) and rate of a video that is not a file, if they are used."""
         if self.sound.original == "replace" or self.video is None:
             return None
         audio = self.video.get_components().audio

@@ -1,9 +1,9 @@
-"""Words that are often wanted in a negative prompt."""
+"""Presets for the negative prompt."""
 
 from __future__ import annotations
 
 NONE = "none"
-PRESETS = {
+NEGATIVE_PRESETS = {
     NONE: "",
     "no speech": "speech, voice, talking, narration",
     "no music": "music, melody, singing, instruments",
@@ -13,5 +13,5 @@ PRESETS = {
 
 
 def with_preset(negative_prompt: str, preset: str) -> str:
-    """The negative prompt with a preset's words after it."""
-    return ", ".join(part for part in (negative_prompt.strip(), PRESETS[preset]) if part)
+    """The negative prompt, followed by the words of a preset."""
+    return ", ".join(part for part in (negative_prompt.strip(), NEGATIVE_PRESETS[preset]) if part)

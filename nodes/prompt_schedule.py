@@ -1,4 +1,4 @@
-"""MMAudioPromptSchedule: other prompts at other times."""
+"""MMAudioPromptSchedule: different prompts at different times."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from ..mmaudio_core.features.encoders import TEXT_STAGE
 from ..mmaudio_core.features.prompt_schedule import EXAMPLE
 from ..mmaudio_core.features.text import schedule_prompts
 from ..mmaudio_core.features.types import Features
-from .conditioning import conditioning
+from . import inputs
+from .conditioning import to_conditioning
+from .cures import Node
 from .feedback import NodeProgress
 from .model_manager import ComfyModels
-from .types import CATEGORY, MMAudio, MMAudioFeatures
+from .types import CATEGORY, MMAudioFeatures
 
 
-class MMAudioPromptSchedule(io.ComfyNode):
-    """Features whose prompt, and negative prompt, change over time."""
+class MMAudioPromptSchedule(Node):
+    """Replaces the prompts of features by a schedule."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -25,20 +27,20 @@ class MMAudioPromptSchedule(io.ComfyNode):
             display_name="MMAudio Prompt Schedule",
             category=CATEGORY,
             description=(
-                "Other prompts at other times, one fading into the next. Where it names none, the "
-                "features keep theirs."
+                "Different prompts at different times, each fading into the next. Where the "
+                "schedule names no prompt, that of the features applies."
             ),
             inputs=[
-                MMAudio.Input("mmaudio"),
-                MMAudioFeatures.Input("features", tooltip="Of MMAudio Feature Extract."),
+                inputs.mmaudio(),
+                MMAudioFeatures.Input("features", tooltip="From MMAudio Feature Extract."),
                 io.String.Input(
                     "schedule",
                     default="",
                     multiline=True,
                     placeholder=EXAMPLE,
                     tooltip=(
-                        "start-end: prompt, in seconds or m:ss, apart by vertical bars or on lines "
-                        "of their own; words after --no are that time's negative prompt."
+                        "start-end: prompt, in seconds or m:ss, separated by vertical bars or line "
+                        "breaks. Words after --no are the negative prompt of that time."
                     ),
                 ),
                 io.Float.Input(
@@ -49,8 +51,8 @@ class MMAudioPromptSchedule(io.ComfyNode):
                     step=0.01,
                     optional=True,
                     tooltip=(
-                        "Seconds over which one prompt fades into the next; prompts that overlap "
-                        "by more fade as long as they overlap."
+                        "Seconds over which one prompt fades into the next. Prompts that overlap "
+                        "for longer fade as long as they overlap."
                     ),
                 ),
             ],
@@ -66,6 +68,6 @@ class MMAudioPromptSchedule(io.ComfyNode):
         cls, mmaudio: ComfyModels, features: Features, schedule: str, crossfade: float = 0.5
     ) -> io.NodeOutput:
         progress = NodeProgress({TEXT_STAGE: 1})
-        seconds = exact_seconds(crossfade)
-        scheduled = schedule_prompts(mmaudio, features, schedule, seconds, progress)
-        return io.NodeOutput(scheduled, *conditioning(scheduled))
+        fade = exact_seconds(crossfade)
+        scheduled = schedule_prompts(mmaudio, features, schedule, fade, progress)
+        return io.NodeOutput(scheduled, *to_conditioning(scheduled))

@@ -9,16 +9,18 @@ from comfy_api.latest import io
 from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
+from . import inputs
 from .comfy_sampling import LINEAR, sample, schedulers
-from .conditioning import conditioning
+from .conditioning import to_conditioning
+from .cures import Node
 from .feedback import NodeProgress
-from .latents import Latent, empty
+from .latents import Latent, empty_latent
 from .model_manager import ComfyModels
-from .types import CATEGORY, MMAudio, MMAudioFeatures
+from .types import CATEGORY, MMAudioFeatures
 
 
-class MMAudioSampler(io.ComfyNode):
-    """Samples the flow and decodes it; takes of a batch have consecutive seeds."""
+class MMAudioSampler(Node):
+    """Samples the flow network and decodes the result; takes have consecutive seeds."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -26,40 +28,43 @@ class MMAudioSampler(io.ComfyNode):
             node_id="MMAudioSampler",
             display_name="MMAudio Sampler",
             category=CATEGORY,
-            description="Makes the sound, as long as the features say, at the model's own rate.",
+            description=(
+                "Generates the sound, as long as the features, at the model's own sample rate."
+            ),
             inputs=[
-                MMAudio.Input("mmaudio"),
-                MMAudioFeatures.Input("features"),
+                inputs.mmaudio(),
+                MMAudioFeatures.Input("features", tooltip="From MMAudio Feature Extract."),
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Decides the noise it starts from; take k uses seed + k.",
+                    tooltip="Seed of the initial noise. Take k of a batch uses seed + k.",
                 ),
-                io.Int.Input(
-                    "steps", default=25, min=1, max=200, tooltip="More is slower and finer."
-                ),
+                inputs.steps(),
                 io.Float.Input(
                     "cfg",
                     default=4.5,
                     min=0.0,
                     max=20.0,
                     step=0.1,
-                    tooltip="How closely to follow picture and prompt; below 1: no guidance.",
+                    tooltip="How closely to follow picture and prompt. 1 or less: no guidance.",
                 ),
                 io.Int.Input(
                     "num_samples",
                     default=1,
                     min=1,
                     max=16,
-                    tooltip="Takes to make at once; choose one in MuxAudioVideo.",
+                    tooltip="Takes to generate at once. Choose one in Mux Audio and Video.",
                 ),
                 io.Model.Input(
                     "model",
                     optional=True,
-                    tooltip="A patched model (LoRA, compiled, ...) in place of the bundle's own.",
+                    tooltip=(
+                        "A patched model (LoRA, compiled, ...) to sample with instead of the one "
+                        "in mmaudio."
+                    ),
                 ),
                 io.Latent.Input(
                     "latent",
@@ -69,28 +74,20 @@ class MMAudioSampler(io.ComfyNode):
                         "noise alone; with denoise below 1 it is kept in part."
                     ),
                 ),
-                io.Float.Input(
-                    "denoise",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    optional=True,
-                    tooltip="How much of the latent to make anew; 1: all of it.",
-                ),
+                inputs.denoise(optional=True),
                 io.Combo.Input(
                     "sampler_name",
                     options=list(comfy.samplers.KSampler.SAMPLERS),
                     default="euler",
                     optional=True,
-                    tooltip="euler is the authors'.",
+                    tooltip="MMAudio's authors use euler.",
                 ),
                 io.Combo.Input(
                     "scheduler",
                     options=schedulers(),
                     default=LINEAR,
                     optional=True,
-                    tooltip="linear is the authors': equal steps, whatever their number.",
+                    tooltip="MMAudio's authors use linear: equal steps, however many.",
                 ),
             ],
             outputs=[io.Audio.Output(display_name="audio")],
@@ -113,12 +110,10 @@ class MMAudioSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         progress = NodeProgress({SAMPLING_STAGE: 16, VAE_STAGE: 1, VOCODER_STAGE: 4})
         fmt = mmaudio.params.audio
-        positive, negative = conditioning(features)
         samples = sample(
             model or mmaudio.model,
-            positive,
-            negative,
-            latent or empty(features.duration, fmt),
+            *to_conditioning(features),
+            latent or empty_latent(features.duration, fmt),
             range(seed, seed + num_samples),
             steps=steps,
             cfg=cfg,

@@ -44,8 +44,8 @@ def test_an_interrupt_ends_within_one_block(inside: Inside) -> None:
 def test_a_latent_of_another_model_is_told(inside: Inside) -> None:
     message = inside("sampling")("wrong_latent")
     assert "(1, 1, 172)" in message
-    assert "(takes, 1, 63, 20) was expected" in message
-    assert "connect the latent" in message
+    assert "expected (takes, 1, 63, 20)" in message
+    assert "Connect the latent" in message
 
 
 def test_a_take_equals_a_run_of_its_own_seed(inside: Inside) -> None:

@@ -68,14 +68,14 @@ def sample(
 ) -> Tensor:
     """Latents (takes, 1, N, C) of a MODEL, Euler on the linear schedule unless told otherwise."""
     params = model.model.diffusion_model.params
-    positive, negative = conditioning.conditioning(of)
+    positive, negative = conditioning.to_conditioning(of)
     keywords: dict[str, Any] = {
         "denoise": 1.0,
         "sampler_name": "euler",
         "scheduler": sampling.LINEAR,
         "progress": lambda *_: None,
     }
-    latent = latent or latents.empty(of.duration, params.audio)
+    latent = latent or latents.empty_latent(of.duration, params.audio)
     return sampling.sample(
         model, positive, negative, latent, seeds, steps=steps, cfg=cfg, **(keywords | others)
     )

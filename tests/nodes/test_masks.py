@@ -76,7 +76,7 @@ def test_images_with_the_info_of_video_helper_suite(comfy: ComfyServer, clip: st
         (told,) = heard(comfy, graph(video_info=info))
         assert same(told, slow)
     message = failure(comfy, saved(graph(video_info={"loaded_fps": 0})))
-    assert "video_info holds no frame rate (got {'loaded_fps': 0}); expected" in message
+    assert "got video_info without a frame rate ({'loaded_fps': 0}), expected" in message
 
 
 def test_the_muxer_takes_the_info_too(comfy: ComfyServer, clip: str) -> None:

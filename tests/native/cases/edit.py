@@ -8,8 +8,10 @@ from typing import Any
 import tiny
 import torch
 from mmaudio_pack.nodes import latents
-from mmaudio_pack.nodes.decode import MMAudioDecode, MMAudioEncode
-from mmaudio_pack.nodes.edit import MMAudioExtend, MMAudioRegion
+from mmaudio_pack.nodes.decode import MMAudioDecode
+from mmaudio_pack.nodes.encode import MMAudioEncode
+from mmaudio_pack.nodes.extend import MMAudioExtend
+from mmaudio_pack.nodes.region import MMAudioRegion
 
 
 def _sampled(networks: Any, features: Any, latent: Any, **keywords: Any) -> torch.Tensor:
@@ -21,7 +23,7 @@ def case_region() -> dict[str, Any]:
     networks = tiny.networks()
     features = tiny.features(networks.params)
     first = _sampled(networks, features, None, seeds=[1])
-    given = latents.latent(first, features.duration)
+    given = latents.make_latent(first, features.duration)
     (marked,) = MMAudioRegion.execute(given, start=0.5, end=1.0, feather=0.1).args
     again = _sampled(networks, features, marked, seeds=[2])
     mask = marked["noise_mask"][0, :, 0]
@@ -41,11 +43,11 @@ def case_extend() -> dict[str, Any]:
     networks = tiny.networks()
     short, long = (tiny.features(networks.params, Fraction(s)) for s in (2, 3))
     first = _sampled(networks, short, None, seeds=[1])
-    given = latents.latent(first, short.duration)
+    given = latents.make_latent(first, short.duration)
     (longer,) = MMAudioExtend.execute(given, duration=3.0, overlap=0.25).args
     made = _sampled(networks, long, longer, seeds=[2])
     kept = 50  # of 63 latents, well before the overlap
-    (audio,) = MMAudioDecode.execute(networks, latents.latent(made, long.duration)).args
+    (audio,) = MMAudioDecode.execute(networks, latents.make_latent(made, long.duration)).args
     return {
         "length": made.shape[2],
         "kept": (made[:, :, :kept] - first[:, :, :kept]).abs().max().item(),
@@ -84,7 +86,7 @@ def case_denoise() -> list[float]:
     networks = tiny.networks()
     features = tiny.features(networks.params)
     start = _sampled(networks, features, None, seeds=[1])
-    given = latents.latent(start, features.duration)
+    given = latents.make_latent(start, features.duration)
     return [
         tiny.relative_error(_sampled(networks, features, given, seeds=[2], denoise=denoise), start)
         for denoise in (0.0, 0.25, 1.0)

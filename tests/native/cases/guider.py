@@ -12,7 +12,8 @@ import tiny
 import torch
 from mmaudio_pack.nodes import comfy_model as native
 from mmaudio_pack.nodes import conditioning, latents
-from mmaudio_pack.nodes.guider import MMAudioGuider, MMAudioScheduler
+from mmaudio_pack.nodes.guider import MMAudioGuider
+from mmaudio_pack.nodes.scheduler import MMAudioScheduler
 from torch import Tensor
 
 CFG = 4.5
@@ -21,8 +22,8 @@ PARAMS = tiny.networks().params
 FEATURES = tiny.features(PARAMS)
 MODEL = tiny.networks().model
 FLOW = MODEL.model.diffusion_model
-POSITIVE, NEGATIVE = conditioning.conditioning(FEATURES)
-START = latents.empty(FEATURES.duration, PARAMS.audio)
+POSITIVE, NEGATIVE = conditioning.to_conditioning(FEATURES)
+START = latents.empty_latent(FEATURES.duration, PARAMS.audio)
 CUSTOM = importlib.import_module("comfy_extras.nodes_custom_sampler")
 
 

@@ -24,8 +24,8 @@ def case_equals_the_core() -> dict[str, float]:
     core = CachedModels(bundle=networks.bundle)
     expected = pipeline.sample(core, features, [1, 2], steps=3, cfg=4.5)
     got = tiny.sample(networks.model, features, seeds=[1, 2], steps=3)
-    positive, negative = conditioning.conditioning(features)
-    empty = latents.empty(features.duration, networks.params.audio)
+    positive, negative = conditioning.to_conditioning(features)
+    empty = latents.empty_latent(features.duration, networks.params.audio)
     (by_ksampler,) = tiny.CORE_NODES.KSampler().sample(
         networks.model, 1, 2, 4.5, "euler", "simple", positive, negative, empty
     )
@@ -81,7 +81,7 @@ def case_schedule() -> dict[str, float]:
         expected = pipeline.sample(core, features, [1, 2], steps=2)
         got = tiny.sample(networks.model, features, seeds=[1, 2], steps=2)
         errors[f"{seconds} s"] = tiny.relative_error(got[:, 0], expected)
-        empty = latents.empty(features.duration, networks.params.audio)
+        empty = latents.empty_latent(features.duration, networks.params.audio)
         (by_ksampler,) = tiny.CORE_NODES.KSampler().sample(
             networks.model, 1, 2, 4.5, "euler", "simple", positive, negative, empty
         )

@@ -19,7 +19,7 @@ def case_equals_the_core() -> dict[str, Any]:
         core = CachedModels(bundle=networks.bundle)
         expected = pipeline.sample(core, features, [5, 6], steps=5, cfg=4.5)
         got = tiny.sample(networks.model, features, seeds=[5, 6], steps=5)
-        positive, negative = conditioning.conditioning(features)
+        positive, negative = conditioning.to_conditioning(features)
         (by_ksampler,) = tiny.CORE_NODES.KSampler().sample(
             networks.model,
             5,
@@ -29,7 +29,7 @@ def case_equals_the_core() -> dict[str, Any]:
             "simple",
             positive,
             negative,
-            latents.empty(features.duration, networks.params.audio),
+            latents.empty_latent(features.duration, networks.params.audio),
         )
         errors[variant] = {
             "takes": tiny.relative_error(got[:, 0], expected),

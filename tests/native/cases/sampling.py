@@ -111,7 +111,7 @@ def case_wrong_latent() -> str:
     """EmptyLatentAudio's shape: what the error says."""
     networks = tiny.networks()
     features = tiny.features(networks.params)
-    positive, negative = conditioning.conditioning(features)
+    positive, negative = conditioning.to_conditioning(features)
     try:
         tiny.CORE_NODES.KSampler().sample(
             networks.model,
@@ -135,5 +135,6 @@ def case_seeds() -> float:
     features = tiny.features(networks.params)
     batch = tiny.sample(networks.model, features, seeds=range(7, 10))
     alone = tiny.sample(networks.model, features, seeds=[8])
-    assert latents.empty(features.duration, networks.params.audio)["samples"].shape == alone.shape
+    empty = latents.empty_latent(features.duration, networks.params.audio)
+    assert empty["samples"].shape == alone.shape
     return tiny.relative_error(batch[1:2], alone)

@@ -1,0 +1,84 @@
+"""How each problem that the core reports is solved in ComfyUI: which widget, which node.
+
+The core's messages say what was got and what was expected, and know no nodes. ``with_cures`` adds
+the sentence that tells the user what to do.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from comfy_api.latest import io
+
+from ..mmaudio_core.errors import MMAudioError, Problem
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CURES: dict[Problem, str] = {
+    Problem.AUDIO_SHAPE: "Connect an AUDIO of one or two channels with sound in it.",
+    Problem.AUDIO_NOT_FINITE: (
+        "The samples were broken before they reached this node: find the node that made them. For "
+        "sound from MMAudio Sampler, choose precision fp32 in Load MMAudio Model, or other weights."
+    ),
+    Problem.AUDIO_RATE: "Resample the sound, for instance to 44100 Hz.",
+    Problem.AUDIO_PAST_END: "Lower start_offset.",
+    Problem.SOURCE_AUDIO: "Set original_audio to replace, or repair the video's own sound.",
+    Problem.MIX_NOT_FINITE: (
+        "Set gain_db to 0, loudness to off and original_audio to replace, one after the other, to "
+        "see which of them causes it."
+    ),
+    Problem.OPTION: "Change that input of the node.",
+    Problem.IMAGE_SHAPE: "Connect an IMAGE batch as a node of ComfyUI makes it.",
+    Problem.IMAGE_NOT_FINITE: "Find the node that made these images.",
+    Problem.FRAME_RATE: "Set frame_rate to the images' own rate, for instance 25.",
+    Problem.MASK: "Connect a MASK as a node of ComfyUI makes it.",
+    Problem.START_PAST_END: "Lower start_offset.",
+    Problem.VIDEO_TOO_SHORT: "Raise duration, lower start_offset, or use a longer video.",
+    Problem.NO_DURATION: "Set duration to the seconds of sound you want, or connect a video.",
+    Problem.FEATURE_WIDTH: "Extract the features with the same model that samples.",
+    Problem.SCHEDULED_TWICE: (
+        "Connect the features of MMAudio Feature Extract, and write one schedule."
+    ),
+    Problem.SCHEDULE: "Change schedule.",
+    Problem.WINDOWS: "Change window or overlap in MMAudio Long Form.",
+    Problem.REGION: "Change start or end.",
+    Problem.LATENT: "Connect a latent made by an MMAudio node.",
+    Problem.NUMERICS: (
+        "Choose precision fp32 in Load MMAudio Model, or leave a patch of the model out. If it "
+        "happens in fp32 without patches, report it together with the input."
+    ),
+    Problem.MISSING_WEIGHTS: (
+        "Turn on download_missing, or put the files into models/mmaudio yourself."
+    ),
+    Problem.WRONG_WEIGHTS: "Download the file again, or choose another one.",
+}
+
+
+def with_cures(function: Callable[P, R]) -> Callable[P, R]:
+    """Append the cure to the message of every ``MMAudioError`` that leaves ``function``."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except MMAudioError as error:
+            if error.problem is not None:
+                error.args = (f"{str(error).rstrip('.')}. {CURES[error.problem]}",)
+                error.problem = None  # worded; a caller that is wrapped too leaves it alone
+            raise
+
+    return wrapper
+
+
+class Node(io.ComfyNode):
+    """Base of every node of the pack: errors of the core leave ``execute`` with their cure."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        execute = cls.__dict__["execute"].__func__
+        # ComfyUI runs a subclass that it copies from the node, with ``execute`` wrapped already
+        if not hasattr(execute, "__wrapped__"):
+            cls.execute = classmethod(with_cures(execute))
