@@ -187,7 +187,12 @@ def test_a_folder_outside_the_output(refused: Refused, clip: str) -> None:
 )
 def test_a_latent_of_something_else(refused: Refused, latent: dict[str, Any], shape: str) -> None:
     graph = sound(extract={"duration": 2.0}, sample={"latent": ["latent", 0]}, latent=latent)
-    refused(saved(graph), f"a latent of shape {shape}", "expected (takes, 1, ", "made by an MMAudio node")
+    refused(
+        saved(graph),
+        f"a latent of shape {shape}",
+        "expected (takes, 1, ",
+        "made by an MMAudio node",
+    )
 
 
 def test_a_latent_of_another_model(refused: Refused) -> None:
