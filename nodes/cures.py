@@ -36,13 +36,15 @@ CURES: dict[Problem, str] = {
     Problem.FRAME_RATE: "Set frame_rate to the images' own rate, for instance 25.",
     Problem.MASK: "Connect a MASK as a node of ComfyUI makes it.",
     Problem.START_PAST_END: "Lower start_offset.",
-    Problem.VIDEO_TOO_SHORT: "Raise duration, lower start_offset, or use a longer video.",
+    Problem.VIDEO_TOO_SHORT: (
+        "Raise duration; with a video, lower start_offset or use a longer one."
+    ),
     Problem.NO_DURATION: "Set duration to the seconds of sound you want, or connect a video.",
     Problem.FEATURE_WIDTH: "Extract the features with the same model that samples.",
     Problem.SCHEDULED_TWICE: (
         "Connect the features of MMAudio Feature Extract, and write one schedule."
     ),
-    Problem.SCHEDULE: "Change schedule.",
+    Problem.SCHEDULE: "Change that entry of schedule.",
     Problem.WINDOWS: "Change window or overlap in MMAudio Long Form.",
     Problem.REGION: "Change start or end.",
     Problem.LATENT: "Connect a latent made by an MMAudio node.",

@@ -59,6 +59,7 @@ class ComfyModels:
 
     @property
     def encoders_on_gpu(self) -> bool:
+        """Whether CLIP and Synchformer run on an accelerator."""
         return not mm.is_device_cpu(_devices(PartKind.CLIP)[0])
 
     def compute_dtype(self, kind: PartKind) -> torch.dtype:

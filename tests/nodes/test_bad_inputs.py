@@ -84,7 +84,7 @@ BAD_PICTURES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "zeroed": (zeroed, ("no frame of", "expected a whole video", "export it again")),
     "short": (
         lambda path: write_video(path, steady(12, 25)),
-        ("only 0.48 s", "at least 0.64 s", "use a longer video"),
+        ("got 0.48 s of video", "at least 0.64 s", "use a longer one"),
     ),
 }
 
@@ -131,8 +131,8 @@ def test_the_end_of_no_video(refused: Refused) -> None:
     [
         ({"start_offset": 2.0}, ("start of 2 s", "which lasts 2 s", "lower start_offset")),
         ({"start_offset": 7.5}, ("start of 7.5 s", "which lasts 2 s", "lower start_offset")),
-        ({"start_offset": 1.5}, ("only 0.5 s", "at least 0.64 s", "lower start_offset")),
-        ({"duration": 0.5}, ("only 0.5 s", "at least 0.64 s", "raise duration")),
+        ({"start_offset": 1.5}, ("got 0.5 s of video", "at least 0.64 s", "lower start_offset")),
+        ({"duration": 0.5}, ("got 0.5 s of video", "at least 0.64 s", "raise duration")),
     ],
 )
 def test_too_little_of_a_video(
@@ -145,12 +145,12 @@ def test_a_schedule_that_does_not_read(refused: Refused) -> None:
     inputs = {"mmaudio": ["load", 0], "features": ["extract", 0]}
     schedule = node("MMAudioPromptSchedule", **inputs, schedule="0-4: rain | thunder")
     graph = sound(sample={"features": ["schedule", 0]}, schedule=schedule)
-    refused(saved(graph), 'schedule, column 13: "thunder" was got', "start-end: prompt", "such as")
+    refused(saved(graph), 'schedule, column 13: got "thunder"', "start-end: prompt", "such as")
 
 
 def test_too_little_sound(refused: Refused) -> None:
     graph = sound(extract={"duration": 0.3})
-    refused(saved(graph), "a duration of 0.3 s", "at least 0.64 s", "ask for a longer duration")
+    refused(saved(graph), "a duration of 0.3 s", "at least 0.64 s", "raise duration")
 
 
 def test_no_such_take(refused: Refused, clip: str) -> None:

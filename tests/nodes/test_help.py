@@ -14,7 +14,7 @@ import pytest
 from dev.environment import ROOT
 from dev.server import ALIAS, ComfyServer
 
-LANGUAGES = ("en", "zh", "ja")
+LANGUAGES = ("en", "zh", "ja")  # the page shows English node texts from the schema
 PAGES = ROOT / "web" / "docs"
 # vue-i18n, which shows the texts, takes these for syntax.
 SYNTAX = re.compile(r"[{}@|]")
@@ -120,7 +120,7 @@ def test_pages_name_every_choice(nodes: dict[str, Node]) -> None:
         assert [choice for choice in choices if f"`{choice}`" not in line] == []
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", FOREIGN)
 def test_every_node_is_translated(
     language: str, nodes: dict[str, Node], served: dict[str, Any]
 ) -> None:
@@ -141,21 +141,13 @@ def test_every_node_is_translated(
         assert served[language]["nodeDefs"][name] == entry
 
 
-def test_english_is_what_the_nodes_say(nodes: dict[str, Node], served: dict[str, Any]) -> None:
-    """English texts replace those of the nodes, so they must not grow old."""
+def test_english_is_written_once(nodes: dict[str, Node], served: dict[str, Any]) -> None:
+    """The page falls back to the schema, which explains every input."""
+    assert "nodeDefs" not in served["en"]
     for name, node in nodes.items():
-        entry = served["en"]["nodeDefs"][name]
-        assert entry["display_name"] == node["display_name"]
-        assert entry["description"] == node["description"], name
+        assert node["display_name"] and node["description"], name
         for key, (_, options) in inputs(node).items():
-            told = entry["inputs"][key]
-            assert told["name"] == key
-            assert options.get("tooltip") in (None, told["tooltip"]), (name, key)
-        assert [told["name"] for told in entry["outputs"].values()] == node["output_name"]
-        for told, tooltip in zip(
-            entry["outputs"].values(), node["output_tooltips"] or [], strict=False
-        ):
-            assert told.get("tooltip") == tooltip, name
+            assert options.get("tooltip"), (name, key)
 
 
 @pytest.mark.parametrize("language", FOREIGN)

@@ -45,7 +45,16 @@ def test_white_keeps_and_black_hides(comfy: ComfyServer, clip: str) -> None:
     assert same(plain, white) and not same(plain, black)
 
 
-def test_only_the_look_at_the_picture_runs_again(comfy: ComfyServer, clip: str) -> None:
+def test_only_the_look_at_the_picture_runs_again(
+    comfy: ComfyServer, clip: str, request: pytest.FixtureRequest
+) -> None:
+    version = comfy.client.system_stats()["system"]["comfyui_version"]
+    if version.startswith("0.33."):
+        request.applymarker(
+            pytest.mark.xfail(
+                strict=True, reason="MMAudioFeatureExtract's expansion, removed by the next issue"
+            )
+        )
     run(comfy, saved(masked(clip, 0.25)))
     again = ran(run(comfy, saved(masked(clip, 0.75))))
     parts = [name for name in again if name.startswith("extract.")]

@@ -137,8 +137,10 @@ def template_faults(template: Mapping[str, Any], info: Mapping[str, Any]) -> lis
         saved = [(i["name"], i["type"], "widget" in i) for i in entry["inputs"]]
         if saved != [(i.name, i.type, i.is_widget) for i in node.inputs]:
             faults.append(f"{where}: inputs are {saved}")
-        if [(o["name"], o["type"]) for o in entry["outputs"]] != list(node.outputs):
-            faults.append(f"{where}: outputs are {entry['outputs']}")
+        for slot, output in enumerate(entry["outputs"]):
+            linked = (output["name"], output["type"])
+            if output["links"] and node.outputs[slot : slot + 1] != (linked,):
+                faults.append(f"{where}: output {slot} is {linked}")
         if len(entry["widgets_values"]) != sum(i.widgets for i in node.inputs):
             faults.append(f"{where}: widgets_values are {entry['widgets_values']}")
     for number, source, slot, target, place, kind in template["links"]:

@@ -56,10 +56,9 @@ def check_run(comfy: ComfyServer, prompt: Json) -> None:
     assert round(0.7 * 44_100) <= sound.shape[1] <= round(0.7 * 44_100) + 2 * 1024
 
 
-def test_every_workflow_is_both_a_template_and_a_prompt() -> None:
-    files = {path.name for path in FOLDER.glob("*.json")}
-    assert files == {f"{name}{end}" for name in NAMES for end in (".json", ".api.json")}
-    assert {path.stem for path in FOLDER.glob("*.jpg")} == set(NAMES)  # thumbnails
+def test_every_workflow_has_a_template_a_prompt_and_a_thumbnail() -> None:
+    for files in ("*.json", "api/*.json", "*.jpg"):
+        assert sorted(path.stem for path in FOLDER.glob(files)) == sorted(NAMES), files
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,6 +122,18 @@ def test_what_does_not_fit_is_found(info: Json, change: Json, words: str) -> Non
     sampler["inputs"].update(change)
     (fault,) = prompt_faults(prompt, info)
     assert words in fault
+
+
+@pytest.mark.parametrize("change", [{"name": "picture"}, {"type": "LATENT"}])
+def test_linked_output_that_does_not_fit_is_found(info: Json, change: Json) -> None:
+    template = read("images_to_audio.json")
+    parts = next(n for n in template["nodes"] if n["type"] == "GetVideoComponents")
+    parts["outputs"][1].update(change)  # audio, which is not linked
+    assert not template_faults(template, info)
+    parts["outputs"][0].update(change)
+    assert any(
+        "GetVideoComponents): output 0" in fault for fault in template_faults(template, info)
+    )
 
 
 def test_missing_input_is_found(info: Json) -> None:
