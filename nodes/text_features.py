@@ -25,8 +25,18 @@ class MMAudioTextFeatures(Node):
             description="The part of MMAudio Feature Extract that encodes the prompts.",
             inputs=[
                 mmaudio(),
-                io.String.Input("prompt", default="", multiline=True),
-                io.String.Input("negative_prompt", default="", multiline=True),
+                io.String.Input(
+                    "prompt",
+                    default="",
+                    multiline=True,
+                    tooltip="The sounds you want. May be empty.",
+                ),
+                io.String.Input(
+                    "negative_prompt",
+                    default="",
+                    multiline=True,
+                    tooltip="Sounds you do not want. Makes them rarer, no more.",
+                ),
             ],
             outputs=[MMAudioText.Output(display_name="text")],
         )

@@ -35,7 +35,9 @@ class MMAudioVisualFeatures(Node):
                     default=False,
                     tooltip="Use the timing of the picture, but not what it shows.",
                 ),
-                io.Video.Input("video", optional=True),
+                io.Video.Input(
+                    "video", optional=True, tooltip="Its own sound, if any, is ignored."
+                ),
                 io.Image.Input("images", optional=True, tooltip="Frames instead of a video."),
                 frame_rate(),
                 io.Mask.Input("mask", optional=True, tooltip="White is used, black is hidden."),
