@@ -79,13 +79,13 @@ def test_below_one_there_is_no_guidance(cfg: float):
     with counted(tiny_flow()) as ran:
         unguided = run([5], cfg=cfg)
     assert torch.equal(unguided, run([5], cfg=4.5, negative=False))
-    assert len(ran) == 3 * len(tiny_flow().steps())
+    assert len(ran) == 3 * len(tiny_flow().interruptible_modules())
 
 
 def test_each_step_runs_both_branches_at_once():
     with counted(tiny_flow()) as ran:
         run([5], steps=2)
-    assert len(ran) == 2 * len(tiny_flow().steps())
+    assert len(ran) == 2 * len(tiny_flow().interruptible_modules())
 
 
 @pytest.mark.parametrize(("max_batch", "batches"), [(1, [4] * 4), (8, [8, 8]), (100, [16])])
@@ -174,7 +174,7 @@ def test_cancelling_stops_before_the_next_block(calls: int):
             progress=CancelAt(SAMPLING_STAGE, calls),
         )
     assert len(ran) == calls - 1
-    assert not any(step._forward_pre_hooks for step in tiny_flow().steps())
+    assert not any(step._forward_pre_hooks for step in tiny_flow().interruptible_modules())
 
 
 def test_progress_counts_steps():
