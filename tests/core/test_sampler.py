@@ -102,9 +102,11 @@ def test_windows_of_all_takes_and_branches_share_batches(max_batch: int, batches
     x = get_noise([1, 2, 1, 2], lengths.latent, 20)
     rows: list[int] = []
 
-    def spy(x: Tensor, t: Tensor, conditions: Conditions, which: Tensor | None = None) -> Tensor:
+    def spy(
+        x: Tensor, t: Tensor, conditions: Conditions, set_index: Tensor | None = None
+    ) -> Tensor:
         rows.append(len(x))
-        return flow(x, t, conditions, which)
+        return flow(x, t, conditions, set_index)
 
     with torch.no_grad():
         branches = [
