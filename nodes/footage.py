@@ -90,12 +90,6 @@ def waveform_and_rate(audio: Input.Audio | None) -> tuple[Tensor, int]:
     return audio["waveform"], int(audio["sample_rate"])
 
 
-def is_untrimmed_file(clip: VideoClip) -> bool:
-    """Whether the clip is a whole file, whose video stream can be copied."""
-    trimmed = clip.start or clip.duration is not None
-    return not isinstance(clip.source, ImageSequence) and not trimmed
-
-
 def _from_images(images: Tensor, frame_rate: float) -> VideoClip:
     return VideoClip(source=ImageSequence(images=images, frame_rate=_exact_rate(frame_rate)))
 

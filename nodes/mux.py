@@ -18,18 +18,11 @@ from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.visual import VideoClip
 from ..mmaudio_core.media import ImageSequence
-from ..mmaudio_core.mux import (
-    AudioOptions,
-    FileOptions,
-    MuxResult,
-    encode_images,
-    encode_video,
-    mux_audio,
-)
+from ..mmaudio_core.mux import AudioOptions, FileOptions, MuxResult, mux_audio
 from . import inputs
 from .cures import Node
 from .feedback import NodeProgress, notify
-from .footage import images_rate, is_untrimmed_file, to_clip, waveform_and_rate
+from .footage import images_rate, to_clip, waveform_and_rate
 from .mux_options import AUDIO, FILE, LOUDNESS, OFF, option_inputs, workflow_metadata
 from .types import CATEGORY
 
@@ -97,7 +90,7 @@ class MuxAudioVideo(Node):
         frame_rate: float = inputs.FRAME_RATE,
         start_offset: float = 0.0,
         take: int = 0,
-        original_audio: str = AUDIO.original,
+        original_audio: str = AUDIO.source_audio,
         gain_db: float = AUDIO.gain_db,
         fade_in: float = AUDIO.fade_in,
         fade_out: float = AUDIO.fade_out,
@@ -117,15 +110,15 @@ class MuxAudioVideo(Node):
         job = _MuxJob(
             clip=clip,
             video=video,
-            start=exact_seconds(start_offset),
-            sound=AudioOptions(
-                original=original_audio,
+            audio_start=exact_seconds(start_offset),
+            audio_options=AudioOptions(
+                source_audio=original_audio,
                 gain_db=gain_db,
                 fade_in=fade_in,
                 fade_out=fade_out,
                 loudness=LOUDNESS[loudness],
             ),
-            file=FileOptions(
+            file_options=FileOptions(
                 container=container,
                 audio_codec=audio_codec,
                 bitrate=bitrate,
@@ -181,63 +174,44 @@ class _MuxJob:
     Attributes:
         clip: the picture.
         video: the input that ``clip`` was made from, if it was a VIDEO.
-        start: seconds into the picture where the sound starts.
+        audio_start: seconds into the picture where the sound starts.
     """
 
     clip: VideoClip
     video: Input.Video | None
-    start: Fraction
-    sound: AudioOptions
-    file: FileOptions
+    audio_start: Fraction
+    audio_options: AudioOptions
+    file_options: FileOptions
 
     def write(
         self, take: Tensor, rate: int, stem: Path, progress: Callable[[str, int, int], None]
     ) -> MuxResult:
         """Write ``<stem>.<container>``, copying the picture if possible."""
         source = self.clip.source
-        if isinstance(source, ImageSequence):
-            if len(source.images) == 1:  # a still picture lasts as long as the sound
-                seconds = self.start + Fraction(take.shape[-1], rate)
-                count = max(1, math.ceil(seconds * source.frame_rate))
-                source = replace(source, images=source.images.expand(count, -1, -1, -1))
-            return encode_images(
-                source,
-                take,
-                rate,
-                stem,
-                start=self.start,
-                sound=self.sound,
-                file=self.file,
-                original=self._source_audio(),
-                progress=progress,
-            )
-        if is_untrimmed_file(self.clip):
-            return mux_audio(
-                source,
-                take,
-                rate,
-                stem,
-                start=self.start,
-                sound=self.sound,
-                file=self.file,
-                progress=progress,
-            )
-        return encode_video(
+        if isinstance(source, ImageSequence) and len(source.images) == 1:
+            # a still picture lasts as long as the sound
+            seconds = self.audio_start + Fraction(take.shape[-1], rate)
+            count = max(1, math.ceil(seconds * source.frame_rate))
+            source = replace(source, images=source.images.expand(count, -1, -1, -1))
+        return mux_audio(
             source,
             take,
             rate,
             stem,
-            begin=self.clip.start,
+            start=self.clip.start,
             duration=self.clip.duration,
-            start=self.start,
-            sound=self.sound,
-            file=self.file,
+            audio_start=self.audio_start,
+            audio_options=self.audio_options,
+            file_options=self.file_options,
+            source_audio=self._source_audio(),
             progress=progress,
         )
 
     def _source_audio(self) -> tuple[Tensor, int] | None:
         """Waveform (C, T) and rate of a video that is not a file, if they are used."""
-        if self.sound.original == "replace" or self.video is None:
+        if self.audio_options.source_audio == "replace" or self.video is None:
+            return None
+        if not isinstance(self.clip.source, ImageSequence):
             return None
         audio = self.video.get_components().audio
         if audio is None or not audio["waveform"].numel():

@@ -9,7 +9,7 @@ from typing import Any
 from comfy.cli_args import args
 from comfy_api.latest import io
 
-from ..mmaudio_core.mux import AUDIO_CODECS, CONTAINERS, ORIGINALS, AudioOptions, FileOptions
+from ..mmaudio_core.mux import AudioOptions, FileOptions, options
 
 AUDIO, FILE = AudioOptions(), FileOptions()  # the defaults
 OFF = "off"
@@ -26,8 +26,8 @@ def option_inputs() -> list[io.Input]:
     return [
         io.Combo.Input(
             "original_audio",
-            options=list(ORIGINALS),
-            default=AUDIO.original,
+            options=list(options.SOURCE_AUDIO_MODES),
+            default=AUDIO.source_audio,
             optional=True,
             tooltip=(
                 "The video's own sound: replace drops it, mix adds the new sound to it, duck also "
@@ -37,8 +37,8 @@ def option_inputs() -> list[io.Input]:
         io.Float.Input(
             "gain_db",
             default=AUDIO.gain_db,
-            min=-60.0,
-            max=24.0,
+            min=options.GAIN_DB.min,
+            max=options.GAIN_DB.max,
             step=0.5,
             optional=True,
             tooltip="Gain of the new sound in decibels.",
@@ -57,7 +57,7 @@ def option_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "container",
-            options=list(CONTAINERS),
+            options=list(options.CONTAINERS),
             default=FILE.container,
             optional=True,
             tooltip=(
@@ -68,7 +68,7 @@ def option_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "audio_codec",
-            options=list(AUDIO_CODECS),
+            options=list(options.AUDIO_CODECS),
             default=FILE.audio_codec,
             optional=True,
             tooltip="auto is AAC, in webm Opus. flac and pcm are lossless (16 bits).",
@@ -76,8 +76,8 @@ def option_inputs() -> list[io.Input]:
         io.Int.Input(
             "bitrate",
             default=FILE.bitrate,
-            min=0,
-            max=512,
+            min=options.BITRATE_KBPS.min,
+            max=options.BITRATE_KBPS.max,
             optional=True,
             tooltip="Of AAC and Opus, in kbit/s. 0: a suitable one.",
         ),
@@ -90,14 +90,14 @@ def option_inputs() -> list[io.Input]:
         io.Int.Input(
             "crf",
             default=FILE.crf,
-            min=0,
-            max=51,
+            min=options.CRF.min,
+            max=options.CRF.max,
             optional=True,
             tooltip="Quality of an encoded picture: lower is better and larger.",
         ),
         io.Combo.Input(
             "pix_fmt",
-            options=["yuv420p", "yuv420p10le", "yuv444p"],
+            options=list(options.PIX_FMTS),
             default=FILE.pix_fmt,
             optional=True,
             tooltip=(
@@ -110,7 +110,13 @@ def option_inputs() -> list[io.Input]:
 
 def _fade(name: str, tooltip: str) -> io.Input:
     return io.Float.Input(
-        name, default=0.0, min=0.0, max=600.0, step=0.05, optional=True, tooltip=tooltip
+        name,
+        default=0.0,
+        min=options.FADE_SECONDS.min,
+        max=options.FADE_SECONDS.max,
+        step=0.05,
+        optional=True,
+        tooltip=tooltip,
     )
 
 

@@ -1,4 +1,4 @@
-"""A sound track: a waveform encoded in step with a picture."""
+"""Audio tracks of the output file, written in step with the video so that packets interleave."""
 
 # PyAV leaves some of its types open.
 # pyright: reportUnknownMemberType=false
@@ -8,94 +8,210 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
+from typing import Protocol, cast
 
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 
 from ..audio.waveform import AAC_RATES, audio_frame, channel_layout
 from .prepared_audio import PreparedAudio
+from .source_audio import SourceAudio, audio_packets, best_audio_stream
 
-_PIECE = 1024
+_CHUNK = 1024
 """Samples given to an encoder at once; an AAC frame."""
+_MIN_BITRATE = 6000
+"""Bits per second and channel; Opus takes no less."""
+_PREROLL = Fraction(1, 10)
+"""Seconds of packets before the video that a copy keeps, because a decoder swallows its first
+ones; only where they are hidden, by an edit list or by the codec delay of a file that has one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Codec:
-    """How one is used.
-
-    Args:
-        encoder: libav's name of it.
-        form: the sample format it gets.
-        rates: the sample rates it knows; empty for any.
-        bits: bits a second and channel, where it is lossy.
-        most: the same, at most.
-    """
-
-    encoder: str
-    form: str
-    rates: tuple[int, ...] = ()
-    bits: int = 0
-    most: int = 0
-
-
-_CODECS = {
-    "aac": _Codec(encoder="aac", form="fltp", rates=AAC_RATES, bits=128_000, most=288_000),
-    "opus": _Codec(
-        encoder="libopus",
-        form="flt",
-        rates=(48000, 24000, 16000, 12000, 8000),
-        bits=80_000,
-        most=256_000,
-    ),
-    "flac": _Codec(encoder="flac", form="s16"),
-    "pcm": _Codec(encoder="pcm_s16le", form="s16"),
-}
-
-
-class AudioTrackEncoder:
-    """Encodes a ``Sound`` into a container as far as asked, so that the tracks interleave."""
-
-    def __init__(
-        self, container: OutputContainer, sound: PreparedAudio, codec: str = "aac", bitrate: int = 0
-    ) -> None:
-        settings = _CODECS[codec]
-        if settings.rates and sound.sample_rate not in settings.rates:
-            sound = sound.at(_rate_for(sound.sample_rate, settings.rates))
-        self._container = container
-        self._sound = sound
-        self._position = 0
-        channels = sound.waveform.shape[0]
-        layout = channel_layout(sound.waveform)
-        added = container.add_stream(settings.encoder, rate=sound.sample_rate, layout=layout)
-        self._stream = cast(AudioStream, added)
-        self._stream.codec_context.format = settings.form
-        if settings.bits:
-            # AAC allows 6144 bits a frame and channel.
-            most = min(settings.most, 5 * sound.sample_rate) if codec == "aac" else settings.most
-            bits = bitrate * 1000 or channels * settings.bits
-            self._stream.bit_rate = max(6000 * channels, min(bits, channels * most))
+class AudioTrack(Protocol):
+    """An audio track of the output file."""
 
     @property
     def stream(self) -> AudioStream:
         """The stream written to."""
-        return self._stream
+        ...
 
     def write_until(self, time: Fraction) -> None:
-        """Write the sound up to ``time`` in seconds."""
-        end = min(math.ceil(time * self._sound.sample_rate), self._sound.samples)
-        while self._position < end:
-            piece = self._sound.piece(self._position, _PIECE)
-            frame = audio_frame(piece, self._sound.sample_rate, self._position)
-            self._position += piece.shape[1]
-            self._container.mux(self._stream.encode(frame))
+        """Write the audio up to ``time`` in seconds."""
+        ...
 
     def finish(self) -> None:
         """Write what is left."""
-        self.write_until(Fraction(self._sound.samples, self._sound.sample_rate))
-        self._container.mux(self._stream.encode(None))
+        ...
 
 
-def _rate_for(rate: int, rates: tuple[int, ...]) -> int:
-    """The lowest rate that loses nothing, or else the highest."""
-    return min((known for known in rates if known >= rate), default=max(rates))
+@dataclass(frozen=True, kw_only=True)
+class _Codec:
+    """How an audio codec is used.
+
+    Attributes:
+        encoder: libav's name of the encoder.
+        sample_format: the encoder's input.
+        rates: sample rates that it supports; empty for any.
+        bitrate: default in bits per second and channel; 0 if lossless.
+        max_bitrate: likewise.
+    """
+
+    encoder: str
+    sample_format: str
+    rates: tuple[int, ...] = ()
+    bitrate: int = 0
+    max_bitrate: int = 0
+
+
+_CODECS = {
+    "aac": _Codec(
+        encoder="aac",
+        sample_format="fltp",
+        rates=AAC_RATES,
+        bitrate=128_000,
+        max_bitrate=288_000,
+    ),
+    "opus": _Codec(
+        encoder="libopus",
+        sample_format="flt",
+        rates=(48000, 24000, 16000, 12000, 8000),
+        bitrate=80_000,
+        max_bitrate=256_000,
+    ),
+    "flac": _Codec(encoder="flac", sample_format="s16"),
+    "pcm": _Codec(encoder="pcm_s16le", sample_format="s16"),
+}
+
+
+class AudioTrackEncoder:
+    """Encodes audio into a track.
+
+    Args:
+        output: the file to write.
+        audio: converted to a sample rate that the codec supports.
+        codec: aac, opus, flac or pcm.
+        bitrate: in kbit/s; 0 for a suitable one.
+    """
+
+    def __init__(
+        self, output: OutputContainer, audio: PreparedAudio, codec: str, bitrate: int = 0
+    ) -> None:
+        settings = _CODECS[codec]
+        if settings.rates:
+            audio = audio.resample(_supported_rate(audio.sample_rate, settings.rates))
+        self._output = output
+        self._audio = audio
+        self._position = 0
+        self._stream = cast(
+            AudioStream,
+            output.add_stream(
+                settings.encoder,
+                rate=audio.sample_rate,
+                layout=channel_layout(audio.waveform),
+            ),
+        )
+        self._stream.codec_context.format = settings.sample_format
+        if settings.bitrate:
+            channels = audio.waveform.shape[0]
+            wanted = bitrate * 1000 or channels * settings.bitrate
+            self._stream.bit_rate = max(
+                channels * _MIN_BITRATE, min(wanted, channels * settings.max_bitrate)
+            )
+
+    @property
+    def stream(self) -> AudioStream:
+        return self._stream
+
+    def write_until(self, time: Fraction) -> None:
+        end = min(math.ceil(time * self._audio.sample_rate), self._audio.length)
+        while self._position < end:
+            chunk = self._audio.chunk(self._position, _CHUNK)
+            frame = audio_frame(chunk, self._audio.sample_rate, self._position)
+            self._position += chunk.shape[1]
+            self._output.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        self.write_until(Fraction(self._audio.length, self._audio.sample_rate))
+        self._output.mux(self._stream.encode(None))
+
+
+class AudioTrackCopier:
+    """Copies the packets of a file's own audio into a track.
+
+    Args:
+        output: the file to write.
+        container: the file to read, opened for this track alone.
+        audio: the part of it to copy.
+    """
+
+    def __init__(
+        self, output: OutputContainer, container: InputContainer, audio: SourceAudio
+    ) -> None:
+        stream = best_audio_stream(container)
+        assert stream is not None
+        self._output = output
+        self._stream = output.add_stream_from_template(stream, opaque=True)
+        self._time_base = Fraction(stream.time_base or Fraction(1, 48_000))
+        self._start = round(audio.start / self._time_base)
+        self._duration = audio.duration
+        hidden = output.format.name in ("mp4", "mov") or "matroska" in container.format.name
+        self._preroll = _PREROLL if hidden else Fraction(0)
+        self._packets = audio_packets(container, stream)
+        self._next: Packet[AudioStream] | None = None
+        self._expected = 0  # ticks at which a packet without a time begins
+        self._last: int | None = None
+        self._advance()
+
+    @property
+    def stream(self) -> AudioStream:
+        return self._stream
+
+    def write_until(self, time: Fraction) -> None:
+        while self._next is not None and (self._next.pts or 0) * self._time_base < time:
+            packet = self._next
+            packet.stream = self._stream
+            self._output.mux(packet)
+            self._advance()
+
+    def finish(self) -> None:
+        self.write_until(self._duration)
+
+    def _advance(self) -> None:
+        """Find the next packet of the part to copy, and set its times relative to the part."""
+        self._next = None
+        for packet in self._packets:
+            if not packet.size:
+                continue
+            ticks = packet.pts if packet.pts is not None else packet.dts
+            ticks = self._expected if ticks is None else ticks - self._start
+            self._expected = ticks + (packet.duration or 0)
+            if ticks * self._time_base >= self._duration:
+                return
+            too_early = self._expected * self._time_base <= -self._preroll
+            if too_early or (self._last is not None and ticks <= self._last):
+                continue
+            self._last = packet.pts = packet.dts = ticks
+            self._next = packet
+            return
+
+
+class AudioTracks:
+    """Audio tracks that are written together."""
+
+    def __init__(self, tracks: list[AudioTrack]) -> None:
+        self._tracks = tracks
+
+    def write_until(self, time: Fraction) -> None:
+        """Write all tracks up to ``time`` in seconds."""
+        for track in self._tracks:
+            track.write_until(time)
+
+    def finish(self) -> None:
+        """Write what is left of all tracks."""
+        for track in self._tracks:
+            track.finish()
+
+
+def _supported_rate(rate: int, supported: tuple[int, ...]) -> int:
+    """The lowest supported rate that loses nothing, or else the highest."""
+    return min((known for known in supported if known >= rate), default=max(supported))

@@ -1,143 +1,166 @@
-"""Which container takes which picture and sound, and what to do where it does not."""
+"""Which container holds which codecs, and what is written where the options do not fit them."""
+
+# PyAV leaves some of its types open.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import av
+from av.video.format import VideoFormat
+
+from ..errors import MediaError, Problem
 from .options import FileOptions
 
 _COMMON = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"}
-_MP4 = _COMMON | {"av1", "vp9", "vvc"}
-"""Codecs that go into mp4 and that players expect there."""
-_QUICKTIME = {
-    "prores",
-    "dnxhd",
-    "cfhd",
-    "png",
-    "qtrle",
-    "h263",
-    "svq3",
-    "cinepak",
-    "dvvideo",
-    "hap",
-}
-"""Codecs at home in QuickTime files only."""
-_WEBM = {"vp8", "vp9", "av1"}
 _ANIMATIONS = {"gif", "webp", "apng"}
-"""Pictures that no container with sound takes."""
-
-_SOUNDS = {
+"""Codecs that are not copied into any container."""
+_VIDEO = {
+    "mp4": _COMMON | {"av1", "vp9", "vvc"},
+    "mov": _COMMON
+    | {"prores", "dnxhd", "cfhd", "png", "qtrle", "h263", "svq3", "cinepak", "dvvideo", "hap"},
+    "webm": {"vp8", "vp9", "av1"},
+}
+"""Video codecs that players expect in a container; mkv takes all of them."""
+_ENCODED_AUDIO = {
     "mp4": ("aac", "opus", "flac", "pcm"),
     "mov": ("aac", "pcm"),
     "mkv": ("aac", "opus", "flac", "pcm"),
     "webm": ("opus",),
 }
-"""Sounds that can be chosen, each container's own first."""
-_COPIED = {
+"""Audio codecs to choose from, each container's default first."""
+_COPIED_AUDIO = {
     "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"},
     "mov": {"aac", "mp3", "ac3", "eac3", "alac"},
     "mkv": {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "vorbis", "dts", "truehd"},
     "webm": {"opus", "vorbis"},
 }
-"""Sounds of a file that are kept as they are; mov and mkv take most of PCM besides."""
+"""Audio codecs whose packets are copied; mov and mkv take most of PCM besides."""
 _COPIED_PCM = ("pcm_s16", "pcm_s24", "pcm_s32", "pcm_f32", "pcm_f64", "pcm_u8")
+_FALLBACK_PIX_FMT = "yuv420p"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputPlan:
     """What is written.
 
-    Args:
+    Attributes:
         container: mp4, mov, mkv or webm.
         audio_codec: aac, opus, flac or pcm.
-        copied: whether the picture's packets are; otherwise it is encoded.
-        notes: why, where it is not what one would expect, a sentence each.
+        copies_video: whether the video's packets are copied; otherwise it is encoded.
+        pix_fmt: the pixel format if it is encoded.
+        options: what was asked for.
+        notes: how the plan differs from the options and why, a sentence each.
     """
 
     container: str
     audio_codec: str
-    copied: bool
+    copies_video: bool
+    pix_fmt: str
+    options: FileOptions
     notes: tuple[str, ...]
 
     @property
-    def video_encoder(self) -> str:
-        """libav's name of what encodes pictures for this container."""
-        return "libvpx-vp9" if self.container == "webm" else "libx264"
-
-    @property
-    def encoded(self) -> str:
-        """The codec of pictures that are encoded."""
+    def encoded_codec(self) -> str:
+        """The codec of video that is encoded."""
         return "vp9" if self.container == "webm" else "h264"
 
     @property
-    def picture(self) -> str:
-        """The same for people."""
-        return "VP9" if self.container == "webm" else "H.264"
+    def video_encoder(self) -> str:
+        """libav's encoder for it."""
+        return "libvpx-vp9" if self.container == "webm" else "libx264"
 
 
-def plan_copy(codec: str, options: FileOptions) -> OutputPlan:
-    """For a picture of this codec that may be copied."""
-    plan = plan_encode(options, codec)
-    if codec in _ANIMATIONS:
-        why = f"{codec} cannot be copied beside sound"
-    elif not _takes(plan.container, codec):
-        why = f"{plan.container} does not take {codec}"
-    else:
-        return OutputPlan(
-            container=plan.container,
-            audio_codec=plan.audio_codec,
-            copied=True,
-            notes=plan.notes,
-        )
-    note = f"{why}: the picture was encoded as {plan.picture}."
-    return OutputPlan(
-        container=plan.container,
-        audio_codec=plan.audio_codec,
-        copied=False,
-        notes=(note, *plan.notes),
+def plan_output(options: FileOptions, codec: str | None) -> OutputPlan:
+    """Plan a file.
+
+    Args:
+        options: what is asked for.
+        codec: the codec of video that may be copied; None if it has to be encoded.
+
+    Raises:
+        MediaError: if the video has to be encoded and libav does not know the pixel format.
+    """
+    container, audio_codec, notes = _choose_container(options, codec)
+    plan = OutputPlan(
+        container=container,
+        audio_codec=audio_codec,
+        copies_video=codec is not None and _holds_video(container, codec),
+        pix_fmt=options.pix_fmt,
+        options=options,
+        notes=notes,
     )
+    if plan.copies_video:
+        return plan
+    encoded_name = {"vp9": "VP9", "h264": "H.264"}[plan.encoded_codec]
+    if codec is not None:
+        reason = (
+            f"{codec} cannot be copied into a file with audio"
+            if codec in _ANIMATIONS
+            else f"{container} does not take {codec}"
+        )
+        notes = (f"{reason}: the video was encoded as {encoded_name}.", *notes)
+    pix_fmt, more = _choose_pix_fmt(options.pix_fmt, plan.video_encoder, encoded_name)
+    return replace(plan, pix_fmt=pix_fmt, notes=notes + more)
 
 
-def plan_encode(options: FileOptions, codec: str | None = None) -> OutputPlan:
-    """For a picture that is encoded, or (see ``plan_copy``) has this codec."""
-    container, asked, notes = options.container, options.audio_codec, ()
+def can_copy_audio(container: str, codec: str) -> bool:
+    """Whether audio packets of this codec can be copied into the container."""
+    if codec.startswith("pcm_"):
+        return container in ("mov", "mkv") and codec.startswith(_COPIED_PCM)
+    return codec in _COPIED_AUDIO[container]
+
+
+def _choose_container(options: FileOptions, codec: str | None) -> tuple[str, str, tuple[str, ...]]:
+    """Container, audio codec and notes on both."""
+    container, audio_codec, notes = options.container, options.audio_codec, ()
+    if codec in _ANIMATIONS:
+        codec = None
     if container == "auto":
-        container = _container(codec if codec not in _ANIMATIONS else None, asked)
-        if container != "mp4":
-            if codec is None or codec in _ANIMATIONS or _takes("mp4", codec):
-                notes = (f"Few players take {asked} in mp4: wrote {container}.",)
-            else:
-                notes = (f"{codec} does not go into mp4: wrote {container}.",)
-    sounds = _SOUNDS[container]
-    sound = sounds[0] if asked == "auto" else asked
-    if sound not in sounds:
-        sound = sounds[0]
-        notes += (f"{container} does not take {asked}: the sound was encoded as {sound}.",)
-    if options.bitrate and sound in ("flac", "pcm"):
-        notes += (f"{sound} has no bitrate to choose: it is lossless.",)
-    return OutputPlan(container=container, audio_codec=sound, copied=False, notes=notes)
+        container = _first_container(codec, audio_codec)
+        if codec is not None and not _holds_video("mp4", codec):
+            notes = (f"{codec} does not go into mp4: wrote {container}.",)
+        elif container != "mp4":
+            notes = (f"Few players take {audio_codec} in mp4: wrote {container}.",)
+    choices = _ENCODED_AUDIO[container]
+    if audio_codec == "auto":
+        audio_codec = choices[0]
+    if audio_codec not in choices:
+        notes += (
+            f"{container} does not take {audio_codec}: the audio was encoded as {choices[0]}.",
+        )
+        audio_codec = choices[0]
+    if options.bitrate and audio_codec in ("flac", "pcm"):
+        notes += (f"{audio_codec} has no bitrate to choose: it is lossless.",)
+    return container, audio_codec, notes
 
 
-def _container(codec: str | None, sound: str) -> str:
-    # mp4 takes PCM by its standard, but few players do there.
-    choices = ("mov", "mkv") if sound == "pcm" else ("mp4", "mov", "mkv")
-    for container in choices:
-        fits = codec is None or _takes(container, codec)
-        if fits and (sound == "auto" or sound in _SOUNDS[container]):
+def _first_container(codec: str | None, audio_codec: str) -> str:
+    # The mp4 standard allows PCM, but few players support it.
+    candidates = ("mov", "mkv") if audio_codec == "pcm" else ("mp4", "mov", "mkv")
+    for container in candidates:
+        holds_video = codec is None or _holds_video(container, codec)
+        if holds_video and (audio_codec == "auto" or audio_codec in _ENCODED_AUDIO[container]):
             return container
     return "mkv"
 
 
-def _takes(container: str, codec: str) -> bool:
-    if codec in _ANIMATIONS:
-        return False
-    if container == "mkv":
-        return True
-    return codec in {"mp4": _MP4, "mov": _COMMON | _QUICKTIME, "webm": _WEBM}[container]
+def _choose_pix_fmt(pix_fmt: str, encoder: str, encoded_name: str) -> tuple[str, tuple[str, ...]]:
+    """The pixel format asked for if the encoder supports it, else the fallback and a note."""
+    try:
+        VideoFormat(pix_fmt)
+    except ValueError as error:
+        raise MediaError(
+            f"got '{pix_fmt}' as pixel format, expected one that libav knows, for instance"
+            " yuv420p or yuv444p",
+            problem=Problem.OPTION,
+        ) from error
+    if pix_fmt in {known.name for known in av.Codec(encoder, "w").video_formats or ()}:
+        return pix_fmt, ()
+    note = f"{encoded_name} cannot be encoded as {pix_fmt} here: {_FALLBACK_PIX_FMT} was used."
+    return _FALLBACK_PIX_FMT, (note,)
 
 
-def copies_sound(container: str, codec: str) -> bool:
-    """Whether a file's sound of this codec goes into the container as it is."""
-    if codec.startswith("pcm_"):
-        return container in ("mov", "mkv") and codec.startswith(_COPIED_PCM)
-    return codec in _COPIED[container]
+def _holds_video(container: str, codec: str) -> bool:
+    return codec not in _ANIMATIONS and (container == "mkv" or codec in _VIDEO[container])

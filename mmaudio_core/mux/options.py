@@ -1,80 +1,91 @@
-"""What to do with the sound, and what kind of file to write; the defaults change nothing."""
+"""Options of the audio and of the file to write, with their ranges; defaults change nothing."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from ..errors import MediaError
+from ..errors import MediaError, Problem
 
-ORIGINALS = ("replace", "mix", "duck", "keep_as_track")
-"""What becomes of a video's own sound."""
+Number = TypeVar("Number", int, float)
+
+SOURCE_AUDIO_MODES = ("replace", "mix", "duck", "keep_as_track")
+"""What becomes of a video's own audio."""
 CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm")
 AUDIO_CODECS = ("auto", "aac", "opus", "flac", "pcm")
-_QUIETEST, _LOUDEST = -60.0, 24.0
-_WORST = 51
-"""x264's highest crf; 0 is lossless."""
+PIX_FMTS = ("yuv420p", "yuv420p10le", "yuv444p")
+"""Common pixel formats; libav knows more."""
+
+
+@dataclass(frozen=True)
+class Range(Generic[Number]):
+    """The values that an option takes, both ends included."""
+
+    min: Number
+    max: Number
+
+
+GAIN_DB = Range(-60.0, 24.0)
+FADE_SECONDS = Range(0.0, 600.0)
+LOUDNESS_LUFS = Range(-70.0, 0.0)
+BITRATE_KBPS = Range(0, 512)
+CRF = Range(0, 51)
+"""x264's; 0 is lossless."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioOptions:
-    """How the new sound is treated, and what becomes of the video's own.
+    """How the new audio is processed, and what becomes of the video's own.
 
-    Args:
-        original: ``replace`` drops the video's own sound; ``mix`` adds the new one to it; ``duck``
-            does too, but lowers it while the new one sounds; ``keep_as_track`` keeps it as a
-            second track.
-        gain_db: of the new sound, -60 to 24 dB.
-        fade_in, fade_out: seconds over which the new sound comes and goes.
-        loudness: LUFS (integrated, ITU-R BS.1770-4) of what is heard, mix included; None leaves
-            it as it is.
+    Attributes:
+        source_audio: ``replace`` drops the video's own audio; ``mix`` mixes the new audio with it;
+            ``duck`` does too, but lowers it while the new audio is loud; ``keep_as_track`` keeps
+            it as a second track.
+        gain_db: gain of the new audio.
+        fade_in, fade_out: seconds over which the new audio fades in and out.
+        loudness: integrated loudness (ITU-R BS.1770-4) of the new audio or of the mix in LUFS;
+            None leaves it as it is.
 
     Raises:
-        MediaError: when a value is none of these.
+        MediaError: if a value is out of range.
     """
 
-    original: str = "replace"
+    source_audio: str = "replace"
     gain_db: float = 0.0
     fade_in: float = 0.0
     fade_out: float = 0.0
     loudness: float | None = None
 
     def __post_init__(self) -> None:
-        _one_of("original_audio", self.original, ORIGINALS)
-        _between("gain_db", self.gain_db, _QUIETEST, _LOUDEST)
-        _between("fade_in", self.fade_in, 0, math.inf)
-        _between("fade_out", self.fade_out, 0, math.inf)
+        _check_choice("handling of the video's own audio", self.source_audio, SOURCE_AUDIO_MODES)
+        _check_range("gain in dB", self.gain_db, GAIN_DB)
+        _check_range("fade-in in seconds", self.fade_in, FADE_SECONDS)
+        _check_range("fade-out in seconds", self.fade_out, FADE_SECONDS)
         if self.loudness is not None:
-            _between("loudness", self.loudness, -70, 0)
+            _check_range("loudness in LUFS", self.loudness, LOUDNESS_LUFS)
 
     @property
     def mixes(self) -> bool:
-        """Whether the original is part of the same track."""
-        return self.original in ("mix", "duck")
-
-    @property
-    def keeps(self) -> bool:
-        """Whether the original is a track of its own."""
-        return self.original == "keep_as_track"
+        """Whether the video's own audio becomes part of the new track."""
+        return self.source_audio in ("mix", "duck")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileOptions:
     """The file to write.
 
-    Args:
-        container: auto (the first of mp4, mov, mkv that takes picture and sound), mp4, mov, mkv or
-            webm.
-        audio_codec: auto (the container's own), aac, opus, flac or pcm (16 bits).
-        bitrate: of aac and opus in kbit/s, all channels together; 0 for one that suits.
-        trim_to_audio: end the picture with the sound.
-        crf: quality of pictures that are encoded, 0 (best) to 51.
-        pix_fmt: libav's name of their pixel format, for instance yuv420p.
-        metadata: what the file says of itself.
+    Attributes:
+        container: auto (the first of mp4, mov, mkv that holds both codecs), mp4, mov, mkv or webm.
+        audio_codec: auto (the container's usual one), aac, opus, flac or pcm (16 bits).
+        bitrate: of aac and opus in kbit/s, all channels together; 0 for a suitable one.
+        trim_to_audio: end the video with the audio.
+        crf: quality of video that is encoded, 0 (best) to 51.
+        pix_fmt: libav's name of its pixel format, for instance yuv420p.
+        metadata: tags of the file.
 
     Raises:
-        MediaError: when a value is none of these.
+        MediaError: if a value is out of range.
     """
 
     container: str = "auto"
@@ -86,21 +97,23 @@ class FileOptions:
     metadata: Mapping[str, str] = field(default_factory=lambda: {})
 
     def __post_init__(self) -> None:
-        _one_of("container", self.container, CONTAINERS)
-        _one_of("audio_codec", self.audio_codec, AUDIO_CODECS)
-        _between("bitrate", self.bitrate, 0, math.inf)
-        _between("crf", self.crf, 0, _WORST)
+        _check_choice("container", self.container, CONTAINERS)
+        _check_choice("audio codec", self.audio_codec, AUDIO_CODECS)
+        _check_range("bitrate in kbit/s", self.bitrate, BITRATE_KBPS)
+        _check_range("CRF", self.crf, CRF)
 
 
-def _one_of(name: str, got: str, choices: tuple[str, ...]) -> None:
-    if got not in choices:
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
         raise MediaError(
-            f"{name} '{got}' was given; expected one of {', '.join(choices)}. Choose one of them."
+            f"got '{value}' as {name}, expected one of {', '.join(choices)}",
+            problem=Problem.OPTION,
         )
 
 
-def _between(name: str, got: float, lowest: float, highest: float) -> None:
-    # "not (...)", so that NaN is refused too
-    if not (lowest <= got <= highest) or math.isinf(got):
-        limits = f"{lowest:g} to {highest:g}" if math.isfinite(highest) else f"{lowest:g} or more"
-        raise MediaError(f"{name} {got:g} was given; expected {limits}. Set it within them.")
+def _check_range(name: str, value: float, allowed: Range[int] | Range[float]) -> None:
+    if not allowed.min <= value <= allowed.max:  # also refuses NaN
+        raise MediaError(
+            f"got {value:g} as {name}, expected {allowed.min:g} to {allowed.max:g}",
+            problem=Problem.OPTION,
+        )

@@ -1,145 +1,118 @@
-"""All that is heard of a file: the new sound, and the original mixed in or beside it."""
+"""All audio of the output file: the new track, and the video's own mixed in or beside it."""
 
 # PyAV leaves some of its types open.
-# pyright: reportUnknownMemberType=false
+# pyright: reportAttributeAccessIssue=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from torch import Tensor
 
-from ..audio.waveform import check_waveform
-from ..media import VideoFile
 from ..progress import Progress
-from .audio_tracks import AudioTrackEncoder
-from .formats import OutputPlan, copies_sound
-from .options import AudioOptions, FileOptions
-from .prepared_audio import PreparedAudio, audio_end, fit_audio
-from .source_audio import AudioTrackCopier, SourceAudio
+from .audio_tracks import AudioTrack, AudioTrackCopier, AudioTrackEncoder, AudioTracks
+from .formats import OutputPlan, can_copy_audio
+from .options import AudioOptions
+from .prepared_audio import NewAudio, PreparedAudio, prepare_new_audio, prepare_source_audio
+from .source_audio import SourceAudio
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputAudio:
-    """All that is heard of a file: the new sound, and the original where it is kept beside it."""
+    """The audio tracks of the output file.
 
-    sound: PreparedAudio
-    original: SourceAudio | PreparedAudio | None
-    codec: str
-    bitrate: int
+    Attributes:
+        new: the first track, mix included.
+        source: the video's own audio as a second track: to copy, or to encode.
+        plan: says how tracks are encoded.
+    """
+
+    new: PreparedAudio
+    source: SourceAudio | PreparedAudio | None
+    plan: OutputPlan
 
     @contextmanager
-    def into(self, container: OutputContainer) -> Generator[AudioTracks, None, None]:
-        """Its tracks in a container, after the picture's."""
-        new = AudioTrackEncoder(container, self.sound, self.codec, self.bitrate)
-        if self.original is None:
-            yield AudioTracks([new])
-        elif isinstance(self.original, PreparedAudio):
-            old = AudioTrackEncoder(container, self.original, self.codec)
-            _name(new.stream, old.stream)
-            yield AudioTracks([new, old])
-        else:
-            kept = AudioTrackCopier(container, self.original)
-            _name(new.stream, kept.stream)
-            try:
-                yield AudioTracks([new, kept])
-            finally:
-                kept.close()
-
-
-class AudioTracks:
-    """Sound tracks that are written together."""
-
-    def __init__(self, tracks: list[AudioTrackEncoder | AudioTrackCopier]) -> None:
-        self._tracks = tracks
-
-    def write_until(self, time: Fraction) -> None:
-        """Write them up to ``time`` in seconds."""
-        for track in self._tracks:
-            track.write_until(time)
-
-    def finish(self) -> None:
-        """Write what is left."""
-        for track in self._tracks:
-            track.finish()
-
-
-def _name(new: AudioStream, old: AudioStream) -> None:
-    """Say which is which, and which is played."""
-    new.metadata["title"], old.metadata["title"] = "New sound", "Original sound"
-    new.disposition, old.disposition = 1, 0  # pyright: ignore[reportAttributeAccessIssue]
+    def add_to(self, output: OutputContainer) -> Generator[AudioTracks, None, None]:
+        """Add the tracks to a container, after those that it has."""
+        codec = self.plan.audio_codec
+        tracks: list[AudioTrack] = [
+            AudioTrackEncoder(output, self.new, codec, self.plan.options.bitrate)
+        ]
+        with ExitStack() as stack:
+            if isinstance(self.source, PreparedAudio):
+                tracks.append(AudioTrackEncoder(output, self.source, codec))
+            elif self.source is not None:
+                container, _ = stack.enter_context(self.source.video.open())
+                tracks.append(AudioTrackCopier(output, container, self.source))
+            if len(tracks) == 2:
+                _label(*tracks)
+            yield AudioTracks(tracks)
 
 
 def prepare_output_audio(
-    waveform: Tensor,
-    sample_rate: int,
+    new: NewAudio,
+    source: SourceAudio | PreparedAudio | None,
     *,
-    start: Fraction,
-    zero: Fraction,
-    length: Fraction,
-    source: VideoFile | tuple[Tensor, int] | None,
-    options: tuple[AudioOptions, FileOptions],
+    duration: Fraction,
+    options: AudioOptions,
     plan: OutputPlan,
     progress: Progress,
-) -> tuple[OutputAudio, Fraction, tuple[str, ...]]:
-    """Prepare everything that is heard.
+) -> tuple[OutputAudio, tuple[str, ...]]:
+    """Prepare all audio of the output file.
 
     Args:
-        waveform, sample_rate, start: the new sound, and where in the picture it begins.
-        zero, length: where in the source's clock the picture begins, and how long it is, in s.
-        source: what the original sound is in; None where there is none.
-        options: what to do with both.
-        plan: what the file takes.
+        new: the audio to add.
+        source: the video's own audio, if it has any and the options use it.
+        duration: seconds of video that are written.
+        options: how both are processed.
+        plan: says which codecs the file takes.
 
     Returns:
-        The sound, seconds of the picture to write, and what the user should know.
+        The tracks, and what the user should know, a sentence each.
+
+    Raises:
+        MediaError: if either cannot be used.
     """
-    treat, file = options
-    check_waveform(waveform, sample_rate)
-    if file.trim_to_audio:
-        length = min(length, audio_end(waveform, sample_rate, start))
-    original, notes = None, tuple[str, ...]()
-    if treat.original != "replace" and source is not None:
-        original = SourceAudio(source=source, zero=zero, length=length)
-        if original.codec() is None:
-            original = None
-    if treat.original != "replace" and original is None:
-        notes = (f"There is no original sound to {_TO_DO[treat.original]}.",)
-    sound, more = fit_audio(
-        waveform,
-        sample_rate,
-        start=start,
-        length=length,
-        options=treat,
-        original=original,
-        progress=progress,
-    )
-    kept: SourceAudio | PreparedAudio | None = None
-    if treat.keeps and original is not None:
-        kept, why = _kept(original, plan, progress)
-        notes += why
-    result = OutputAudio(sound=sound, original=kept, codec=plan.audio_codec, bitrate=file.bitrate)
-    return result, length, (*notes, *more)
+    new.check_start(duration)
+    notes: tuple[str, ...] = ()
+    if source is None and options.source_audio != "replace":
+        verb = "mix in" if options.mixes else "keep"
+        notes = (f"The video has no audio of its own to {verb}.",)
+    mixed_in = _decode(source, progress) if source is not None and options.mixes else None
+    prepared, more_notes = prepare_new_audio(new, duration, options, mixed_in)
+    kept = None
+    if source is not None and options.source_audio == "keep_as_track":
+        kept, note = _keep(source, plan, progress)
+        notes += note
+    return OutputAudio(new=prepared, source=kept, plan=plan), (*notes, *more_notes)
 
 
-_TO_DO = {"mix": "mix in", "duck": "mix in", "keep_as_track": "keep"}
+def _decode(source: SourceAudio | PreparedAudio, progress: Progress) -> PreparedAudio:
+    if isinstance(source, PreparedAudio):
+        return source
+    waveform, rate = source.decode(progress)
+    return prepare_source_audio(waveform, rate, source.duration)
 
 
-def _kept(
-    original: SourceAudio, plan: OutputPlan, progress: Progress
+def _keep(
+    source: SourceAudio | PreparedAudio, plan: OutputPlan, progress: Progress
 ) -> tuple[SourceAudio | PreparedAudio, tuple[str, ...]]:
-    """The original as a track of its own, and why it is not copied where it cannot be."""
-    codec = original.codec() or ""
-    if copies_sound(plan.container, codec):
-        return original, ()
-    waveform, rate = original.samples(progress)
-    why = f"{plan.container} does not take {codec}"
-    if codec == "samples":
-        why = "The original sound came without its file"
-    note = f"{why}: the original sound was encoded as {plan.audio_codec}."
-    return PreparedAudio(waveform=waveform.clamp(-1, 1), sample_rate=rate), (note,)
+    """The video's own audio as a track, and a note if it has to be encoded."""
+    if isinstance(source, PreparedAudio):
+        reason = "The video's own audio did not come as a file"
+    elif can_copy_audio(plan.container, source.codec):
+        return source, ()
+    else:
+        reason = f"{plan.container} does not take {source.codec}"
+    decoded = _decode(source, progress)
+    note = f"{reason}: it was encoded as {plan.audio_codec}."
+    return replace(decoded, waveform=decoded.waveform.clamp(-1, 1)), (note,)
+
+
+def _label(new: AudioTrack, source: AudioTrack) -> None:
+    """Name the tracks, and mark the new one as the default."""
+    new.stream.metadata["title"], source.stream.metadata["title"] = "New sound", "Original sound"
+    new.stream.disposition, source.stream.disposition = 1, 0

@@ -1,9 +1,9 @@
-"""The sound: a waveform, checked, shaped, mixed, delayed and cut to a picture."""
+"""Audio ready to encode: processed, placed in the video, mixed and limited."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -14,22 +14,19 @@ from ..audio.loudness import normalize_loudness
 from ..audio.mixing import gain_and_fades, mix
 from ..audio.resample import resample
 from ..audio.waveform import AAC_RATES, check_waveform
-from ..errors import MediaError
-from ..progress import Progress, no_progress
+from ..errors import MediaError, Problem
 from .options import AudioOptions
-from .source_audio import SourceAudio
 
-_MIXED_RATE = 48000
-"""Highest sample rate of a mix; that of all films."""
+_MAX_MIX_RATE = 48000
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedAudio:
-    """One take, ready to encode.
+    """Audio ready to encode.
 
-    Args:
+    Attributes:
         waveform: (C, T) float32 in [-1, 1] on the CPU, C 1 or 2.
-        sample_rate: samples a second.
+        sample_rate: in Hz.
         silence: samples of silence before it.
     """
 
@@ -38,19 +35,19 @@ class PreparedAudio:
     silence: int = 0
 
     @property
-    def samples(self) -> int:
-        """Samples in all."""
+    def length(self) -> int:
+        """Samples including the silence."""
         return self.silence + self.waveform.shape[1]
 
-    def piece(self, begin: int, count: int) -> Tensor:
-        """Up to ``count`` samples from ``begin`` on, (C, n)."""
-        end = min(begin + count, self.samples)
-        quiet = max(0, min(end, self.silence) - begin)
-        heard = self.waveform[:, max(0, begin - self.silence) : max(0, end - self.silence)]
-        return torch.nn.functional.pad(heard, (quiet, 0)).contiguous()
+    def chunk(self, begin: int, count: int) -> Tensor:
+        """Up to ``count`` samples from ``begin`` on, (C, n), silence included."""
+        end = min(begin + count, self.length)
+        silence = max(0, min(end, self.silence) - begin)
+        audible = self.waveform[:, max(0, begin - self.silence) : max(0, end - self.silence)]
+        return torch.nn.functional.pad(audible, (silence, 0)).contiguous()
 
-    def at(self, rate: int) -> PreparedAudio:
-        """The same at another sample rate."""
+    def resample(self, rate: int) -> PreparedAudio:
+        """Convert to another sample rate."""
         if rate == self.sample_rate:
             return self
         return PreparedAudio(
@@ -60,86 +57,123 @@ class PreparedAudio:
         )
 
 
-def audio_end(waveform: Tensor, sample_rate: int, start: Fraction) -> Fraction:
-    """Seconds into the picture where a take that starts at ``start`` ends."""
-    return start + Fraction(waveform.shape[-1], sample_rate)
+@dataclass(frozen=True, kw_only=True)
+class NewAudio:
+    """The audio to add to a video.
 
-
-def fit_audio(
-    waveform: Tensor,
-    sample_rate: int,
-    *,
-    start: Fraction,
-    length: Fraction,
-    options: AudioOptions | None = None,
-    original: SourceAudio | None = None,
-    progress: Progress = no_progress,
-) -> tuple[PreparedAudio, tuple[str, ...]]:
-    """Check a take and lay it over a picture of ``length`` seconds from ``start`` on.
-
-    Silence rather than an empty edit or a late first timestamp delays it, since players differ in
-    how they take those. What would sound past the picture's end is cut off, with a note. Then come
-    gain and fades, the original where it is mixed in, and loudness.
-
-    Args:
-        original: the video's own sound, which ``options`` mix in; None where there is none.
+    Attributes:
+        waveform: (C, T) samples in [-1, 1], C 1 or 2.
+        sample_rate: in Hz.
+        start: when in the video it begins, in seconds.
 
     Raises:
-        MediaError: on another shape, NaN or infinity, or a start outside the picture.
+        MediaError: see ``check_waveform``.
     """
-    check_waveform(waveform, sample_rate)
-    if not 0 <= start < length:
-        raise MediaError(
-            f"the sound is to start at {float(start):g} s of a picture that lasts"
-            f" {float(length):g} s; expected a start within it. Lower start_offset."
-        )
-    options = options or AudioOptions()
-    silence = round(start * sample_rate)
-    room = math.ceil(length * sample_rate) - silence
+
+    waveform: Tensor
+    sample_rate: int
+    start: Fraction
+
+    def __post_init__(self) -> None:
+        check_waveform(self.waveform, self.sample_rate)
+
+    @property
+    def end(self) -> Fraction:
+        """When in the video it ends, in seconds."""
+        return self.start + Fraction(self.waveform.shape[1], self.sample_rate)
+
+    def check_start(self, duration: Fraction) -> None:
+        """Raise MediaError if it starts outside a video of ``duration`` seconds."""
+        if not 0 <= self.start < duration:
+            raise MediaError(
+                f"the audio is to start at {float(self.start):g} s of a video that lasts"
+                f" {float(duration):g} s; expected a start within it",
+                problem=Problem.AUDIO_PAST_END,
+            )
+
+
+def prepare_new_audio(
+    new: NewAudio, duration: Fraction, options: AudioOptions, source: PreparedAudio | None
+) -> tuple[PreparedAudio, tuple[str, ...]]:
+    """Cut new audio to a video of ``duration`` seconds; apply gain, fades, mixing, loudness.
+
+    The audio is delayed by silence, not by an empty edit or a late first timestamp, because
+    players treat those differently.
+
+    Args:
+        source: the video's own audio to mix with, if any.
+
+    Returns:
+        The audio, and what the user should know, a sentence each.
+
+    Raises:
+        MediaError: if processing gives NaN or infinity.
+    """
+    rate = new.sample_rate
+    silence = round(new.start * rate)
+    room = math.ceil(duration * rate) - silence
     notes: tuple[str, ...] = ()
-    if waveform.shape[1] > room:
-        over = (waveform.shape[1] - room) / sample_rate
-        notes = (f"The sound was {over:.3g} s longer than the picture and was cut at its end.",)
-    heard = waveform.detach()[:, :room].to("cpu", torch.float32)
-    heard = gain_and_fades(
-        heard,
-        sample_rate,
+    excess = new.waveform.shape[1] - room
+    if excess > 0:
+        notes = (
+            f"The audio was {excess / rate:.3g} s longer than the video and was cut at its end.",
+        )
+    waveform = gain_and_fades(
+        new.waveform.detach()[:, :room].to("cpu", torch.float32),
+        rate,
         gain_db=options.gain_db,
         fade_in=options.fade_in,
         fade_out=options.fade_out,
     )
-    sound = PreparedAudio(waveform=heard, sample_rate=sample_rate, silence=silence)
-    if options.mixes and original is not None:
-        sound = _mixed(sound, original, options.original == "duck", progress)
-    sound, more = _levelled(sound, options)
-    return sound, (*notes, *more)
+    audio = PreparedAudio(waveform=waveform, sample_rate=rate, silence=silence)
+    if source is not None:
+        audio = _mix(audio, source, duck=options.source_audio == "duck")
+    audio, level_notes = _adjust_level(audio, options)
+    return audio, (*notes, *level_notes)
 
 
-def _mixed(
-    sound: PreparedAudio, original: SourceAudio, duck: bool, progress: Progress
-) -> PreparedAudio:
-    old, rate = original.samples(progress)
-    if rate not in AAC_RATES or rate > _MIXED_RATE:
-        old, rate = resample(old, rate, _MIXED_RATE), _MIXED_RATE
-    new = sound.piece(0, sound.samples)
-    waveform, rate = mix(new, sound.sample_rate, old, rate, duck=duck)
+def prepare_source_audio(waveform: Tensor, sample_rate: int, duration: Fraction) -> PreparedAudio:
+    """Prepare a video's own audio: (C, T) samples, more than 2 channels averaged to one.
+
+    Raises:
+        MediaError: if a sample is NaN or infinite.
+    """
+    if waveform.shape[0] > 2:
+        waveform = waveform.mean(0, keepdim=True)
+    waveform = waveform.detach()[:, : round(duration * sample_rate)].to("cpu", torch.float32)
+    if not waveform.isfinite().all():
+        raise MediaError(
+            "got NaN or infinite samples in the video's own audio, expected finite ones",
+            problem=Problem.SOURCE_AUDIO,
+        )
+    return PreparedAudio(waveform=waveform, sample_rate=sample_rate)
+
+
+def _mix(audio: PreparedAudio, source: PreparedAudio, *, duck: bool) -> PreparedAudio:
+    if source.sample_rate not in AAC_RATES or source.sample_rate > _MAX_MIX_RATE:
+        source = replace(
+            source,
+            waveform=resample(source.waveform, source.sample_rate, _MAX_MIX_RATE),
+            sample_rate=_MAX_MIX_RATE,
+        )
+    new = audio.chunk(0, audio.length)
+    waveform, rate = mix(new, audio.sample_rate, source.waveform, source.sample_rate, duck=duck)
     return PreparedAudio(waveform=waveform, sample_rate=rate)
 
 
-def _levelled(sound: PreparedAudio, options: AudioOptions) -> tuple[PreparedAudio, tuple[str, ...]]:
-    """The sound at the loudness asked for, or else as it is, but nowhere above full scale."""
-    waveform, notes = sound.waveform, tuple[str, ...]()
+def _adjust_level(
+    audio: PreparedAudio, options: AudioOptions
+) -> tuple[PreparedAudio, tuple[str, ...]]:
+    """Normalize the loudness if asked to; keep all samples within full scale."""
+    waveform, notes = audio.waveform, tuple[str, ...]()
     if options.loudness is not None:
-        waveform, notes = normalize_loudness(waveform, sound.sample_rate, options.loudness)
+        waveform, notes = normalize_loudness(waveform, audio.sample_rate, options.loudness)
     elif options.mixes or options.gain_db > 0:
-        waveform, reduction = limit_true_peaks(waveform, sound.sample_rate)
+        waveform, reduction = limit_true_peaks(waveform, audio.sample_rate)
         notes = limiter_notes(reduction)
     if not waveform.isfinite().all():
         raise MediaError(
-            "mixing gave NaN or infinity; expected finite samples, so nothing was written. Set"
-            " gain_db to 0, loudness to off and original_audio to replace to see which does it."
+            "gain, mixing or loudness normalization gave NaN or infinity, expected finite samples",
+            problem=Problem.MIX_NOT_FINITE,
         )
-    waveform = waveform.clamp(-1, 1)
-    return PreparedAudio(
-        waveform=waveform, sample_rate=sound.sample_rate, silence=sound.silence
-    ), notes
+    return replace(audio, waveform=waveform.clamp(-1, 1)), notes

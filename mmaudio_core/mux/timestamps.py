@@ -1,4 +1,4 @@
-"""Times that every container takes, for packets of files whose own are missing or wrong."""
+"""Packet times that every container accepts, also for files whose own are missing or wrong."""
 
 # PyAV leaves some of its types open.
 # pyright: reportUnknownMemberType=false
@@ -18,33 +18,33 @@ from ..media.timestamps import nominal_step, time_base
 
 
 @dataclass(frozen=True, kw_only=True)
-class PacketTimes:
-    """A packet's times in its stream's ticks."""
+class OutputTimes:
+    """A packet's times in the output file, in ticks of the input stream."""
 
     pts: int
     dts: int
 
 
-def packet_times(video: VideoFile) -> list[PacketTimes]:
+def output_times(video: VideoFile) -> list[OutputTimes]:
     """Times of every packet relative to the first frame shown.
 
-    Presentation times are the file's own; where it has none (AVI, raw streams), those of its
-    frames as they come out of a decoder. Decoding times are replaced where they are missing, do
-    not ascend or lie after their frames, as no container takes those.
+    Presentation times are the file's own, or if it has none (AVI, raw streams), those of its frames
+    as the decoder returns them. Decoding times are replaced if one is missing, out of order or
+    later than its presentation time, since no container accepts that.
     """
     index = video.packets
     begin = round(index.start / index.time_base)
     pts = [packet.pts for packet in index.packets if packet.pts is not None]
     if len(pts) < len(index.packets):
-        pts = _recovered(video)
+        pts = _recover_pts(video)
         begin = min(pts, default=0)
     dts = [packet.dts for packet in index.packets if packet.dts is not None]
-    if not _usable(pts, dts):
-        dts = _decoding(pts)
-    return [PacketTimes(pts=p - begin, dts=d - begin) for p, d in zip(pts, dts, strict=True)]
+    if not _are_valid(pts, dts):
+        dts = _derive_dts(pts)
+    return [OutputTimes(pts=p - begin, dts=d - begin) for p, d in zip(pts, dts, strict=True)]
 
 
-def _usable(pts: list[int], dts: list[int]) -> bool:
+def _are_valid(pts: list[int], dts: list[int]) -> bool:
     return (
         len(pts) == len(dts)
         and all(earlier < later for earlier, later in pairwise(dts))
@@ -52,41 +52,41 @@ def _usable(pts: list[int], dts: list[int]) -> bool:
     )
 
 
-def _decoding(pts: list[int]) -> list[int]:
-    """Ascending decoding times, the latest that precede their frames but for a constant."""
+def _derive_dts(pts: list[int]) -> list[int]:
+    """The latest decoding times that ascend and precede the presentation times."""
     dts: list[int] = []
     for time in sorted(pts):
         dts.append(max(time, dts[-1] + 1) if dts else time)
-    late = max((d - p for d, p in zip(dts, pts, strict=True)), default=0)
-    return [time - late for time in dts]
+    delay = max((d - p for d, p in zip(dts, pts, strict=True)), default=0)
+    return [time - delay for time in dts]
 
 
-def _recovered(video: VideoFile) -> list[int]:
-    """Presentation times in ticks, found by letting the decoder put numbered packets in order.
+def _recover_pts(video: VideoFile) -> list[int]:
+    """Presentation times in ticks, recovered by decoding packets whose times are their numbers.
 
-    The n-th frame to come out of it is shown at the n-th packet's decoding time, but for a
-    constant.
+    The decoder returns frames in presentation order, so the n-th of them is shown at the n-th
+    decoding time (but for a constant), and its number tells which packet it came from.
     """
-    clock: list[int] = []
+    dts: list[int] = []
     shown: list[int] = []
     with video.open() as (container, stream):
         stream.thread_type = "AUTO"
         step = max(1, round(nominal_step(stream) / time_base(stream)))
         following = 0
         for number, packet in enumerate(read_packets(container, stream)):
-            clock.append(following if packet.dts is None else packet.dts)
-            following = clock[-1] + (packet.duration or step)
+            dts.append(following if packet.dts is None else packet.dts)
+            following = dts[-1] + (packet.duration or step)
             packet.pts = packet.dts = number
-            shown += _numbers(stream, packet)
-        shown += _numbers(stream, None)
-    pts = list(clock)
-    for number, time in zip(shown, sorted(clock[number] for number in shown), strict=True):
+            shown += _decode_numbers(stream, packet)
+        shown += _decode_numbers(stream, None)
+    pts = list(dts)
+    for number, time in zip(shown, sorted(dts[number] for number in shown), strict=True):
         pts[number] = time
     return pts
 
 
-def _numbers(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[int]:
-    """The numbers, hidden in their times, of the frames that come out for a packet going in."""
+def _decode_numbers(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[int]:
+    """Numbers of the frames that the decoder returns for a packet; None flushes the decoder."""
     try:
         frames = packet.decode() if packet is not None else stream.codec_context.decode()
     except (FFmpegError, ValueError):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import FrameReader, ImageSequence, open_source
-from mmaudio_core.mux import FileOptions, encode_images, mux_audio
+from mmaudio_core.mux import FileOptions, mux_audio
 
 from .made_videos import numbered, numbers, set_display_matrix, steady, write_video
 
@@ -101,7 +101,7 @@ def test_sound_starts_where_asked(
     source = tmp_path / "a.mp4"
     write_video(source, steady(50, 25))
     sound = click(2 - float(start), rate, channels, 0.2)
-    result = mux_audio(source, sound, rate, tmp_path / "out", start=start)
+    result = mux_audio(source, sound, rate, tmp_path / "out", audio_start=start)
     when, end, form = sound_of(result.path)
     assert abs(when - 0.2 - float(start)) < 0.005
     assert abs(end - 2) <= 1024 / rate
@@ -177,7 +177,9 @@ def test_animations_are_encoded(tmp_path: Path) -> None:
     write_video(source, times, codec="gif", pix_fmt="rgb8", unit=F(1, 100))
     result = mux_audio(source, click(1, 44100, 1, 0.5), 44100, tmp_path / "out")
     assert (result.video_codec, result.container) == ("h264", "mp4")
-    assert result.notes == ("gif cannot be copied beside sound: the picture was encoded as H.264.",)
+    assert result.notes == (
+        "gif cannot be copied into a file with audio: the video was encoded as H.264.",
+    )
     assert shown_times(result.path) == times
     assert numbers(torch.cat([c.sync for c in FrameReader(result.path, duration=F(1))])) == numbers(
         torch.cat([c.sync for c in FrameReader(source, duration=F(1))])
@@ -188,8 +190,8 @@ def test_animations_are_encoded(tmp_path: Path) -> None:
 def test_sound_past_the_end_is_cut(tmp_path: Path) -> None:
     source = tmp_path / "a.mp4"
     write_video(source, steady(50, 25))
-    result = mux_audio(source, torch.zeros(1, 16000 * 3), 16000, tmp_path / "out", start=F(1))
-    assert result.notes == ("The sound was 2 s longer than the picture and was cut at its end.",)
+    result = mux_audio(source, torch.zeros(1, 16000 * 3), 16000, tmp_path / "out", audio_start=F(1))
+    assert result.notes == ("The audio was 2 s longer than the video and was cut at its end.",)
     assert abs(sound_of(result.path)[1] - 2) <= 1024 / 16000
     short = mux_audio(source, torch.zeros(1, 8000), 16000, tmp_path / "short")
     assert short.notes == ()
@@ -220,7 +222,7 @@ def test_images_are_encoded(rate: Fraction, tmp_path: Path) -> None:
     images = ImageSequence(images=IMAGES.images, frame_rate=rate)
     length = 24 / rate
     sound = click(float(length), 44100, 1, 0.6)
-    result = encode_images(images, sound, 44100, tmp_path / "out")
+    result = mux_audio(images, sound, 44100, tmp_path / "out")
     assert (result.path, result.video_codec) == (tmp_path / "out.mp4", "h264")
     info = open_source(result.path).info
     assert (info.width, info.height) == (98, 66)
@@ -240,15 +242,17 @@ def test_images_are_encoded(rate: Fraction, tmp_path: Path) -> None:
 
 def test_pixel_format_and_quality(tmp_path: Path) -> None:
     sound = torch.zeros(1, 16000)
-    full = encode_images(
-        IMAGES, sound, 16000, tmp_path / "a", file=FileOptions(pix_fmt="yuv444p", crf=0)
+    full = mux_audio(
+        IMAGES, sound, 16000, tmp_path / "a", file_options=FileOptions(pix_fmt="yuv444p", crf=0)
     )
     info = open_source(full.path).info
     assert (info.width, info.height) == (97, 65)
-    small = encode_images(IMAGES, sound, 16000, tmp_path / "b", file=FileOptions(crf=45))
+    small = mux_audio(IMAGES, sound, 16000, tmp_path / "b", file_options=FileOptions(crf=45))
     assert sum(map(len, packets_of(small.path))) < sum(map(len, packets_of(full.path)))
-    with pytest.raises(MediaError, match="'nothing' was asked for; expected one that libav knows"):
-        encode_images(IMAGES, sound, 16000, tmp_path / "c", file=FileOptions(pix_fmt="nothing"))
+    with pytest.raises(
+        MediaError, match="got 'nothing' as pixel format, expected one that libav knows"
+    ):
+        mux_audio(IMAGES, sound, 16000, tmp_path / "c", file_options=FileOptions(pix_fmt="nothing"))
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -276,7 +280,7 @@ def test_pixel_format_and_quality(tmp_path: Path) -> None:
             F(0),
             "got a sample rate of 12345 Hz, expected one that AAC supports: 8000",
         ),
-        (torch.zeros(1, 16000), 16000, F(2), "start at 2 s of a picture that lasts 2 s; expected"),
+        (torch.zeros(1, 16000), 16000, F(2), "start at 2 s of a video that lasts 2 s; expected"),
         (torch.zeros(1, 16000), 16000, F(-1), "expected a start within it"),
     ],
 )
@@ -286,14 +290,14 @@ def test_what_cannot_be_muxed(
     source = tmp_path / "a.mp4"
     write_video(source, steady(50, 25))
     with pytest.raises(MediaError, match=words):
-        mux_audio(source, waveform, rate, tmp_path / "out", start=start)
+        mux_audio(source, waveform, rate, tmp_path / "out", audio_start=start)
     with pytest.raises(MediaError, match=words):
-        encode_images(IMAGES, waveform, rate, tmp_path / "out", start=start)
+        mux_audio(IMAGES, waveform, rate, tmp_path / "out", audio_start=start)
     assert list(tmp_path.iterdir()) == [source]
 
 
 def test_loud_samples_are_clipped(tmp_path: Path) -> None:
-    result = encode_images(IMAGES, 100 * torch.ones(1, 16000), 16000, tmp_path / "out")
+    result = mux_audio(IMAGES, 100 * torch.ones(1, 16000), 16000, tmp_path / "out")
     with av.open(result.path) as container:
         peak = max(abs(frame.to_ndarray()).max() for frame in container.decode(audio=0))
     assert 0.9 < peak < 1.5
@@ -317,7 +321,7 @@ def test_cancelling_leaves_nothing(after: int, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         mux_audio(source, torch.zeros(1, 16000), 16000, tmp_path / "out", progress=cancel)
     with pytest.raises(Cancelled):
-        encode_images(IMAGES, torch.zeros(1, 16000), 16000, tmp_path / "out", progress=cancel)
+        mux_audio(IMAGES, torch.zeros(1, 16000), 16000, tmp_path / "out", progress=cancel)
     assert sorted(tmp_path.iterdir()) == [source, old]
     assert old.read_bytes() == b"an older file"
 
@@ -325,10 +329,10 @@ def test_cancelling_leaves_nothing(after: int, tmp_path: Path) -> None:
 def test_progress_counts_up(tmp_path: Path) -> None:
     source = tmp_path / "a.mp4"
     write_video(source, steady(50, 25))
-    for stage, write, given in (("mux", mux_audio, source), ("encode", encode_images, IMAGES)):
+    for stage, video in (("mux", source), ("encode", IMAGES)):
         calls: list[tuple[str, int, int]] = []
-        write(
-            given,  # type: ignore[arg-type]
+        mux_audio(
+            video,
             torch.zeros(1, 16000),
             16000,
             tmp_path / "out",
@@ -342,7 +346,7 @@ def test_progress_counts_up(tmp_path: Path) -> None:
 def test_nowhere_to_write(tmp_path: Path) -> None:
     source = tmp_path / "a.mp4"
     write_video(source, steady(25, 25))
-    with pytest.raises(MediaError, match=r"could not be written .*; expected a folder that exists"):
+    with pytest.raises(MediaError, match=r"could not be written .*; expected an existing folder"):
         mux_audio(source, torch.zeros(1, 16000), 16000, tmp_path / "none" / "out")
     (tmp_path / "out.mp4").mkdir()
     with pytest.raises(MediaError, match="could not be written"):

@@ -19,8 +19,8 @@ from av.stream import Disposition
 
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import ImageSequence, open_source
-from mmaudio_core.mux import AudioOptions, FileOptions, encode_images, encode_video, mux_audio
-from mmaudio_core.mux.formats import plan_copy
+from mmaudio_core.mux import AudioOptions, FileOptions, mux_audio
+from mmaudio_core.mux.formats import plan_output
 
 from .made_sounds import band, heard, tone, with_sound
 from .made_videos import steady, write_video
@@ -104,7 +104,7 @@ def test_sound_begins_with_the_picture(
         click(1.9, rate, 1, AT),
         rate,
         tmp_path / "out",
-        file=FileOptions(container=container, audio_codec=codec),
+        file_options=FileOptions(container=container, audio_codec=codec),
     )
     assert result.path.suffix == f".{container}" and result.notes == ()
     assert packets_of(result.path) == packets_of(source)
@@ -132,7 +132,7 @@ def test_the_encoders_delay_is_in_the_edit_list(codec: str, primed: int, tmp_pat
         click(1, 48000, 1, AT),
         48000,
         tmp_path / "out",
-        file=FileOptions(audio_codec=codec),
+        file_options=FileOptions(audio_codec=codec),
     )
     assert edit_of_sound(result.path) == primed
 
@@ -140,12 +140,12 @@ def test_the_encoders_delay_is_in_the_edit_list(codec: str, primed: int, tmp_pat
 def test_images_in_every_container(tmp_path: Path) -> None:
     images = ImageSequence(images=torch.rand(20, 32, 48, 3), frame_rate=F(24000, 1001))
     for container, codec in (("mp4", "h264"), ("mov", "h264"), ("mkv", "h264"), ("webm", "vp9")):
-        result = encode_images(
+        result = mux_audio(
             images,
             click(20 / 23.976, 48000, 2, AT),
             48000,
             tmp_path / "out",
-            file=FileOptions(container=container),
+            file_options=FileOptions(container=container),
         )
         assert (result.container, result.video_codec, result.notes) == (container, codec, ())
         begin = first_shown(result.path)
@@ -176,15 +176,22 @@ def test_images_in_every_container(tmp_path: Path) -> None:
         ("h264", {"container": "webm"}, "webm", "opus", False, "webm does not take h264: .* VP9"),
         ("prores", {"container": "mp4"}, "mp4", "aac", False, "mp4 does not take prores: .* H.264"),
         ("vp9", {"container": "mov"}, "mov", "aac", False, "mov does not take vp9: .* H.264"),
-        ("gif", {"container": "mkv"}, "mkv", "aac", False, "gif cannot be copied beside sound"),
+        (
+            "gif",
+            {"container": "mkv"},
+            "mkv",
+            "aac",
+            False,
+            "gif cannot be copied into a file with audio",
+        ),
         ("h264", {"audio_codec": "flac", "bitrate": 64}, "mp4", "flac", True, "no bitrate"),
     ],
 )
 def test_plans(
     codec: str, options: dict[str, Any], container: str, sound: str, copied: bool, note: str | None
 ) -> None:
-    plan = plan_copy(codec, FileOptions(**options))
-    assert (plan.container, plan.audio_codec, plan.copied) == (container, sound, copied)
+    plan = plan_output(FileOptions(**options), codec)
+    assert (plan.container, plan.audio_codec, plan.copies_video) == (container, sound, copied)
     assert len(plan.notes) == (note is not None)
     if note is not None:
         assert __import__("re").search(note, plan.notes[0])
@@ -198,10 +205,10 @@ def test_a_codec_that_does_not_fit_is_encoded(tmp_path: Path) -> None:
         click(1.9, 44100, 1, AT),
         44100,
         tmp_path / "out",
-        file=FileOptions(container="webm"),
+        file_options=FileOptions(container="webm"),
     )
     assert (result.container, result.video_codec) == ("webm", "vp9")
-    assert result.notes == ("webm does not take h264: the picture was encoded as VP9.",)
+    assert result.notes == ("webm does not take h264: the video was encoded as VP9.",)
     for got, expected in zip(shown_times(result.path), shown_times(source), strict=True):
         assert abs(got - expected) <= F(1, 1000)
     assert abs(clicked(result.path) - float(first_shown(result.path)) - AT) < 0.005
@@ -236,8 +243,8 @@ def test_the_original_as_a_second_track(
         click(1.9, 48000, 1, AT),
         48000,
         tmp_path / "out",
-        sound=AudioOptions(original="keep_as_track"),
-        file=FileOptions(container=container),
+        audio_options=AudioOptions(source_audio="keep_as_track"),
+        file_options=FileOptions(container=container),
     )
     begin = float(first_shown(result.path))
     assert abs(clicked(result.path, 0) - begin - AT) < 0.005
@@ -268,8 +275,8 @@ def test_a_kept_tracks_priming_delays_no_picture(tmp_path: Path) -> None:
         click(1.9, 48000, 1, AT),
         48000,
         tmp_path / "out",
-        sound=AudioOptions(original="keep_as_track"),
-        file=FileOptions(container="mkv"),
+        audio_options=AudioOptions(source_audio="keep_as_track"),
+        file_options=FileOptions(container="mkv"),
     )
     assert first_shown(result.path) == 0
     assert abs(clicked(result.path, 0) - AT) < 0.005
@@ -284,7 +291,7 @@ def test_a_kept_track_ends_with_the_picture(tmp_path: Path) -> None:
         tone(1, 500, -20),
         48000,
         tmp_path / "out",
-        sound=AudioOptions(original="keep_as_track"),
+        audio_options=AudioOptions(source_audio="keep_as_track"),
     )
     assert abs(heard(result.path, 1)[0].shape[1] / 48000 - 1) < 0.1
 
@@ -294,38 +301,62 @@ def test_trim_to_audio(tmp_path: Path) -> None:
     source = tmp_path / "a.mp4"
     write_video(source, steady(50, 25))
     file = FileOptions(trim_to_audio=True)
-    result = mux_audio(source, tone(0.8, 500, -20), 48000, tmp_path / "o", start=F(1, 5), file=file)
+    result = mux_audio(
+        source, tone(0.8, 500, -20), 48000, tmp_path / "o", audio_start=F(1, 5), file_options=file
+    )
     assert result.notes == ()
     packets = packets_of(result.path)
     assert packets == packets_of(source)[: len(packets)]
     assert 25 <= len(packets) <= 28
     images = ImageSequence(images=torch.rand(50, 16, 16, 3), frame_rate=F(25))
-    result = encode_images(images, tone(1, 500, -20), 48000, tmp_path / "i", file=file)
+    result = mux_audio(images, tone(1, 500, -20), 48000, tmp_path / "i", file_options=file)
     assert len(packets_of(result.path)) == 25
     whole = mux_audio(source, tone(1, 500, -20), 48000, tmp_path / "w")
     assert len(packets_of(whole.path)) == 50
-    longer = mux_audio(source, tone(3, 500, -20), 48000, tmp_path / "l", file=file)
-    assert len(packets_of(longer.path)) == 50 and "longer than the picture" in longer.notes[0]
+    longer = mux_audio(source, tone(3, 500, -20), 48000, tmp_path / "l", file_options=file)
+    assert len(packets_of(longer.path)) == 50 and "longer than the video" in longer.notes[0]
+
+
+def test_trim_to_audio_leaves_out_the_frame_at_its_end(tmp_path: Path) -> None:
+    source = tmp_path / "a.mp4"
+    write_video(source, steady(50, 25), options={"bf": "0"})
+    file = FileOptions(trim_to_audio=True)
+    result = mux_audio(source, tone(1, 500, -20), 48000, tmp_path / "out", file_options=file)
+    assert len(packets_of(result.path)) == 25
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
+def test_frame_rate_and_duration_are_stored(container: str, tmp_path: Path) -> None:
+    """Also from a transport stream, whose packets do not say how long they last."""
+    source = tmp_path / "a.ts"
+    write_video(source, steady(50, 25))
+    file = FileOptions(container=container)
+    result = mux_audio(source, tone(1, 500, -20), 48000, tmp_path / "out", file_options=file)
+    with av.open(result.path) as output:
+        assert output.streams.video[0].average_rate == 25
+        assert output.duration == 2 * av.time_base
 
 
 def test_a_part_of_a_file(tmp_path: Path) -> None:
     """Encoded from the picture shown where it begins; the original is cut with it."""
     write_video(tmp_path / "a.mp4", steady(75, 25))
     film = with_sound(tmp_path / "a.mp4", tmp_path / "f.mkv", click(2.9, 48000, 1, 1.5), 48000)
-    result = encode_video(
+    result = mux_audio(
         film,
         torch.zeros(1, 48000),
         48000,
         tmp_path / "out",
-        begin=F(51, 50),
+        start=F(51, 50),
         duration=F(1),
-        sound=AudioOptions(original="mix"),
+        audio_options=AudioOptions(source_audio="mix"),
     )
     assert shown_times(result.path) == [F(0), *(F(i, 25) - F(1, 50) for i in range(1, 26))]
     assert abs(clicked(result.path) - 0.48) < 0.005
     assert abs(float(open_source(result.path).info.duration) - 1) < 0.05
-    with pytest.raises(MediaError, match="from 3 s on was asked for, but it lasts 3 s"):
-        encode_video(film, torch.zeros(1, 100), 48000, tmp_path / "no", begin=F(3))
+    with pytest.raises(
+        MediaError, match="starts at 3 s, expected a start within the video, which lasts 3 s"
+    ):
+        mux_audio(film, torch.zeros(1, 100), 48000, tmp_path / "no", start=F(3))
 
 
 def test_bitrate_and_quality(tmp_path: Path) -> None:
@@ -339,7 +370,7 @@ def test_bitrate_and_quality(tmp_path: Path) -> None:
                 noise,
                 48000,
                 tmp_path / "out",
-                file=FileOptions(audio_codec=codec, bitrate=bitrate),
+                file_options=FileOptions(audio_codec=codec, bitrate=bitrate),
             )
             with av.open(result.path) as container:
                 size = sum(packet.size for packet in container.demux(audio=0))
@@ -348,7 +379,7 @@ def test_bitrate_and_quality(tmp_path: Path) -> None:
         assert sizes[1] > 2 * sizes[0]
     for bitrate in (1, 512):
         file = FileOptions(audio_codec="opus", bitrate=bitrate)
-        mux_audio(tmp_path / "a.mp4", noise[:1], 48000, tmp_path / "out", file=file)
+        mux_audio(tmp_path / "a.mp4", noise[:1], 48000, tmp_path / "out", file_options=file)
 
 
 def test_ten_bits_are_ten_bits(tmp_path: Path) -> None:
@@ -357,12 +388,12 @@ def test_ten_bits_are_ten_bits(tmp_path: Path) -> None:
     images = ImageSequence(images=ramp, frame_rate=F(25))
     levels = {}
     for pix_fmt in ("yuv420p", "yuv420p10le"):
-        result = encode_images(
+        result = mux_audio(
             images,
             torch.zeros(1, 5760),
             48000,
             tmp_path / pix_fmt,
-            file=FileOptions(pix_fmt=pix_fmt, crf=1),
+            file_options=FileOptions(pix_fmt=pix_fmt, crf=1),
         )
         with av.open(result.path) as container:
             frame = next(container.decode(video=0))
@@ -370,12 +401,12 @@ def test_ten_bits_are_ten_bits(tmp_path: Path) -> None:
             kind = np.uint8 if pix_fmt == "yuv420p" else np.uint16
             levels[pix_fmt] = len(set(np.frombuffer(frame.planes[0], kind).tolist()))
     assert levels["yuv420p10le"] > 2.5 * levels["yuv420p"]
-    vp9 = encode_images(
+    vp9 = mux_audio(
         images,
         torch.zeros(1, 5760),
         48000,
         tmp_path / "vp9",
-        file=FileOptions(container="webm", pix_fmt="yuv420p10le"),
+        file_options=FileOptions(container="webm", pix_fmt="yuv420p10le"),
     )
     with av.open(vp9.path) as container:
         used = container.streams.video[0].pix_fmt
@@ -386,27 +417,27 @@ def test_ten_bits_are_ten_bits(tmp_path: Path) -> None:
 def test_metadata(container: str, tmp_path: Path) -> None:
     told = {"prompt": json.dumps({"1": {"text": '雨 "quoted"'}}), "workflow": "{}"}
     images = ImageSequence(images=torch.zeros(5, 16, 16, 3), frame_rate=F(25))
-    result = encode_images(
+    result = mux_audio(
         images,
         torch.zeros(1, 9600),
         48000,
         tmp_path / "out",
-        file=FileOptions(container=container, metadata=told),
+        file_options=FileOptions(container=container, metadata=told),
     )
     with av.open(result.path) as file:
         got = {key.lower(): value for key, value in file.metadata.items()}
     assert {key: got[key] for key in told} == told
-    plain = encode_images(images, torch.zeros(1, 9600), 48000, tmp_path / "plain")
+    plain = mux_audio(images, torch.zeros(1, 9600), 48000, tmp_path / "plain")
     assert b"workflow" not in plain.path.read_bytes()
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"container": "ogg"}, "container 'ogg' was given; expected one of auto, mp4"),
-        ({"audio_codec": "mp3"}, "audio_codec 'mp3' was given; expected one of auto, aac"),
-        ({"crf": 52}, "crf 52 was given; expected 0 to 51"),
-        ({"bitrate": -1}, "bitrate -1 was given; expected 0 or more"),
+        ({"container": "ogg"}, "got 'ogg' as container, expected one of auto, mp4"),
+        ({"audio_codec": "mp3"}, "got 'mp3' as audio codec, expected one of auto, aac"),
+        ({"crf": 52}, "got 52 as CRF, expected 0 to 51"),
+        ({"bitrate": -1}, "got -1 as bitrate in kbit/s, expected 0 to 512"),
     ],
 )
 def test_options_that_cannot_be(settings: dict[str, Any], words: str) -> None:
@@ -419,14 +450,14 @@ import os, signal, sys, torch
 from fractions import Fraction
 from pathlib import Path
 from mmaudio_core.media import ImageSequence
-from mmaudio_core.mux import encode_images
+from mmaudio_core.mux import mux_audio
 
 def progress(stage, done, total):
     if done >= 20:
         os.kill(os.getpid(), signal.SIGKILL)
 
 images = ImageSequence(images=torch.rand(40, 64, 64, 3), frame_rate=Fraction(25))
-encode_images(images, torch.zeros(1, 76800), 48000, Path(sys.argv[1]), progress=progress)
+mux_audio(images, torch.zeros(1, 76800), 48000, Path(sys.argv[1]), progress=progress)
 """
 _FULL = """
 import sys, torch
@@ -435,14 +466,14 @@ from pathlib import Path
 import resource, signal
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import ImageSequence
-from mmaudio_core.mux import FileOptions, encode_images
+from mmaudio_core.mux import FileOptions, mux_audio
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 images = ImageSequence(images=torch.rand(40, 64, 64, 3), frame_rate=Fraction(25))
 try:
-    encode_images(
-        images, torch.zeros(1, 76800), 48000, Path(sys.argv[1]), file=FileOptions(crf=0)
+    mux_audio(
+        images, torch.zeros(1, 76800), 48000, Path(sys.argv[1]), file_options=FileOptions(crf=0)
     )
 except MediaError as error:
     print(error)
@@ -454,13 +485,13 @@ from fractions import Fraction
 from pathlib import Path
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import ImageSequence
-from mmaudio_core.mux import encode_images
+from mmaudio_core.mux import mux_audio
 
 if os.geteuid() == 0:
     os.seteuid(65534)  # root may write anywhere
 images = ImageSequence(images=torch.zeros(5, 16, 16, 3), frame_rate=Fraction(25))
 try:
-    encode_images(images, torch.zeros(1, 9600), 48000, Path(sys.argv[1]))
+    mux_audio(images, torch.zeros(1, 9600), 48000, Path(sys.argv[1]))
 except MediaError as error:
     print(error)
 """
@@ -485,11 +516,11 @@ def test_killed_in_the_middle(tmp_path: Path) -> None:
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(".mmaudio-") and left.suffix == ".tmp"
     images = ImageSequence(images=torch.zeros(5, 16, 16, 3), frame_rate=F(25))
-    encode_images(images, torch.zeros(1, 9600), 48000, tmp_path / "out")
+    mux_audio(images, torch.zeros(1, 9600), 48000, tmp_path / "out")
     assert left.exists()
     old = time.time() - 25 * 60 * 60
     os.utime(left, (old, old))
-    encode_images(images, torch.zeros(1, 9600), 48000, tmp_path / "out")
+    mux_audio(images, torch.zeros(1, 9600), 48000, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
 
@@ -513,12 +544,12 @@ def test_a_device_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     images = ImageSequence(images=torch.zeros(5, 16, 16, 3), frame_rate=F(25))
     for container in ("mkv", "webm"):
         with pytest.raises(MediaError, match="No space left on device"):
-            encode_images(
+            mux_audio(
                 images,
                 torch.zeros(1, 9600),
                 48000,
                 tmp_path / "out",
-                file=FileOptions(container=container),
+                file_options=FileOptions(container=container),
             )
     assert list(tmp_path.iterdir()) == []
 
@@ -528,7 +559,7 @@ def test_no_permission(tmp_path: Path) -> None:
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o500)
     done = script(_FORBIDDEN, folder / "out")
-    assert "Permission denied" in done.stdout and "may be written to" in done.stdout, done
+    assert "Permission denied" in done.stdout and "write permission" in done.stdout, done
     assert list(folder.iterdir()) == []
 
 
@@ -541,8 +572,12 @@ def test_everything_at_once(tmp_path: Path) -> None:
         tone(2, 500, -20),
         48000,
         tmp_path / "out",
-        sound=AudioOptions(original="duck", gain_db=3, fade_in=0.1, fade_out=0.1, loudness=-23),
-        file=FileOptions(container="mkv", audio_codec="opus", bitrate=96, trim_to_audio=True),
+        audio_options=AudioOptions(
+            source_audio="duck", gain_db=3, fade_in=0.1, fade_out=0.1, loudness=-23
+        ),
+        file_options=FileOptions(
+            container="mkv", audio_codec="opus", bitrate=96, trim_to_audio=True
+        ),
     )
     got, rate = heard(result.path)
     assert rate == 48000 and abs(got.shape[1] / rate - 2) < 0.05

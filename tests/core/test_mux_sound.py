@@ -19,7 +19,7 @@ from mmaudio_core.audio.mixing import ducking_gain, gain_and_fades, mix
 from mmaudio_core.audio.resample import resample
 from mmaudio_core.errors import MediaError
 from mmaudio_core.media import ImageSequence
-from mmaudio_core.mux import AudioOptions, FileOptions, encode_images, mux_audio
+from mmaudio_core.mux import AudioOptions, FileOptions, mux_audio
 
 from .made_sounds import band, decibels, heard, level_at, tone, with_sound
 from .made_videos import steady, write_video
@@ -44,8 +44,8 @@ def test_gain(gain: float, tmp_path: Path) -> None:
         sound,
         RATE,
         tmp_path / "out",
-        sound=AudioOptions(gain_db=gain),
-        file=PCM,
+        audio_options=AudioOptions(gain_db=gain),
+        file_options=PCM,
     )
     got, _ = heard(result.path)
     assert abs(decibels(got) - (gain - 20)) < 0.05
@@ -65,7 +65,12 @@ def test_fade_out_ends_with_the_picture(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", steady(50, 25))
     options = AudioOptions(fade_out=1)
     result = mux_audio(
-        tmp_path / "a.mp4", tone(3, 440, -6), RATE, tmp_path / "o", sound=options, file=PCM
+        tmp_path / "a.mp4",
+        tone(3, 440, -6),
+        RATE,
+        tmp_path / "o",
+        audio_options=options,
+        file_options=PCM,
     )
     got, _ = heard(result.path)
     assert abs(level_at(got, 0.5) + 6) < 0.1
@@ -82,9 +87,9 @@ def test_mixing_adds_both(tmp_path: Path) -> None:
         tone(1, 500, -20, rate=16000),
         16000,
         tmp_path / "out",
-        start=F(1),
-        sound=AudioOptions(original="mix", gain_db=-6),
-        file=PCM,
+        audio_start=F(1),
+        audio_options=AudioOptions(source_audio="mix", gain_db=-6),
+        file_options=PCM,
     )
     got, rate = heard(result.path)
     assert rate == RATE and got.shape == (2, 2 * RATE)
@@ -106,8 +111,8 @@ def test_the_original_stays_in_step(offset: Fraction, tmp_path: Path) -> None:
         torch.zeros(1, RATE),
         RATE,
         tmp_path / "out",
-        sound=AudioOptions(original="mix"),
-        file=PCM,
+        audio_options=AudioOptions(source_audio="mix"),
+        file_options=PCM,
     )
     got, _ = heard(result.path)
     assert abs(int(got[0].argmax()) / RATE - 0.5 - offset) < 0.002
@@ -118,7 +123,12 @@ def test_ducking_lowers_the_original_and_brings_it_back(tmp_path: Path) -> None:
     new = torch.zeros(1, 2 * RATE)
     new[:, : RATE // 2] = tone(0.5, 500, -12)
     result = mux_audio(
-        film, new, RATE, tmp_path / "out", sound=AudioOptions(original="duck"), file=PCM
+        film,
+        new,
+        RATE,
+        tmp_path / "out",
+        audio_options=AudioOptions(source_audio="duck"),
+        file_options=PCM,
     )
     got, _ = heard(result.path)
     under = got[0, RATE // 4 : RATE // 2]
@@ -160,7 +170,11 @@ def test_loudness(target: float, channels: int, rate: int, tmp_path: Path) -> No
     sound = 0.02 * torch.randn(channels, 3 * rate, generator=torch.Generator().manual_seed(1))
     sound[:, : rate // 2] *= 3
     result = mux_audio(
-        tmp_path / "a.mp4", sound, rate, tmp_path / "out", sound=AudioOptions(loudness=target)
+        tmp_path / "a.mp4",
+        sound,
+        rate,
+        tmp_path / "out",
+        audio_options=AudioOptions(loudness=target),
     )
     got, _ = heard(result.path)
     meter = pyloudnorm.Meter(rate)
@@ -222,8 +236,8 @@ def test_a_mix_that_is_too_loud_is_limit_true_peaks(tmp_path: Path) -> None:
         tone(2, 500, -1),
         RATE,
         tmp_path / "out",
-        sound=AudioOptions(original="mix"),
-        file=PCM,
+        audio_options=AudioOptions(source_audio="mix"),
+        file_options=PCM,
     )
     assert any("do not clip" in note for note in result.notes)
     got, _ = heard(result.path)
@@ -233,22 +247,26 @@ def test_a_mix_that_is_too_loud_is_limit_true_peaks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("original", ["mix", "duck", "keep_as_track"])
 def test_no_original_is_a_normal_case(original: str, tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", steady(25, 25))
-    options = AudioOptions(original=original)
-    result = mux_audio(tmp_path / "a.mp4", tone(1, 500, -20), RATE, tmp_path / "out", sound=options)
-    assert len(result.notes) == 1 and result.notes[0].startswith("There is no original sound")
+    options = AudioOptions(source_audio=original)
+    result = mux_audio(
+        tmp_path / "a.mp4", tone(1, 500, -20), RATE, tmp_path / "out", audio_options=options
+    )
+    assert len(result.notes) == 1 and result.notes[0].startswith(
+        "The video has no audio of its own"
+    )
     assert abs(decibels(heard(result.path)[0][:, 4800:-4800]) + 20) < 0.5
 
 
 def test_sound_that_came_with_images(tmp_path: Path) -> None:
     images = ImageSequence(images=torch.zeros(25, 16, 16, 3), frame_rate=F(25))
-    result = encode_images(
+    result = mux_audio(
         images,
         tone(1, 500, -20),
         RATE,
         tmp_path / "out",
-        sound=AudioOptions(original="mix"),
-        file=PCM,
-        original=(tone(1, 3000, -26), RATE),
+        audio_options=AudioOptions(source_audio="mix"),
+        file_options=PCM,
+        source_audio=(tone(1, 3000, -26), RATE),
     )
     got, _ = heard(result.path)
     assert abs(band(got[0], 500) + 20) < 0.2 and abs(band(got[0], 3000) + 26) < 0.2
@@ -261,8 +279,8 @@ def test_surround_is_folded_into_two_channels(tmp_path: Path) -> None:
         torch.zeros(1, RATE),
         RATE,
         tmp_path / "out",
-        sound=AudioOptions(original="mix"),
-        file=PCM,
+        audio_options=AudioOptions(source_audio="mix"),
+        file_options=PCM,
     )
     got, _ = heard(result.path)
     assert got.shape[0] == 2 and band(got[0], 3000) > -31
@@ -272,20 +290,26 @@ def test_broken_numbers_never_reach_an_encoder(tmp_path: Path) -> None:
     bad = tone(2, 3000, -20)
     bad[0, 500] = torch.nan
     film = filmed(tmp_path, bad, codec="pcm_f32le")
-    with pytest.raises(MediaError, match=r"video's own sound holds NaN or infinity.*replace"):
-        mux_audio(film, tone(1, 500, -20), RATE, tmp_path / "o", sound=AudioOptions(original="mix"))
+    with pytest.raises(MediaError, match=r"NaN or infinite samples in the video's own audio"):
+        mux_audio(
+            film,
+            tone(1, 500, -20),
+            RATE,
+            tmp_path / "o",
+            audio_options=AudioOptions(source_audio="mix"),
+        )
     huge = torch.full((1, RATE), 3e38)
-    with pytest.raises(MediaError, match=r"mixing gave NaN or infinity.*gain_db to 0"):
-        mux_audio(film, huge, RATE, tmp_path / "o", sound=AudioOptions(gain_db=24))
+    with pytest.raises(MediaError, match=r"gave NaN or infinity, expected finite samples"):
+        mux_audio(film, huge, RATE, tmp_path / "o", audio_options=AudioOptions(gain_db=24))
     images = torch.zeros(5, 16, 16, 3)
     images[3, 0, 0, 0] = torch.inf
     with pytest.raises(MediaError, match="image holds NaN or infinity"):
-        encode_images(
+        mux_audio(
             ImageSequence(images=images, frame_rate=F(25)),
             torch.zeros(1, RATE),
             RATE,
             tmp_path / "o",
-            file=FileOptions(pix_fmt="yuv420p10le"),
+            file_options=FileOptions(pix_fmt="yuv420p10le"),
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mkv", "silent.mp4"]
 
@@ -293,12 +317,15 @@ def test_broken_numbers_never_reach_an_encoder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"original": "loud"}, "original_audio 'loud' was given; expected one of replace, mix"),
-        ({"gain_db": 25.0}, "gain_db 25 was given; expected -60 to 24"),
-        ({"gain_db": math.nan}, "gain_db nan was given"),
-        ({"fade_in": -1.0}, "fade_in -1 was given; expected 0 or more"),
-        ({"fade_out": math.inf}, "fade_out inf was given"),
-        ({"loudness": 3.0}, "loudness 3 was given; expected -70 to 0"),
+        (
+            {"source_audio": "loud"},
+            "got 'loud' as handling of the video's own audio, expected one of replace, mix",
+        ),
+        ({"gain_db": 25.0}, "got 25 as gain in dB, expected -60 to 24"),
+        ({"gain_db": math.nan}, "got nan as gain in dB"),
+        ({"fade_in": -1.0}, "got -1 as fade-in in seconds, expected 0 to 600"),
+        ({"fade_out": math.inf}, "got inf as fade-out in seconds"),
+        ({"loudness": 3.0}, "got 3 as loudness in LUFS, expected -70 to 0"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], words: str) -> None:

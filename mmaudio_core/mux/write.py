@@ -1,0 +1,139 @@
+"""Writing a video with new audio, from the options to the finished file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from torch import Tensor
+
+from ..errors import MediaError
+from ..media import FrameSource, ImageSequence, PathOrBytes, VideoFile, open_source
+from ..progress import Progress, no_progress
+from .atomic_output import atomic_output
+from .encode import VideoPart, encode_video
+from .formats import plan_output
+from .options import AudioOptions, FileOptions
+from .output_audio import prepare_output_audio
+from .passthrough import copy_video
+from .prepared_audio import NewAudio, PreparedAudio, prepare_source_audio
+from .source_audio import SourceAudio, find_source_audio
+
+
+@dataclass(frozen=True, kw_only=True)
+class MuxResult:
+    """A file that was written.
+
+    Attributes:
+        path: where it is.
+        video_codec: for instance ``h264``.
+        container: mp4, mov, mkv or webm, also the file's suffix.
+        notes: what the user should know, a sentence each.
+    """
+
+    path: Path
+    video_codec: str
+    container: str
+    notes: tuple[str, ...]
+
+
+def mux_audio(
+    video: PathOrBytes | FrameSource,
+    waveform: Tensor,
+    sample_rate: int,
+    path_stem: Path,
+    *,
+    start: Fraction = Fraction(0),
+    duration: Fraction | None = None,
+    audio_start: Fraction = Fraction(0),
+    audio_options: AudioOptions | None = None,
+    file_options: FileOptions | None = None,
+    source_audio: tuple[Tensor, int] | None = None,
+    progress: Progress = no_progress,
+) -> MuxResult:
+    """Write a video, or a part of one, with new audio.
+
+    The video stream of a whole file is copied bit for bit, all packets of it, with their times
+    relative to the first frame shown. (Transport and raw streams mark where a unit begins; mp4
+    requires its length there instead, so those packets differ in just that.) A part of a file,
+    images, and a codec that the container does not take are encoded as H.264, in webm as VP9. Of
+    the file's other tracks only the best audio track can be kept.
+
+    Args:
+        video: a file or images.
+        waveform: (C, T) samples in [-1, 1], C 1 or 2; louder ones are clipped.
+        sample_rate: of the waveform, in Hz.
+        path_stem: the file to write, without its suffix.
+        start, duration: the part of the video to write, in seconds; None is to its end.
+        audio_start: when in that part the new audio begins, in seconds; silence before it.
+        audio_options: how the audio is processed.
+        file_options: what kind of file is written.
+        source_audio: (C, T) samples and their rate in Hz: the video's own audio if ``video`` is
+            not a file that holds it.
+        progress: called as ("mux", packets done, packets), or, if the video is encoded, as
+            ("encode", done, total) in 25ths of a second.
+
+    Returns:
+        The file, which exists complete or not at all.
+
+    Raises:
+        MediaError: if the video or the audio cannot be used, or the file cannot be written.
+    """
+    audio_options, file_options = audio_options or AudioOptions(), file_options or FileOptions()
+    new = NewAudio(waveform=waveform, sample_rate=sample_rate, start=audio_start)
+    source = open_source(video)
+    whole = start == 0 and duration is None
+    info = source.packets.info if whole and isinstance(source, VideoFile) else source.info
+    copyable = whole and not isinstance(source, ImageSequence)
+    plan = plan_output(file_options, info.codec if copyable else None)
+    part = _choose_part(source, info.duration, start, duration)
+    if file_options.trim_to_audio:
+        part = replace(part, duration=min(part.duration, new.end))
+    audio, notes = prepare_output_audio(
+        new,
+        _find_source_audio(part, audio_options, source_audio),
+        duration=part.duration,
+        options=audio_options,
+        plan=plan,
+        progress=progress,
+    )
+    with atomic_output(path_stem, plan.container, file_options.metadata) as (output, path):
+        if plan.copies_video:
+            assert isinstance(source, VideoFile)
+            copy_video(source, part.duration, audio, output, progress)
+        else:
+            encode_video(part, audio, plan, output, progress)
+    return MuxResult(
+        path=path,
+        video_codec=info.codec if plan.copies_video else plan.encoded_codec,
+        container=plan.container,
+        notes=(*plan.notes, *notes),
+    )
+
+
+def _choose_part(
+    source: FrameSource, available: Fraction, start: Fraction, duration: Fraction | None
+) -> VideoPart:
+    if not 0 <= start < available:
+        raise MediaError(
+            f"got a part of the video that starts at {float(start):g} s, expected a start within"
+            f" the video, which lasts {float(available):g} s"
+        )
+    left = available - start
+    length = left if duration is None else min(left, duration)
+    return VideoPart(source=source, start=start, duration=length)
+
+
+def _find_source_audio(
+    part: VideoPart, options: AudioOptions, source_audio: tuple[Tensor, int] | None
+) -> SourceAudio | PreparedAudio | None:
+    """The video's own audio if it has any and the options use it."""
+    if options.source_audio == "replace":
+        return None
+    if isinstance(part.source, VideoFile):
+        start = part.source.packets.start + part.start
+        return find_source_audio(part.source, start, part.duration)
+    if source_audio is not None:
+        return prepare_source_audio(*source_audio, part.duration)
+    return None
