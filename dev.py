@@ -1,103 +1,103 @@
-"""Set up, demonstrate, test and time this pack: ``python dev.py demo``, ``test``, ``parity`` and
-``bench``.
+"""Set up, demonstrate, test and benchmark this pack.
 
-Needs Python 3.10 or newer and nothing else; everything more goes into ``.venv``. ComfyUI is the
-one in ``$COMFYUI_PATH``, the one this folder lies in, ``~/comfy/ComfyUI``, or fetched to there.
+Needs Python 3.10 or later and installs everything else into ``.venv``. Runs with the ComfyUI in
+``$COMFYUI_PATH``, the one that contains this folder, or ``~/comfy/ComfyUI``, which is cloned if
+it does not exist.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.options import bench_arguments, bench_parser
-from bench.requirements import ENVIRONMENT, PACKAGES, PYTHON_VARIABLE
-from dev.beside import make_beside, others, set_up
-from dev.comfyui import VARIABLE, locate_or_clone
-from dev.environment import PYTHON, ROOT, SetupError, call, check_python, ensure
-from dev.options import demo_parser, to_arguments
-
-_CHECKS = (
-    ("ruff check", ("ruff", "check", ".")),
-    ("ruff format", ("ruff", "format", "--check", ".")),
-    ("pyright", ("pyright",)),
+from bench.options import bench_parser
+from dev.comfyui import VARIABLE, locate_or_clone, other_versions, side_env
+from dev.environment import (
+    PYTHON,
+    ROOT,
+    VENV,
+    SetupError,
+    call,
+    check_python,
+    ensure_env,
+    ensure_side_env,
 )
+from dev.options import demo_parser
+
+_CHECKS = {
+    "ruff check": ("ruff", "check", "."),
+    "ruff format": ("ruff", "format", "--check", "."),
+    "pyright": ("pyright",),
+}
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; its exit code."""
+    """Run one command and return its exit code."""
+    forwards = arguments[:1] in (["test"], ["parity"])
+    options = _parser().parse_args(arguments[:1] if forwards else arguments)
+    try:
+        check_python()
+        comfyui = locate_or_clone()
+        os.environ[VARIABLE] = str(comfyui)
+        ensure_env(comfyui)
+        if options.command == "test":
+            return _test(comfyui, arguments[1:])
+        if options.command == "parity":
+            return call([PYTHON, "-m", "tests.parity", *arguments[1:]])
+        if not os.path.samefile(sys.prefix, VENV):  # demo and bench run inside .venv
+            return call([PYTHON, ROOT / "dev.py", *arguments], cwd=Path.cwd())
+        if options.command == "demo":
+            from dev.demo import run
+        else:
+            from bench.__main__ import run
+        return run(options)
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dev.py", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser(
         "demo",
         parents=[demo_parser(add_help=False)],
-        help="make sound for a video in a real ComfyUI",
+        help="generate sound for a video in a real ComfyUI",
     )
     commands.add_parser(
-        "test",
-        add_help=False,
-        help="lint, check types, and test; arguments go to pytest",
+        "test", add_help=False, help="lint, type-check and test; arguments go to pytest"
     )
     commands.add_parser(
         "parity",
         add_help=False,
-        help="compare with outputs of the authors' code; arguments go to tests.parity",
+        help="compare with outputs of the published code; arguments go to tests.parity",
     )
     commands.add_parser(
         "bench",
         parents=[bench_parser(add_help=False)],
-        help="time every stage, beside the published code",
+        help="time every stage, optionally against the published code",
     )
-    passes_on = arguments[:1] in (["test"], ["parity"])
-    options = parser.parse_args(arguments[:1] if passes_on else arguments)
-    rest = arguments[1:]
-    try:
-        check_python()
-        comfyui = locate_or_clone()
-        ensure(comfyui)
-        for other in others(comfyui) if options.command == "test" else ():
-            set_up(other)
-    except SetupError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if options.command == "demo":
-        return _python("-m", "dev.demo", *to_arguments(options), comfyui=comfyui)
-    if options.command == "parity":
-        return _python("-m", "tests.parity", *rest, comfyui=comfyui)
-    if options.command == "bench":
-        return _bench(options, comfyui)
-    return _test(rest, comfyui)
+    return parser
 
 
-def _test(arguments: Sequence[str], comfyui: Path) -> int:
-    failed = [name for name, command in _CHECKS if _python("-m", *command, comfyui=comfyui) != 0]
+def _test(comfyui: Path, arguments: Sequence[str]) -> int:
+    """Lint, type-check, then run pytest on every installed version of ComfyUI."""
+    for other in other_versions(comfyui):
+        requirements = ["-r", str(other / "requirements.txt")]
+        ensure_side_env(side_env(other), requirements, purpose=other.name)
+    failed = [name for name, command in _CHECKS.items() if call([PYTHON, "-m", *command]) != 0]
     if failed:
-        # pytest's closing line comes last, whatever happened before it
+        # printed before pytest runs, so that pytest's summary stays the last line
         print(f"FAILED: {', '.join(failed)} (see above). The tests still run.", flush=True)
-    code = _python("-m", "pytest", *arguments, comfyui=comfyui)
-    return code or int(bool(failed))
-
-
-def _bench(options: argparse.Namespace, comfyui: Path) -> int:
-    env = {VARIABLE: str(comfyui)}
-    if options.reference is not None or options.kijai is not None:
-        try:
-            python = make_beside(ROOT / ENVIRONMENT, PACKAGES, what="the compared code")
-        except SetupError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-        env[PYTHON_VARIABLE] = str(python)
-    return call([str(PYTHON), "-m", "bench", *bench_arguments(options)], env)
-
-
-def _python(*arguments: str, comfyui: Path) -> int:
-    return call([str(PYTHON), *arguments], {VARIABLE: str(comfyui)})
+    return call([PYTHON, "-m", "pytest", *arguments]) or int(bool(failed))
 
 
 if __name__ == "__main__":
+    # raise SystemExit on SIGTERM so that child processes are ended too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main(sys.argv[1:]))

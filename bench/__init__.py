@@ -1,5 +1,4 @@
-"""The benchmark: this pack and the published code, alternating, on full-size seeded weights.
+"""Benchmark of this pack and of the published code, alternating, on full-size seeded weights.
 
-``python dev.py bench`` runs it. ``options``, ``stages`` and ``requirements`` need the standard
-library only.
+``python dev.py bench`` runs it. ``options`` and ``stages`` need only the standard library.
 """

@@ -1,66 +1,85 @@
-"""``python -m bench``: see ``options``. ``dev.py bench`` sets up what it needs and starts it."""
+"""``python -m bench``, or ``dev.py bench``, which sets up ``.venv`` first."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
 from dev.demo import DemoError, sample_video
-from mmaudio_core.checkpoint import Bundle, Catalog, PartKind
+from dev.environment import ROOT, SetupError, ensure_side_env
 
 from .compare import compare
+from .implementations import OURS, PUBLISHED
 from .job import Job
+from .messages import Failure
 from .options import bench_parser
-from .picture import picture
-from .process import Failed, SideSpec
-from .requirements import PYTHON_VARIABLE
-from .results import KIJAI, OURS, PUBLISHED, Results, results
-from .stages import KIJAI_STAGES, PARTS, Stage
+from .process import WorkerSpec
+from .results import Results, summarize
+from .stages import PARTS, Stage
 from .table import table
-from .video import made, repeated
-from .weights import make
-from .work import limits
+from .video import repeat_video
+from .weights import write_weights
+
+# Imported by the published code, but not by this pack and ComfyUI.
+_PUBLISHED_REQUIREMENTS = (
+    "accelerate",
+    "colorlog",
+    "einops",
+    "ftfy",
+    "librosa",
+    "omegaconf",
+    "open_clip_torch",
+    "requests",
+    "timm",
+    "torchdiffeq",
+    "tqdm",
+)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; its exit code."""
-    options = bench_parser().parse_args(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Run the benchmark and return its exit code: 1 if one of our stages failed."""
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         print("error: PyTorch sees no CUDA device; use --device cpu", file=sys.stderr)
         return 1
     try:
         with TemporaryDirectory(prefix="mmaudio-bench-") as out:
-            done = _all(options, device, Path(out))
-    except (DemoError, OSError) as error:
+            all_results = _run_jobs(options, device, Path(out))
+    except (DemoError, SetupError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if options.json is not None:
-        text = json.dumps(_document(done), indent=2)
-        options.json.write_text(text + "\n", encoding="utf-8")
-    if options.picture is not None:
-        options.picture.write_text(picture(done[0]), encoding="utf-8")
-    ours = [sample.result for d in done for sample in d.comparison.samples if sample.side == OURS]
-    return int(any(isinstance(result, Failed) for result in ours))
+        jobs = [results.to_json() for results in all_results]
+        document = jobs[0] | {"runs": jobs} if len(jobs) > 1 else jobs[0]
+        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    samples = [sample for results in all_results for sample in results.comparison.samples]
+    return int(any(s.implementation == OURS and isinstance(s.result, Failure) for s in samples))
 
 
-def _all(options: argparse.Namespace, device: str, out: Path) -> list[Results]:
+def _run_jobs(options: argparse.Namespace, device: str, out: Path) -> list[Results]:
     """Every duration with every number of takes."""
+    specs = [WorkerSpec(name=OURS, python=Path(sys.executable))]
+    if options.reference is not None:
+        folder, purpose = ROOT / ".venv-bench", "the published code"
+        python = ensure_side_env(folder, _PUBLISHED_REQUIREMENTS, purpose=purpose)
+        specs.append(WorkerSpec(name=PUBLISHED, python=python))
+    write_weights(options.weights, options.variant)
     precision = options.precision or ("bf16" if device == "cuda" else "fp32")
-    files = make(options.weights, options.variant)
-    parts = Catalog([(path.name, path) for path in files.values()])
-    bundle = parts.bundle(files[PartKind.FLOW].name, dtype=torch.float32)
-    done: list[Results] = []
+    stages: tuple[Stage, ...] = options.stages
+    total = "run"
+    if device == "cpu" and stages == tuple(Stage):
+        # adding the stages up takes half the time and less memory than running whole jobs too
+        stages, total = PARTS, "sum"
+    all_results: list[Results] = []
     for seconds in options.seconds:
-        video = _video(options, seconds, out)
+        target = out / f"repeated_{seconds:g}.mp4"
+        video = repeat_video(options.video or sample_video(), seconds, target)
         for takes in options.takes:
             job = Job(
                 device=device,
@@ -72,67 +91,23 @@ def _all(options: argparse.Namespace, device: str, out: Path) -> list[Results]:
                 takes=takes,
                 steps=options.steps,
                 cfg=options.cfg,
-                video=str(video),
-                weights=str(options.weights),
-                out=str(out),
-                reference=_text(options.reference),
-                kijai=_text(options.kijai),
-                comfyui=os.environ.get("COMFYUI_PATH"),
-                threads=options.threads,
-                memory_gb=options.memory,
+                video=video,
+                weights=options.weights,
+                out=out,
+                reference=options.reference,
             )
-            done.append(_one(options, job, bundle))
-            print(f"\n{table(done[-1])}\n", flush=True)
-    return done
-
-
-def _one(options: argparse.Namespace, job: Job, bundle: Bundle) -> Results:
-    stages: tuple[Stage, ...] = options.stages
-    complete = set(PARTS) <= set(stages)
-    total = options.total or ("sum" if job.device == "cpu" and complete else "run")
-    if total == "sum":
-        stages = tuple(stage for stage in stages if stage is not Stage.TOTAL)
-    rounds = options.rounds or (7 if job.device == "cuda" else 3)
-    print(f"{job}:", flush=True)
-    comparison = compare(_sides(options), job, stages, rounds, lambda line: print(line, flush=True))
-    least = {**limits(job, bundle, comparison.rates), **comparison.floors}
-    if set(PARTS) <= least.keys():
-        least[Stage.TOTAL] = sum(least[stage] for stage in PARTS)
-    return results(comparison, least, total=total)
-
-
-def _sides(options: argparse.Namespace) -> list[SideSpec]:
-    beside = os.environ.get(PYTHON_VARIABLE, sys.executable)
-    sides = [SideSpec(name=OURS, python=sys.executable)]
-    if options.reference is not None:
-        sides.append(SideSpec(name=PUBLISHED, python=beside))
-    if options.kijai is not None:
-        sides.append(SideSpec(name=KIJAI, python=beside, stages=KIJAI_STAGES))
-    return sides
-
-
-def _video(options: argparse.Namespace, seconds: float, out: Path) -> Path:
-    if options.made is not None:
-        return made(options.made.width, options.made.height, seconds, out)
-    if options.video is not None:
-        return options.video
-    return repeated(sample_video(), seconds, out / f"repeated_{seconds:g}.mp4")
-
-
-def _document(done: Sequence[Results]) -> Mapping[str, object]:
-    """The first job's figures, and all jobs' where there are several."""
-    document = done[0].to_json()
-    return document | {"runs": [one.to_json() for one in done]} if len(done) > 1 else document
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+            print(f"{job}:", flush=True)
+            rounds = options.rounds or (7 if device == "cuda" else 3)
+            comparison = compare(specs, job, stages, rounds, lambda line: print(line, flush=True))
+            all_results.append(summarize(comparison, total=total))
+            print(f"\n{table(all_results[-1])}\n", flush=True)
+    return all_results
 
 
 if __name__ == "__main__":
-    # an exception, so that the workers are ended too
+    # raise SystemExit on SIGTERM so that the workers are ended too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        sys.exit(main())
+        sys.exit(run(bench_parser().parse_args()))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,6 +1,6 @@
-"""What each stage is given: drawn from a seed, the same in every process.
+"""Seeded inputs of each stage, the same in every process.
 
-A stage is timed on these and not on what the stage before it made, so that both sides compute
+A stage runs on these and not on the previous stage's output, so that every implementation computes
 the same and any stage can run alone.
 """
 
@@ -11,6 +11,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from mmaudio_core.config import SYNC_FPS, SequenceLengths, sequence_lengths
 from mmaudio_core.models.flow import FlowParams
@@ -18,12 +19,10 @@ from mmaudio_core.sampling.noise import get_noise
 
 from .job import Job
 
-_CLIP_SIZE, _SYNC_SIZE = 384, 224  # pixels a side
-
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The inputs of a job's stages; float32 on the CPU, but for the frames."""
+    """Inputs of a job's stages on the CPU; float32, except for the frames."""
 
     job: Job
     flow: FlowParams
@@ -35,18 +34,17 @@ class Inputs:
     @cached_property
     def clip_frames(self) -> Tensor:
         """(V, 3, 384, 384) uint8."""
-        return _pixels(1, self.lengths.clip, _CLIP_SIZE)
+        return _pixels(1, self.lengths.clip, 384)
 
     @cached_property
     def sync_frames(self) -> Tensor:
-        """(25 a second, 3, 224, 224) uint8."""
-        return _pixels(2, int(SYNC_FPS * self.job.duration), _SYNC_SIZE)
+        """(25 per second, 3, 224, 224) uint8."""
+        return _pixels(2, int(SYNC_FPS * self.job.duration), 224)
 
     @cached_property
     def clip(self) -> Tensor:
-        """(1, V, clip_dim), of length 1, as CLIP's are."""
-        features = _normal(3, 1, self.lengths.clip, self.flow.clip_dim)
-        return torch.nn.functional.normalize(features, dim=-1)
+        """(1, V, clip_dim), with unit norm as CLIP's features."""
+        return normalize(_normal(3, 1, self.lengths.clip, self.flow.clip_dim), dim=-1)
 
     @cached_property
     def sync(self) -> Tensor:
@@ -55,24 +53,18 @@ class Inputs:
 
     @cached_property
     def text(self) -> Tensor:
-        """(2, 77, text_dim): of the prompt and of the negative prompt."""
-        return torch.nn.functional.normalize(_normal(5, 2, 77, self.flow.text_dim), dim=-1)
+        """(2, 77, text_dim): the prompt and the negative prompt."""
+        return normalize(_normal(5, 2, 77, self.flow.text_dim), dim=-1)
 
     @cached_property
     def noise(self) -> Tensor:
-        """(takes, N, latent_dim), what our sampler draws for the job's seeds."""
+        """(takes, N, latent_dim): the noise that our sampler draws for the job's seeds."""
         return get_noise(self.job.seeds, self.lengths.latent, self.flow.latent_dim)
 
     @cached_property
     def latents(self) -> Tensor:
         """(takes, N, latent_dim), on the VAE's scale."""
         return _normal(6, self.job.takes, self.lengths.latent, self.flow.latent_dim)
-
-    @cached_property
-    def mel(self) -> Tensor:
-        """(takes, mels, 2 N), about as loud as speech."""
-        mels = _normal(7, self.job.takes, self.flow.audio.mels, 2 * self.lengths.latent)
-        return mels - 4
 
     @cached_property
     def waveform(self) -> Tensor:

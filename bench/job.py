@@ -1,15 +1,13 @@
-"""What is benchmarked: one job, as both sides get it."""
+"""The job that is benchmarked, the same for every implementation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 PROMPT = "people riding bikes past on a road, wind, distant traffic"
-NEGATIVE = "music"
+NEGATIVE_PROMPT = "music"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,21 +16,17 @@ class Job:
 
     Attributes:
         device: cpu or cuda.
-        precision: fp32 or bf16, of our networks.
-        decoders: the same, of our VAE and vocoder.
-        compared_precision: the same, of the compared code, which has one for all networks.
+        precision: fp32 or bf16, of our flow network and encoders.
+        decoders: fp32 or bf16, of our VAE and vocoder.
+        compared_precision: fp32 or bf16, of all networks of the published code.
         variant: a published variant, or tiny.
-        seconds: of sound.
-        takes: how many at once.
-        steps, cfg: of the sampler.
-        video: the file that is read and muxed.
-        weights: folder of the five files, both sides read the same.
-        out: folder for what is written.
-        reference: the published checkout, for that side.
-        kijai: the checkout of the nodes, for that side.
-        comfyui: the ComfyUI that those nodes run in.
-        threads: of the CPU; 0 for PyTorch's choice.
-        memory_gb: the most that the compared code may allocate; 0 for no limit. Linux only.
+        seconds: duration of the sound.
+        takes: number of results.
+        steps, cfg: sampler steps and guidance strength.
+        video: file that is read and muxed.
+        weights: folder of the weights files, which every implementation reads.
+        out: folder for output files.
+        reference: checkout of the published code.
     """
 
     device: str
@@ -44,46 +38,28 @@ class Job:
     takes: int
     steps: int
     cfg: float
-    video: str
-    weights: str
-    out: str
-    reference: str | None = None
-    kijai: str | None = None
-    comfyui: str | None = None
-    threads: int = 0
-    memory_gb: float = 0
-    seed: int = field(default=1)
+    video: Path
+    weights: Path
+    out: Path
+    reference: Path | None = None
+    seed: int = 1
 
     @property
     def duration(self) -> Fraction:
-        """Seconds of sound, exactly."""
+        """Exact duration of the sound in seconds."""
         return Fraction(str(self.seconds))
 
     @property
     def seeds(self) -> list[int]:
-        """A seed a take."""
+        """One seed per take."""
         return [self.seed + take for take in range(self.takes)]
 
-    @property
-    def folder(self) -> Path:
-        return Path(self.weights)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Job:
-        return cls(**data)
-
-    @property
-    def _precisions(self) -> str:
-        if self.precision == self.compared_precision:
-            return self.precision
-        return f"{self.precision} (compared code {self.compared_precision})"
-
     def __str__(self) -> str:
+        precision = self.precision
+        if self.compared_precision != precision:
+            precision += f" (published code {self.compared_precision})"
         takes = "1 take" if self.takes == 1 else f"{self.takes} takes"
         return (
-            f"{self.variant}, {self.device}, {self._precisions}, {self.seconds:g} s, {takes}, "
+            f"{self.variant}, {self.device}, {precision}, {self.seconds:g} s, {takes}, "
             f"{self.steps} steps, CFG {self.cfg:g}"
         )

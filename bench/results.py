@@ -1,33 +1,31 @@
-"""Figures from samples: medians, ratios, shares of the limit, peaks; and their JSON."""
+"""Figures computed from the samples: medians, ratios and peaks; and their JSON."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from .clock import Measured
-from .compare import Comparison, Sample
-from .process import Failed
+from .compare import Comparison
+from .implementations import OURS, PUBLISHED
+from .messages import Failure, Measurement
 from .stages import PARTS, Stage
 
-OURS, PUBLISHED, KIJAI = "ours", "published", "kijai"
-# these run on the CPU wherever the networks run
-_ON_CPU = (Stage.MEDIA, Stage.MUX)
+_ON_CPU = (Stage.MEDIA, Stage.MUX)  # wherever the networks run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One side's figures of a stage.
+    """One implementation's figures of a stage.
 
     Attributes:
         cold: seconds of the first run in a process.
-        warm: the median of the others; of the first, where there is no other.
-        cpu: processor seconds of all threads, the median; on a busy machine steadier than time.
-        peak_mb: the most memory, of the device that computes.
-        added_mb: the process's memory on the CPU, above what it held when the stage began.
+        warm: median seconds of the other runs; of the first one if there is no other.
+        cpu: median CPU seconds of all threads; steadier than ``warm`` on a busy machine.
+        peak_mb: peak memory of the device that computes.
+        added_mb: peak memory of the process above what it held when the stage began.
     """
 
     cold: float
@@ -36,59 +34,72 @@ class Timing:
     peak_mb: float
     added_mb: float
 
+    @classmethod
+    def of_runs(cls, runs: Sequence[Measurement], *, on_cpu: bool) -> Timing:
+        """Figures of the runs of one stage, the first of them cold."""
+        warm = runs[1:] or runs
+        return cls(
+            cold=runs[0].seconds,
+            warm=median(run.seconds for run in warm),
+            cpu=median(run.cpu_seconds for run in warm),
+            peak_mb=max(run.rss_mb if on_cpu else run.peak_mb for run in runs),
+            added_mb=max(run.added_mb for run in runs),
+        )
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Timing]) -> Timing:
+        """Figures of several stages together: times added up, the highest peaks."""
+        return cls(
+            cold=math.fsum(part.cold for part in parts),
+            warm=math.fsum(part.warm for part in parts),
+            cpu=math.fsum(part.cpu for part in parts),
+            peak_mb=max(part.peak_mb for part in parts),
+            added_mb=max(part.added_mb for part in parts),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A stage (or the load) on every side.
+    """A stage (or the loading) on every implementation.
 
     Attributes:
-        limit_s: the least the hardware needs; None where it is not known.
-        difference: between our result and the second side's, relative; None where not compared.
-        notes: why figures are missing.
+        timings: by implementation; without those that failed.
+        difference: relative L2 distance between the two results; None if not compared.
+        notes: why timings are missing.
     """
 
     name: str
-    sides: Mapping[str, Timing]
-    limit_s: float | None = None
+    timings: Mapping[str, Timing]
     difference: float | None = None
     notes: tuple[str, ...] = ()
 
-    def seconds(self, side: str) -> float | None:
-        return self.sides[side].warm if side in self.sides else None
-
-    def ratio(self, side: str = PUBLISHED) -> float | None:
-        """How many times as long as ours the other side takes."""
-        ours, other = self.seconds(OURS), self.seconds(side)
-        return None if not ours or other is None else other / ours
-
     @property
-    def limit_share(self) -> float | None:
-        """The least time over ours: 1 is all that the hardware can do."""
-        ours = self.seconds(OURS)
-        return None if not ours or self.limit_s is None else self.limit_s / ours
+    def ratio(self) -> float | None:
+        """The published code's warm seconds over ours."""
+        ours, published = self.timings.get(OURS), self.timings.get(PUBLISHED)
+        return published.warm / ours.warm if ours and published and ours.warm else None
 
     def to_json(self) -> dict[str, Any]:
-        def of(side: str, figure: str) -> float | None:
-            return getattr(self.sides[side], figure) if side in self.sides else None
-
+        figures: dict[str, float | None] = {}
+        for name in (OURS, PUBLISHED):
+            timing = self.timings.get(name)
+            figures |= {
+                f"{name}_s": timing and timing.warm,
+                f"{name}_cold_s": timing and timing.cold,
+                f"{name}_mb": timing and timing.peak_mb,
+                f"{name}_added_mb": timing and timing.added_mb,
+                f"{name}_cpu_s": timing and timing.cpu,
+            }
         return {
-            "ours_s": self.seconds(OURS),
-            "published_s": self.seconds(PUBLISHED),
-            "ratio": self.ratio(),
-            "limit_share": self.limit_share,
-            "limit_s": self.limit_s,
-            "ours_cold_s": of(OURS, "cold"),
-            "published_cold_s": of(PUBLISHED, "cold"),
-            "ours_mb": of(OURS, "peak_mb"),
-            "published_mb": of(PUBLISHED, "peak_mb"),
-            "ours_added_mb": of(OURS, "added_mb"),
-            "published_added_mb": of(PUBLISHED, "added_mb"),
-            "ours_cpu_s": of(OURS, "cpu"),
-            "published_cpu_s": of(PUBLISHED, "cpu"),
-            "kijai_s": self.seconds(KIJAI),
-            "kijai_ratio": self.ratio(KIJAI),
+            **figures,
+            "ratio": self.ratio,
             "difference": self.difference,
             "notes": list(self.notes),
+            # no longer measured; kept for readers of earlier files
+            "limit_share": None,
+            "limit_s": None,
+            "kijai_s": None,
+            "kijai_ratio": None,
         }
 
 
@@ -97,7 +108,7 @@ class Results:
     """The figures of one job.
 
     Attributes:
-        total: whether the total was ``run`` as a whole job, or is the ``sum`` of its stages.
+        total: "run" if whole jobs were run, "sum" if the row is the sum of the stages.
     """
 
     comparison: Comparison
@@ -105,21 +116,15 @@ class Results:
     rows: tuple[Row, ...]
     total: str
 
-    @property
-    def sides(self) -> list[str]:
-        """Those that took part, ours first."""
-        return list(dict.fromkeys(sample.side for sample in self.comparison.samples))
-
-    def row(self, stage: Stage) -> Row | None:
-        return next((row for row in self.rows if row.name == stage.value), None)
-
-    def peak_mb(self, side: str) -> float | None:
-        """The most of any stage that computes on the device; of the whole job, if that was run."""
-        total = self.row(Stage.TOTAL)
-        if self.total == "run" and total is not None and side in total.sides:
-            return total.sides[side].peak_mb
-        peaks = [row.sides[side].peak_mb for row in self.rows if side in row.sides]
-        return max(peaks, default=None)
+    def peak_mb(self, implementation: str) -> float | None:
+        """Peak memory of the whole job if that was run, else the highest of its stages."""
+        whole = [row for row in self.rows if self.total == "run" and row.name == Stage.TOTAL.value]
+        timings = [
+            row.timings[implementation]
+            for row in whole or self.rows
+            if implementation in row.timings
+        ]
+        return max((timing.peak_mb for timing in timings), default=None)
 
     def to_json(self) -> dict[str, Any]:
         job = self.comparison.job
@@ -136,7 +141,7 @@ class Results:
             "cfg": job.cfg,
             "total": self.total,
             "load_average": self.comparison.load_average,
-            "rates": [asdict(rates) for rates in self.comparison.rates],
+            "rates": [],  # no longer measured; kept for readers of earlier files
             "load": self.load.to_json(),
             "stages": {row.name: row.to_json() for row in self.rows},
             "peak_mb": {
@@ -147,91 +152,45 @@ class Results:
         }
 
 
-def results(comparison: Comparison, limits: Mapping[Stage, float], *, total: str) -> Results:
-    """The figures; with ``total`` "sum", each side's total is that of its stages, run by run."""
-    samples = list(comparison.samples)
+def summarize(comparison: Comparison, *, total: str) -> Results:
+    """Compute the figures; with ``total`` "sum", the total is the sum of all other stages."""
+    measured = {sample.stage for sample in comparison.samples}
+    rows = [_row(comparison, stage) for stage in Stage if stage in measured]
     if total == "sum":
-        samples += _sums(samples)
-    stages = [stage for stage in Stage if any(sample.stage is stage for sample in samples)]
-    rows = tuple(
-        _row(
-            stage.value,
-            [sample for sample in samples if sample.stage is stage],
-            stage=stage,
-            limit_s=limits.get(stage),
-            difference=comparison.differences.get(stage),
-        )
-        for stage in stages
-    )
-    loads = _loads([sample for sample in samples if sample.stage is None])
-    return Results(comparison=comparison, load=_row("load", loads), rows=rows, total=total)
+        rows.append(_sum_row(rows))
+    load = _row(comparison, None)
+    return Results(comparison=comparison, load=load, rows=tuple(rows), total=total)
 
 
-def _row(
-    name: str,
-    samples: Sequence[Sample],
-    *,
-    stage: Stage | None = None,
-    limit_s: float | None = None,
-    difference: float | None = None,
-) -> Row:
-    sides: dict[str, Timing] = {}
+def _row(comparison: Comparison, stage: Stage | None) -> Row:
+    timings: dict[str, Timing] = {}
     notes: list[str] = []
-    for side in dict.fromkeys(sample.side for sample in samples):
-        of_side = [sample.result for sample in samples if sample.side == side]
-        failed = next((result for result in of_side if isinstance(result, Failed)), None)
-        measured = [result for result in of_side if isinstance(result, Measured)]
-        if failed is not None or not measured:
-            notes.append(f"{side}: {failed.reason if failed else 'not run'}")
-            continue
-        peaks = [m.rss_mb if stage in _ON_CPU else m.peak_mb for m in measured]
-        sides[side] = Timing(
-            cold=measured[0].seconds,
-            warm=median(m.seconds for m in measured[1:] or measured),
-            cpu=median(m.cpu_seconds for m in measured[1:] or measured),
-            peak_mb=max(peaks),
-            added_mb=max(m.added_mb for m in measured),
-        )
-    return Row(name=name, sides=sides, limit_s=limit_s, difference=difference, notes=tuple(notes))
-
-
-def _sums(samples: Sequence[Sample]) -> list[Sample]:
-    """A total of each round in which a side did every stage."""
-    sums: list[Sample] = []
-    for side in dict.fromkeys(sample.side for sample in samples):
-        for number in sorted({sample.round for sample in samples}):
-            done = {
-                sample.stage: sample.result
-                for sample in samples
-                if (sample.side, sample.round) == (side, number)
-            }
-            parts = [done.get(stage) for stage in PARTS]
-            measured = [part for part in parts if isinstance(part, Measured)]
-            if len(measured) == len(PARTS):
-                sums.append(
-                    Sample(side=side, stage=Stage.TOTAL, round=number, result=_added(measured))
-                )
-    return sums
-
-
-def _loads(samples: Sequence[Sample]) -> list[Sample]:
-    """All loads of a side as one."""
-    loads: list[Sample] = []
-    for side in dict.fromkeys(sample.side for sample in samples):
-        of_side = [sample.result for sample in samples if sample.side == side]
-        failed = [result for result in of_side if isinstance(result, Failed)]
-        measured = [result for result in of_side if isinstance(result, Measured)]
-        result = failed[0] if failed else _added(measured)
-        loads.append(Sample(side=side, stage=None, round=0, result=result))
-    return loads
-
-
-def _added(measured: Sequence[Measured]) -> Measured:
-    device = [m.device_mb for m in measured if m.device_mb is not None]
-    return Measured(
-        seconds=math.fsum(m.seconds for m in measured),
-        cpu_seconds=math.fsum(m.cpu_seconds for m in measured),
-        rss_mb=max(m.rss_mb for m in measured),
-        added_mb=max(m.added_mb for m in measured),
-        device_mb=max(device, default=None),
+    samples = [sample for sample in comparison.samples if sample.stage is stage]
+    for name in dict.fromkeys(sample.implementation for sample in samples):
+        results = [sample.result for sample in samples if sample.implementation == name]
+        failures = [result for result in results if isinstance(result, Failure)]
+        runs = [result for result in results if isinstance(result, Measurement)]
+        if failures:
+            notes.append(f"{name}: {failures[0].reason}")
+        elif stage is None:  # every phase loads its own networks
+            loads = [Timing.of_runs([run], on_cpu=False) for run in runs]
+            timings[name] = Timing.of_parts(loads)
+        else:
+            timings[name] = Timing.of_runs(runs, on_cpu=stage in _ON_CPU)
+    return Row(
+        name="load" if stage is None else stage.value,
+        timings=timings,
+        difference=None if stage is None else comparison.differences.get(stage),
+        notes=tuple(notes),
     )
+
+
+def _sum_row(rows: Sequence[Row]) -> Row:
+    """The total of the implementations that ran every stage."""
+    names = dict.fromkeys(name for row in rows for name in row.timings)
+    timings = {
+        name: Timing.of_parts([row.timings[name] for row in rows])
+        for name in names
+        if sum(name in row.timings for row in rows) == len(PARTS)
+    }
+    return Row(name=Stage.TOTAL.value, timings=timings)

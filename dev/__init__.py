@@ -1,5 +1,5 @@
-"""What ``dev.py`` is made of: setting up, ComfyUI in a process of its own, the demo.
+"""Development tools behind ``dev.py``: environments, a ComfyUI process and its client, the demo.
 
-``environment``, ``comfyui`` and ``options`` need the standard library only; the rest runs in the
-virtual environment that ``environment`` makes, and is shared with the tests.
+``environment``, ``comfyui`` and ``options`` need only the standard library; the rest runs inside
+``.venv``. The tests use the server and the client too.
 """

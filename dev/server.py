@@ -1,4 +1,4 @@
-"""A real ComfyUI, headless, in a process of its own, with this pack as its only custom node."""
+"""Runs a headless ComfyUI in its own process, with this pack as its only custom node."""
 
 from __future__ import annotations
 
@@ -8,45 +8,43 @@ import shutil
 import socket
 import subprocess
 import time
-import urllib.error
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from .beside import python_of
+import requests
+
 from .client import ComfyClient
+from .comfyui import python_of
 from .environment import ROOT
 
 ALIAS = "mmaudio_native"
 _START_SECONDS = 300
 _STOP_SECONDS = 20
 _MAX_UPLOAD_MB = 16_384
-# What a copy of the pack leaves behind, where folders cannot be linked.
-_NOT_THE_PACK = shutil.ignore_patterns(
-    ".*", "__pycache__", "bench", "dev", "dev.py", "out", "tests"
-)
+# Not copied where folders cannot be linked.
+_NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "bench", "dev", "dev.py", "out", "tests")
 
 
 class ServerError(Exception):
-    """ComfyUI did not start, or is gone; the message ends with its log's last lines."""
+    """ComfyUI did not start; the message ends with the last lines of its log."""
 
 
 class ComfyServer:
-    """ComfyUI on a free port of 127.0.0.1, run by this very Python.
+    """ComfyUI on a free port of 127.0.0.1; a context manager that starts and stops it.
 
-    What it reads and writes is in ``folder``: ``input``, ``output``, ``temp``, ``user``,
-    ``server.log``, and ``models`` unless ``own_models``. Works as a context manager.
+    Its files are in ``folder``: ``input``, ``output``, ``temp``, ``user``, ``server.log``, and
+    ``models`` unless ``own_models``.
 
     Args:
-        comfyui: the folder with ComfyUI's ``main.py``.
-        folder: made where it is missing.
-        pack: the custom node's folder, seen by ComfyUI under the name ``ALIAS``.
-        own_models: use (and download into) ComfyUI's own ``models``, with what its
+        comfyui: folder of ComfyUI's ``main.py``.
+        folder: created if it does not exist.
+        own_models: use (and download into) ComfyUI's ``models`` and the folders that its
             ``extra_model_paths.yaml`` adds, instead of ``folder/models``.
-        output: where results go, instead of ``folder/output``.
+        output: folder for results, instead of ``folder/output``.
         cpu: compute on the CPU.
-        arguments: more arguments for ``main.py``.
-        env: more environment variables.
+        arguments: further arguments of ``main.py``.
+        env: further environment variables.
     """
 
     def __init__(
@@ -54,7 +52,6 @@ class ComfyServer:
         comfyui: Path,
         folder: Path,
         *,
-        pack: Path = ROOT,
         own_models: bool = False,
         output: Path | None = None,
         cpu: bool = True,
@@ -63,31 +60,53 @@ class ComfyServer:
     ) -> None:
         self.comfyui = comfyui
         self.folder = folder
-        self.pack = pack
         self.input = folder / "input"
         self.output = output or folder / "output"
         self.temp = folder / "temp"
         self.models = (comfyui if own_models else folder) / "models"
         self.log = folder / "server.log"
         self.own_models = own_models
-        self.cpu = cpu
-        self.arguments = tuple(arguments)
-        self.env = dict(env or {})
+        self._cpu = cpu
+        self._arguments = arguments
+        self._env = env or {}
+        self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._url: str | None = None
 
     @property
     def url(self) -> str:
-        if self._url is None:
-            raise ServerError("ComfyUI has no URL before start() was called.")
-        return self._url
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def client(self) -> ComfyClient:
         return ComfyClient(self.url)
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def __enter__(self) -> ComfyServer:
-        self.start()
+        """Start ComfyUI and wait until it answers.
+
+        Raises:
+            ServerError: it exited, or did not answer within 300 s.
+        """
+        for folder in (self.input, self.output, self.folder / "user", self.folder / "custom_nodes"):
+            folder.mkdir(parents=True, exist_ok=True)
+        _link_pack(self.folder / "custom_nodes" / ALIAS)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                cwd=self.comfyui,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **self._env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(
@@ -96,106 +115,78 @@ class ComfyServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Start ComfyUI, and return when it answers.
-
-        Raises:
-            ServerError: it ended, or did not answer in 300 s.
-        """
-        for folder in (self.input, self.output, self.folder / "user", self.folder / "custom_nodes"):
-            folder.mkdir(parents=True, exist_ok=True)
-        link_pack(self.pack, self.folder / "custom_nodes" / ALIAS)
-        port = _free_port()
-        self._url = f"http://127.0.0.1:{port}"
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command(port),
-                cwd=self.comfyui,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **self.env},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            self._wait()
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """End the process, and wait until it is gone."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        self._stop()
 
     def log_text(self) -> str:
         """Everything ComfyUI has logged so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
     def log_tail(self, lines: int = 40) -> str:
         return "\n".join(self.log_text().splitlines()[-lines:])
 
-    def _command(self, port: int) -> list[str]:
-        command = [python_of(self.comfyui), "main.py", "--listen", "127.0.0.1", "--port", str(port)]
-        if not self.own_models:
-            command += ["--base-directory", str(self.folder)]
-        command += ["--input-directory", str(self.input)]
-        command += ["--output-directory", str(self.output)]
-        command += ["--temp-directory", str(self.folder)]  # ComfyUI appends "temp"
-        command += ["--user-directory", str(self.folder / "user")]
-        command += ["--database-url", "sqlite:///:memory:"]
-        command += ["--max-upload-size", str(_MAX_UPLOAD_MB)]
-        command += ["--extra-model-paths-config", str(self._paths_config())]
-        # other packs may lie beside this one, or in folders of the user's configuration
+    def _command(self) -> list[str]:
+        main = [str(python_of(self.comfyui)), "main.py"]
+        base = [] if self.own_models else ["--base-directory", str(self.folder)]
+        options = {
+            "--listen": "127.0.0.1",
+            "--port": str(self._port),
+            "--input-directory": str(self.input),
+            "--output-directory": str(self.output),
+            "--temp-directory": str(self.folder),  # ComfyUI appends "temp"
+            "--user-directory": str(self.folder / "user"),
+            "--database-url": "sqlite:///:memory:",
+            "--max-upload-size": str(_MAX_UPLOAD_MB),
+            "--extra-model-paths-config": str(self._write_paths_config()),
+        }
+        command = [*main, *base, *(part for option in options.items() for part in option)]
+        # other packs may be installed beside this one or listed in the user's configuration
         command += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", ALIAS]
-        command += ["--cpu"] if self.cpu else []
-        return [*command, *self.arguments]
+        command += ["--cpu"] if self._cpu else []
+        return [*command, *self._arguments]
 
-    def _paths_config(self) -> Path:
+    def _write_paths_config(self) -> Path:
         path = self.folder / "extra_model_paths.yaml"
-        # JSON strings are YAML strings, whatever a path holds
+        # a JSON string is a YAML string, whatever characters the path contains
         nodes = json.dumps(str(self.folder / "custom_nodes"))
         path.write_text(f"pack:\n  custom_nodes: {nodes}\n", encoding="utf-8")
         return path
 
     def _wait(self) -> None:
-        end = time.monotonic() + _START_SECONDS
-        while time.monotonic() < end:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
             if not self.running:
-                raise ServerError(f"ComfyUI ended at its start. {self.log}:\n{self.log_tail()}")
+                raise ServerError(f"ComfyUI exited during startup. {self.log}:\n{self.log_tail()}")
             try:
                 self.client.system_stats()
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
+            except requests.RequestException:
                 time.sleep(0.2)
             else:
                 return
         raise ServerError(
-            f"ComfyUI did not answer in {_START_SECONDS} s. {self.log}:\n{self.log_tail()}"
+            f"ComfyUI did not answer within {_START_SECONDS} s. {self.log}:\n{self.log_tail()}"
         )
 
+    def _stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
-def link_pack(pack: Path, link: Path) -> None:
-    """Make ``pack`` visible as ``link``; as a copy where folders cannot be linked."""
+
+def _link_pack(link: Path) -> None:
+    """Link this repository as ``link``, or copy it where folders cannot be linked."""
     if link.is_symlink():
         link.unlink()
     elif link.exists():
         shutil.rmtree(link)
     try:
-        link.symlink_to(pack, target_is_directory=True)
-    except OSError:  # Windows, without the right to make links
-        shutil.copytree(pack, link, ignore=_NOT_THE_PACK)
+        link.symlink_to(ROOT, target_is_directory=True)
+    except OSError:  # Windows, without the right to create links
+        shutil.copytree(ROOT, link, ignore=_NOT_COPIED)
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""Whether a ComfyUI has the weights of a model, in any of the folders it would look in."""
+"""Checks whether ComfyUI has a model's weights in any of the folders it searches."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ _EXTENSIONS = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 
 
 def has_weights(comfyui: Path, model: str) -> bool:
-    """Whether every part of a published variant is there, and none is a stand-in."""
+    """Whether every part of a published variant is installed, none of them synthetic."""
     files = [
         (path.relative_to(folder).as_posix(), path)
-        for folder in folders(comfyui)
-        for path in _files(folder)
+        for folder in model_folders(comfyui)
+        # ComfyUI follows links to folders; Path.rglob does not
+        for root, _, names in os.walk(folder, followlinks=True)
+        for path in (Path(root, name) for name in names)
         if path.suffix.lower() in _EXTENSIONS
     ]
     try:
@@ -29,21 +31,14 @@ def has_weights(comfyui: Path, model: str) -> bool:
         return False
 
 
-def folders(comfyui: Path) -> Iterator[Path]:
-    """``models/mmaudio``, and what ComfyUI's own ``extra_model_paths.yaml`` adds to it."""
+def model_folders(comfyui: Path) -> Iterator[Path]:
+    """``models/mmaudio``, and the folders that ComfyUI's ``extra_model_paths.yaml`` adds to it."""
     yield comfyui / "models" / FOLDER
     config = comfyui / "extra_model_paths.yaml"
     sections = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else None
     for section in (sections or {}).values():
-        base = comfyui / os.path.expandvars(
-            os.path.expanduser((section or {}).get("base_path", ""))
-        )
+        base_path = os.path.expanduser((section or {}).get("base_path", ""))
+        base = comfyui / os.path.expandvars(base_path)
         for line in (section or {}).get(FOLDER, "").splitlines():
             if line:
                 yield base / line
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    # ComfyUI follows links to folders; Path.rglob does not
-    for root, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(root, name) for name in names)

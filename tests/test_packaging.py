@@ -14,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from dev.beside import python_of
+from dev.comfyui import python_of
 from dev.environment import TORCH
 
 if sys.version_info >= (3, 11):
@@ -136,7 +136,11 @@ def test_the_published_core_works_alone(published_pack: Path) -> None:
 
 def test_the_published_nodes_load_in_comfyui(published_pack: Path, comfy_path: Path) -> None:
     printed = run(
-        python_of(comfy_path), LOAD_PACK, str(comfy_path), str(published_pack), cwd=published_pack
+        str(python_of(comfy_path)),
+        LOAD_PACK,
+        str(comfy_path),
+        str(published_pack),
+        cwd=published_pack,
     )
     loaded = set(printed.splitlines()[-1].split())
     assert loaded == {page.stem for page in (ROOT / "web" / "docs").glob("*.md")}

@@ -1,47 +1,46 @@
-"""A side that takes no time, makes known results, and fails where it is told to."""
+"""A worker with fixed timings and results, which fails at two stages of the published code."""
 
 from __future__ import annotations
 
-import json
 import os
+import pickle
 import shutil
 import sys
-from pathlib import Path
+
+from bench.messages import Failure, Load, Measurement
+from bench.stages import Stage
 
 SECONDS = {"ours": 1.0, "published": 3.0}
 
 
 def main(name: str) -> None:
-    job = json.loads(sys.stdin.readline())
-    order = Path(job["out"]) / "order.txt"
+    requests, responses = sys.stdin.buffer, sys.stdout.buffer
+    job = pickle.load(requests)
     runs = 0
-    for line in sys.stdin:
-        request = json.loads(line)
-        if request["do"] == "rates":
-            answer = {"ok": True, "precision": request["precision"], "flops": 1e12, "bytes": 1e10}
-        elif request["do"] == "floor":
-            answer = {"ok": True, "seconds": 0.5}
-        elif request.get("stage") == "clip" and name == "published":
-            answer = {"ok": False, "reason": "no CLIP here"}
-        elif request.get("stage") == "vocoder" and name == "published":
-            print("about to go", file=sys.stderr, flush=True)
+    while True:
+        request = pickle.load(requests)
+        stage = None if isinstance(request, Load) else request.stage
+        if name == "published" and stage is Stage.VOCODER:
+            print("about to exit", file=sys.stderr, flush=True)
             os._exit(7)
+        if name == "published" and stage is Stage.CLIP:
+            response = Failure(reason="no CLIP here")
         else:
-            if request["do"] == "run":
-                with order.open("a") as file:
-                    file.write(f"{name} {request['stage']}\n")
-                if request["keep"]:
-                    shutil.copy(Path(job["out"]) / f"made_by_{name}", request["keep"])
-            answer = {
-                "ok": True,
-                "seconds": SECONDS[name] * (10 if runs == 0 else 1),
-                "cpu_seconds": SECONDS[name],
-                "rss_mb": 100.0,
-                "added_mb": 5.0,
-                "device_mb": None,
-            }
-            runs += request["do"] == "run"
-        print(json.dumps(answer), flush=True)
+            response = Measurement(
+                seconds=SECONDS[name] * (10 if runs == 0 else 1),
+                cpu_seconds=SECONDS[name],
+                rss_mb=100.0,
+                added_mb=5.0,
+                device_mb=None,
+            )
+        if not isinstance(request, Load):
+            runs += 1
+            with (job.out / "order.txt").open("a") as file:
+                file.write(f"{name} {request.stage.value}\n")
+            if request.save_to:
+                shutil.copy(job.out / f"result_of_{name}", request.save_to)
+        pickle.dump(response, responses)
+        responses.flush()
 
 
 if __name__ == "__main__":

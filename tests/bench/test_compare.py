@@ -1,8 +1,7 @@
-"""Sides take turns, and their figures are put together, with a made-up worker on each side."""
+"""Implementations take turns, and their figures are put together, with fake workers."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,22 +9,19 @@ import pytest
 import torch
 
 from bench.compare import compare
+from bench.implementations import OURS, PUBLISHED
 from bench.job import Job
-from bench.process import SideSpec
-from bench.results import OURS, PUBLISHED, Results, results
+from bench.process import WorkerSpec
+from bench.results import Results, Row, summarize
 from bench.stages import PARTS, Stage
 from bench.table import table
 from tests.bench.fake_worker import SECONDS
 
-_FIGURES = {"ours_s", "published_s", "ratio", "limit_share"}
 
-
-def spec(name: str) -> SideSpec:
-    return SideSpec(name=name, python=sys.executable, module="tests.bench.fake_worker")
-
-
-def job(folder: Path) -> Job:
-    return Job(
+def measure(folder: Path, stages: tuple[Stage, ...], *names: str, total: str = "run") -> Results:
+    for name in names:  # the fake workers start quickly because they do not import torch
+        torch.save(torch.ones(4) * SECONDS[name], folder / f"result_of_{name}")
+    job = Job(
         device="cpu",
         precision="fp32",
         decoders="fp32",
@@ -35,60 +31,46 @@ def job(folder: Path) -> Job:
         takes=1,
         steps=2,
         cfg=4.5,
-        video="",
-        weights="",
-        out=str(folder),
+        video=folder,
+        weights=folder,
+        out=folder,
     )
+    python, module = Path(sys.executable), "tests.bench.fake_worker"
+    specs = [WorkerSpec(name=name, python=python, module=module) for name in names]
+    return summarize(compare(specs, job, stages, rounds=3), total=total)
 
 
-def measured(folder: Path, stages: tuple[Stage, ...], *sides: str, total: str = "run") -> Results:
-    for side in sides:  # workers that do without torch start quickly
-        torch.save(torch.ones(4) * SECONDS[side], folder / f"made_by_{side}")
-    comparison = compare([spec(side) for side in sides], job(folder), stages, rounds=3)
-    return results(comparison, {Stage.SAMPLER: 0.25}, total=total)
+def row_of(results: Results, stage: Stage) -> Row:
+    return next(row for row in results.rows if row.name == stage.value)
 
 
-def test_sides_alternate(tmp_path: Path) -> None:
-    measured(tmp_path, (Stage.CONDITIONS, Stage.SAMPLER), OURS, PUBLISHED)
+def test_implementations_alternate(tmp_path: Path) -> None:
+    measure(tmp_path, (Stage.CONDITIONS, Stage.SAMPLER), OURS, PUBLISHED)
     lines = (tmp_path / "order.txt").read_text().splitlines()
     once = ["ours conditions", "published conditions", "ours sampler", "published sampler"]
     assert lines == once * 3
 
 
 def test_figures(tmp_path: Path) -> None:
-    found = measured(tmp_path, (Stage.MEDIA, Stage.SAMPLER), OURS, PUBLISHED)
-    row = found.row(Stage.SAMPLER)
-    assert row is not None
-    assert (row.sides[OURS].cold, row.sides[OURS].warm) == (10, 1)
-    assert row.ratio() == 3
-    assert row.limit_share == 0.25
+    results = measure(tmp_path, (Stage.MEDIA, Stage.SAMPLER), OURS, PUBLISHED)
+    row = row_of(results, Stage.SAMPLER)
+    assert (row.timings[OURS].cold, row.timings[OURS].warm) == (10, 1)
+    assert row.ratio == 3
     assert row.difference == pytest.approx(2 / 3)
-    data = json.loads(json.dumps(found.to_json()))
+    data = results.to_json()
     assert list(data["stages"]) == ["media", "sampler"]
-    assert all(set(figures) >= _FIGURES for figures in data["stages"].values())
-    assert data["device"] == "cpu"
-    assert data["peak_mb"][OURS] == 100
-    assert data["rates"] == [{"precision": "fp32", "flops": 1e12, "bytes": 1e10}]
-
-
-def test_without_a_reference(tmp_path: Path) -> None:
-    data = measured(tmp_path, PARTS, OURS, total="sum").to_json()
-    assert list(data["stages"]) == [stage.value for stage in Stage]
-    assert all(figures["published_s"] is None for figures in data["stages"].values())
-    assert all(figures["ratio"] is None for figures in data["stages"].values())
-    assert data["stages"]["total"]["ours_s"] == len(PARTS)
+    assert data["load"]["ours_s"] == 20  # one load for each of two processes
+    assert data["peak_mb"] == {OURS: 100, PUBLISHED: 100, "ratio": 1}
 
 
 def test_failures_leave_the_rest(tmp_path: Path) -> None:
-    found = measured(tmp_path, PARTS, OURS, PUBLISHED, total="sum")
-    clip, vocoder = found.row(Stage.CLIP), found.row(Stage.VOCODER)
-    assert clip is not None and vocoder is not None
+    results = measure(tmp_path, PARTS, OURS, PUBLISHED, total="sum")
+    clip, vocoder = row_of(results, Stage.CLIP), row_of(results, Stage.VOCODER)
     assert clip.notes == ("published: no CLIP here",)
-    assert "ended with 7" in vocoder.notes[0] and "about to go" in vocoder.notes[0]
-    assert vocoder.seconds(OURS) == 1 and vocoder.seconds(PUBLISHED) is None
-    total = found.row(Stage.TOTAL)
-    assert total is not None and total.seconds(PUBLISHED) is None
-    text = table(found)
+    assert "exited with code 7" in vocoder.notes[0] and "about to exit" in vocoder.notes[0]
+    assert vocoder.timings[OURS].warm == 1 and PUBLISHED not in vocoder.timings
+    total = row_of(results, Stage.TOTAL)
+    assert total.timings[OURS].warm == len(PARTS) and PUBLISHED not in total.timings
+    text = table(results)
     assert "no CLIP here" in text
     assert "3.00x" in text
-    assert "25%" in text

@@ -1,4 +1,4 @@
-"""What the demo asks of ComfyUI."""
+"""The demo's prompt and its default video."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dev.beside import python_of
+from dev.comfyui import python_of
 
 HERE = Path(__file__).resolve().parent
 _TIMEOUT = 280  # seconds, below pytest's own limit
@@ -54,9 +54,9 @@ def run_cases(
     """
     work.mkdir(parents=True, exist_ok=True)
     answer = work / "answer.json"
-    command = [python_of(comfy_path), str(HERE / "runner.py"), str(comfy_path), name, str(answer)]
+    command = [python_of(comfy_path), HERE / "runner.py", comfy_path, name, answer]
     done = subprocess.run(
-        [*command, "--base-directory", str(work), *arguments],
+        [*command, "--base-directory", work, *arguments],
         cwd=work,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         stdin=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from bench.video import repeated
+from bench.video import repeat_video
 from dev.demo import sample_video
 from dev.server import ComfyServer
 from tests.nodes.graphs import RATE, decoded, muxed, node, paths, run, sound
@@ -36,7 +36,7 @@ def lasts(path: Path) -> dict[str, Fraction]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_five_minutes_of_bikes(comfy: ComfyServer) -> None:
-    given = repeated(sample_video(), SECONDS, comfy.input / "long.mp4")
+    given = repeat_video(sample_video(), SECONDS, comfy.input / "long.mp4")
     inputs = {"mmaudio": ["load", 0], "features": ["extract", 0]}
     schedule = "0-100: wheels on gravel | 100-: birds --no music"
     graph = sound(

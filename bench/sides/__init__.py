@@ -1,1 +1,0 @@
-"""What is compared: each side does the same stages its own way, in a process of its own."""
