@@ -30,7 +30,7 @@ def numbered(number: int, width: int = 96, height: int = 96) -> np.ndarray:
 
 
 def numbers(frames: Tensor) -> list[int]:
-    """What ``numbered`` put into frames (n, 3, H, W)."""
+    """The numbers that ``numbered`` put into frames (n, 3, H, W)."""
     height, width = frames.shape[2:]
     result = torch.zeros(len(frames), dtype=torch.int64)
     for bit in range(_BITS):
@@ -41,7 +41,7 @@ def numbers(frames: Tensor) -> list[int]:
 
 
 def expected_picks(times: Sequence[Fraction], rate: int, count: int) -> list[int]:
-    """The published rule, word for word; ``times`` are relative to the output's time 0."""
+    """The published rule, literally; ``times`` are relative to the output's time 0."""
     half = Fraction(1, 2)
     return [
         max(i for i, time in enumerate(times) if (time * rate + half) // 1 <= n)
@@ -65,7 +65,7 @@ def write_video(
 ) -> Path | io.BytesIO:
     """Encode ``numbered`` frames shown at ``times``.
 
-    With ``sound``, or a track for each of ``layouts``, there is a second of silence too.
+    ``sound`` adds a track with a second of silence; ``layouts`` adds one for each.
     """
     if options is None:
         options = _X264 if codec == "libx264" else {}
@@ -99,7 +99,7 @@ def steady(count: int, rate: Fraction | int) -> list[Fraction]:
 
 
 def write_sound(path: Path) -> Path:
-    """A file with a sound track only."""
+    """Write a file that has an audio track only."""
     with av.open(path, "w") as output:
         stream = output.add_stream("aac", rate=16000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")

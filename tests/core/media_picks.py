@@ -1,4 +1,4 @@
-"""Which frames are picked from a made video: by the core, and by ffmpeg's own filter."""
+"""Which frames are picked from a video: by the core, and by ffmpeg's ``fps`` filter."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from .media_cases import Case
 
 @dataclass(frozen=True, kw_only=True)
 class Picked:
-    """Numbers of the frames picked at 8 and at 25 a second."""
+    """Numbers of the frames picked at 8 and at 25 per second."""
 
     clip: list[int]
     sync: list[int]
 
 
 def ours(path: Path, case: Case) -> Picked:
-    """What the core picks."""
+    """Frames that the core picks."""
     chunks = list(FrameReader(path))
     clip, sync = (
         numbers(case.upright(torch.cat([getattr(chunk, name) for chunk in chunks])))
@@ -45,16 +45,16 @@ def ours(path: Path, case: Case) -> Picked:
 
 
 def ffmpegs(path: Path, case: Case) -> Picked:
-    """What libav's ``fps`` filter picks; from as many frames as there are pictures."""
+    """Frames that libav's ``fps`` filter picks."""
     frames = list(_webp_frames(path) if path.suffix == ".webp" else _frames(path, case))
     last = case.times[-1] - case.times[-2]
     return Picked(clip=_filtered(frames, 8, last), sync=_filtered(frames, 25, last))
 
 
 def offset(path: Path, folder: Path) -> float:
-    """Seconds that sound put on a video is late, read back from the file written.
+    """Delay in seconds of sound muxed onto a video, read back from the file written.
 
-    It is a click half a second in, found among decoded samples by their frames' times.
+    The sound is a click after half a second, located by the times of decoded audio frames.
     """
     rate, place = 48_000, 24_000
     waveform = torch.zeros(1, rate)
@@ -75,7 +75,7 @@ def offset(path: Path, folder: Path) -> float:
 
 
 def _frames(path: Path, case: Case) -> Iterator[av.VideoFrame]:
-    """Decoded frames with presentation times counted from the first; some files store none."""
+    """Decoded frames, with presentation times from the first one on, as some files store none."""
     stored = path.suffix not in (".avi", ".h264")
     with av.open(path) as container:
         zero: int | None = None
@@ -87,7 +87,7 @@ def _frames(path: Path, case: Case) -> Iterator[av.VideoFrame]:
             else:
                 frame.time_base = Fraction(1, 90_000)
                 frame.pts = round(case.times[number] * 90_000)
-                frame.duration = 0  # what AVI says of it may be half of the truth
+                frame.duration = 0  # AVI may state half of the true duration
             yield frame
 
 
@@ -138,7 +138,7 @@ def _filtered(frames: list[av.VideoFrame], rate: int, length: Fraction) -> list[
 
 
 def _until(last: av.VideoFrame, length: Fraction) -> Iterator[av.VideoFrame]:
-    """The last frame once more, at its end, where it does not know its length."""
+    """The last frame once more at its end, if its duration is unknown."""
     if not getattr(last, "duration", 0):
         assert last.pts is not None and last.time_base is not None
         shown = last.pts

@@ -1,4 +1,4 @@
-"""``python -m tests.core.media_table``: the table of media cases; exits 1 where a frame differs."""
+"""``python -m tests.core.media_table``: the table of media cases; exits 1 if a frame differs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .media_picks import ffmpegs, offset, ours
 
 def main() -> int:
     """Print the table in Markdown."""
-    wrong = 0
+    mismatches = 0
     print("| case | file | frames at 8 fps | at 25 fps | A/V offset |\n|---|---|---|---|---|")
     for title, case in CASES.items():
         missing = missing_encoder(case)
@@ -26,11 +26,11 @@ def main() -> int:
             for name in ("clip", "sync"):
                 got, wanted = getattr(mine, name), getattr(theirs, name)
                 equal = got == wanted[: len(got)]
-                wrong += not equal
+                mismatches += not equal
                 cells.append(f"{len(got)} equal" if equal else f"{got} not {wanted}")
-            late = f"{1000 * offset(path, Path(folder)):+.2f} ms"
-        print(f"| {title} | {case.name[1:]} | {' | '.join(cells)} | {late} |", flush=True)
-    return 1 if wrong else 0
+            delay = f"{1000 * offset(path, Path(folder)):+.2f} ms"
+        print(f"| {title} | {case.name[1:]} | {' | '.join(cells)} | {delay} |", flush=True)
+    return 1 if mismatches else 0
 
 
 if __name__ == "__main__":

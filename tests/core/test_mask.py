@@ -1,4 +1,4 @@
-"""Masks: what they hide, from whom, in which frames."""
+"""Masks: which pixels of which frames they hide from each encoder."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read(source: Path | ImageSequence, masks: Masks | None = None) -> tuple[Tens
     return torch.cat([c.clip for c in chunks]), torch.cat([c.sync for c in chunks])
 
 
-def colour(frames: Tensor) -> list[list[int]]:
+def colors(frames: Tensor) -> list[list[int]]:
     return frames.flatten(2).unique(dim=2).squeeze(2).tolist()
 
 
@@ -60,17 +60,17 @@ def test_white_changes_nothing_and_black_hides_all(video: Path) -> None:
     for kept, frames in zip(read(video, one(torch.ones(1, 8, 8))), seen, strict=True):
         assert torch.equal(kept, frames)
     clip, sync = read(video, one(torch.zeros(1, 8, 8)))
-    assert colour(clip) == [list(CLIP_NEUTRAL)] * len(clip)
-    assert colour(sync) == [list(SYNC_NEUTRAL)] * len(sync)
+    assert colors(clip) == [list(CLIP_NEUTRAL)] * len(clip)
+    assert colors(sync) == [list(SYNC_NEUTRAL)] * len(sync)
 
 
-def test_what_is_hidden_is_neutral_after_normalisation() -> None:
+def test_neutral_colors_normalize_to_zero() -> None:
     for got, mean in zip(CLIP_NEUTRAL, PIXEL_MEAN, strict=True):
         assert abs(got / 255 - mean) <= 0.5 / 255
     assert all(abs(got / 127.5 - 1) < 1 / 255 for got in SYNC_NEUTRAL)
 
 
-def test_the_mask_lies_on_the_source_before_it_is_resized() -> None:
+def test_the_mask_is_applied_before_the_resize() -> None:
     picture = torch.randint(
         0, 256, (90, 160, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
@@ -85,10 +85,12 @@ def test_the_mask_lies_on_the_source_before_it_is_resized() -> None:
         assert torch.equal(frames[0], resize(hidden))
 
 
-def test_a_grey_mask_mixes_and_any_size_is_stretched() -> None:
+def test_gray_blends_and_any_size_is_stretched() -> None:
     white = torch.full((40, 60, 3), 255, dtype=torch.uint8)
     mixed = MaskBlend(one(torch.full((1, 4, 4), 0.5)))(white, F(0), (55, 155, 255))
     assert mixed[7, 9].tolist() == [155, 205, 255]
+    gray = MaskBlend(one(torch.full((1, 4, 4), 0.5)))(white, F(0), (0, 1, 2))
+    assert gray[7, 9].tolist() == [128, 128, 129]  # weight 128 of 255, sums rounded to nearest
     exact = MaskBlend(one(left_half(40, 60)))(white, F(0), (0, 0, 0))
     stretched = MaskBlend(one(left_half(4, 6)))(white, F(0), (0, 0, 0))
     assert torch.equal(exact[:, :20], stretched[:, :20])
@@ -98,8 +100,8 @@ def test_a_grey_mask_mixes_and_any_size_is_stretched() -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "images"])
-def test_one_mask_a_frame_goes_with_its_frame(kind: str, tmp_path: Path) -> None:
-    """At uneven times and from any start; read back from the frames themselves."""
+def test_one_mask_per_frame_stays_with_its_frame(kind: str, tmp_path: Path) -> None:
+    """At uneven times and from any start."""
     count = 20
     times = [F(n * n, 100) for n in range(count)] if kind == "file" else steady(count, 10)
     if kind == "file":
@@ -115,8 +117,8 @@ def test_one_mask_a_frame_goes_with_its_frame(kind: str, tmp_path: Path) -> None
     masks = align_masks(mask, times, F(0), F(4))
     for start in (F(0), F(3, 2)):
         plain = list(FrameReader(source, start=start))
-        veiled = list(FrameReader(source, start=start, masks=masks))
-        for before, after in zip(plain, veiled, strict=True):
+        masked = list(FrameReader(source, start=start, masks=masks))
+        for before, after in zip(plain, masked, strict=True):
             numbers = [
                 max(n for n, t in enumerate(times) if ((t - start) * 25 + F(1, 2)) // 1 <= k)
                 for k in range(len(after.sync))
@@ -151,14 +153,14 @@ def test_masks_that_cannot_be_used(mask: Tensor, words: str) -> None:
         one(mask)
 
 
-def test_a_still_picture_is_masked_too() -> None:
+def test_a_single_image_is_masked_too() -> None:
     image = torch.rand((50, 70, 3), generator=torch.Generator().manual_seed(0))
-    assert colour(image_for_clip(image, one(torch.zeros(1, 8, 8)))) == [list(CLIP_NEUTRAL)]
+    assert colors(image_for_clip(image, one(torch.zeros(1, 8, 8)))) == [list(CLIP_NEUTRAL)]
     assert torch.equal(image_for_clip(image, one(torch.ones(1, 8, 8))), image_for_clip(image))
 
 
 def test_features_do_not_depend_on_what_is_hidden(video: Path) -> None:
-    """And a wrong count is told."""
+    """And a count of masks that does not fit is reported."""
     networks = MemoryNetworks()
     with torch.no_grad():
         images = torch.rand((25, 40, 60, 3), generator=torch.Generator().manual_seed(0))
@@ -189,7 +191,7 @@ def test_features_do_not_depend_on_what_is_hidden(video: Path) -> None:
         assert extract_visual_features(networks, footage, TimeRange(duration=F(1))).notices == ()
 
 
-def test_a_trimmed_video_has_masks_for_what_is_left(video: Path) -> None:
+def test_masks_of_a_trimmed_video_belong_to_its_part(video: Path) -> None:
     networks = MemoryNetworks()
     footage = VideoClip(source=video, start=F(1, 5), duration=F(4, 5), mask=torch.ones(20, 4, 4))
     assert extract_visual_features(networks, footage, TimeRange(duration=F(0))).notices == ()

@@ -1,4 +1,4 @@
-"""What can be opened, what is said of what cannot, sizes, rotation, damage, cancelling."""
+"""Opening videos, errors of files that cannot be read, sizes, rotation, damage, cancelling."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_probe(video: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
-def test_a_large_file_is_probed_at_both_ends(
+def test_a_large_file_is_read_at_both_ends_only(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / name
@@ -69,7 +69,7 @@ def test_a_large_file_is_probed_at_both_ends(
     assert len(read) < 150
 
 
-def test_a_large_file_with_a_broken_end_is_read_through(
+def test_a_large_file_with_a_broken_end_is_read_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.mkv"
@@ -97,7 +97,7 @@ def test_packets_are_walked_once(video: Path, monkeypatch: pytest.MonkeyPatch) -
     assert walks == ["h264"]
 
 
-def test_readers_of_memory_have_positions_of_their_own(video: Path) -> None:
+def test_readers_of_a_file_in_memory_do_not_share_a_position(video: Path) -> None:
     source = VideoFile(io.BytesIO(video.read_bytes()))
     with source.open() as (first, _), source.open() as (second, _):
         pairs = zip(first.decode(video=0), second.decode(video=0), strict=True)
@@ -105,7 +105,7 @@ def test_readers_of_memory_have_positions_of_their_own(video: Path) -> None:
     assert times == [(n / 25, n / 25) for n in range(50)]
 
 
-def test_reading_from_memory(video: Path) -> None:
+def test_a_file_in_memory_gives_the_same_frames(video: Path) -> None:
     data = io.BytesIO(video.read_bytes())
     data.seek(100)
     for from_memory, from_file in zip(FrameReader(data), FrameReader(video), strict=True):
@@ -113,7 +113,7 @@ def test_reading_from_memory(video: Path) -> None:
         assert torch.equal(from_memory.sync, from_file.sync)
 
 
-def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+def test_a_cover_picture_is_not_a_video(tmp_path: Path) -> None:
     path = tmp_path / "song.m4a"
     with av.open(path, "w", format="mp4") as output:
         sound = output.add_stream("aac", rate=16000, layout="mono")
@@ -142,7 +142,7 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
         ("sound", "no video stream: it holds an audio track only; expected a video"),
     ],
 )
-def test_what_cannot_be_read_is_named(kind: str, words: str, video: Path, tmp_path: Path) -> None:
+def test_errors_say_what_was_expected(kind: str, words: str, video: Path, tmp_path: Path) -> None:
     path = tmp_path / "given.mp4"
     if kind == "folder":
         path.mkdir()
@@ -196,7 +196,7 @@ def test_damage_in_the_middle_is_skipped(tmp_path: Path) -> None:
     assert sync == [*range(20), 19, 19, *range(22, 50)]
 
 
-def test_nothing_decodes(tmp_path: Path) -> None:
+def test_no_frame_decodes(tmp_path: Path) -> None:
     path = tmp_path / "a.avi"
     write_video(path, steady(10, 25), codec="mjpeg", pix_fmt="yuvj420p", unit=F(1, 25))
     blank(path, set(range(10)))
@@ -204,7 +204,7 @@ def test_nothing_decodes(tmp_path: Path) -> None:
         list(FrameReader(path))
 
 
-def test_a_frame_too_large_is_told(
+def test_a_frame_that_is_too_large(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "MAX_FRAME_PIXELS", 96 * 63)
@@ -214,7 +214,7 @@ def test_a_frame_too_large_is_told(
 
 
 def test_a_matrix_that_libav_cannot_convert(tmp_path: Path) -> None:
-    """BT.2020 with constant luminance; the picture is read as if it said nothing of its own."""
+    """BT.2020 with constant luminance is read as if the file named no matrix."""
     path = tmp_path / "a.mov"
     write_video(path, steady(3, 3), codec="prores_ks", pix_fmt="yuv422p10le")
     plain = next(iter(FrameReader(path)))
@@ -222,8 +222,8 @@ def test_a_matrix_that_libav_cannot_convert(tmp_path: Path) -> None:
     for header in (n for n in range(len(data)) if data[n : n + 4] == b"icpf"):
         data[header + 20] = 10
     path.write_bytes(data)
-    told = next(iter(FrameReader(path)))
-    assert numbers(told.sync) == numbers(plain.sync)
+    constant_luminance = next(iter(FrameReader(path)))
+    assert numbers(constant_luminance.sync) == numbers(plain.sync)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_the_longer_side_is_truncated() -> None:
     assert torch.equal(resize_for_sync(picture), whole[0, :, :, 152:376])
 
 
-def test_still() -> None:
+def test_image_for_clip() -> None:
     image = torch.rand((50, 70, 4), generator=torch.Generator().manual_seed(0))
     assert torch.equal(image_for_clip(image)[0], resize_for_clip(to_uint8(image)))
     assert image_for_clip(image).shape == (1, 3, 384, 384)
@@ -311,7 +311,7 @@ def test_images_that_cannot_be_used(shape, rate, words: str) -> None:
         ImageSequence(images=torch.zeros(shape), frame_rate=rate)
 
 
-def test_check_span() -> None:
+def test_resolve_range() -> None:
     assert resolve_range(F(10), F(0), F(8)) == 8
     assert resolve_range(F(10), F(4), F(8)) == 6
     assert resolve_range(F(10), F(4), None) == resolve_range(F(10), F(4), F(0)) == 6
@@ -349,8 +349,8 @@ def test_progress_and_cancelling(video: Path) -> None:
         list(FrameReader(video, progress=cancel))
 
 
-def test_frames_are_let_go(tmp_path: Path) -> None:
-    """Without help from Python's search for cycles: 4K frames would fill the memory before it."""
+def test_frames_are_freed_at_once(tmp_path: Path) -> None:
+    """Without the cycle collector: 4K frames would fill the memory before it runs."""
     path = tmp_path / "a.mp4"
     write_video(path, steady(60, 25))
     set_display_matrix(path, 0, 1, -1, 0)
@@ -359,7 +359,7 @@ def test_frames_are_let_go(tmp_path: Path) -> None:
     try:
         most = 0
         for _ in FrameReader(path, chunk_seconds=1):
-            frames = [one for one in gc.get_objects() if type(one) is av.VideoFrame]
+            frames = [item for item in gc.get_objects() if type(item) is av.VideoFrame]
             most = max(most, len(frames))
     finally:
         gc.enable()

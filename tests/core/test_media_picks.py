@@ -1,4 +1,4 @@
-"""Which frames are picked, read back from their pixels."""
+"""Which frames are picked; their numbers are read back from their pixels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ F = Fraction
 
 
 def picks(reader: FrameReader) -> tuple[list[int], list[int]]:
-    """Numbers of the frames in both streams; checks their counts against the duration."""
+    """Numbers of the frames in both streams, whose counts must fit the duration."""
     chunks = list(reader)
     clip = numbers(torch.cat([chunk.clip for chunk in chunks]))
     sync = numbers(torch.cat([chunk.sync for chunk in chunks]))
@@ -132,7 +132,7 @@ def test_rounding_is_exact() -> None:
 
 @pytest.mark.parametrize("start", [F(1, 100), F(13, 10), F(2501, 1000), F(4), F(475, 100)])
 def test_start_and_duration(start: Fraction, tmp_path: Path) -> None:
-    """Also where the file is entered at a key frame (start of 2 s and more)."""
+    """From 2 s on, decoding begins at a key frame."""
     path = tmp_path / "a.mp4"
     times = steady(125, 25)
     write_video(path, [1 + time for time in times])
@@ -144,7 +144,7 @@ def test_start_and_duration(start: Fraction, tmp_path: Path) -> None:
     assert clip == expected_picks(moved, 8, len(clip))
 
 
-def test_a_late_landing_seek_is_not_trusted(
+def test_a_seek_that_lands_late_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.mp4"
@@ -155,7 +155,7 @@ def test_a_late_landing_seek_is_not_trusted(
     assert early[1][0] == 62
 
 
-def test_chunks_hold_what_one_piece_holds(tmp_path: Path) -> None:
+def test_chunks_join_to_the_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, uneven(80, F(1, 90_000), seed=3))
     whole = next(iter(FrameReader(path, chunk_seconds=100)))
@@ -177,7 +177,7 @@ def test_one_stream_alone(tmp_path: Path) -> None:
 
 
 class CountingFile(VideoFile):
-    """Remembers the times of the frames that were converted to RGB."""
+    """Records the times of the frames that are converted to RGB."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -215,7 +215,7 @@ def test_counts_of_images(rate: Fraction) -> None:
             assert frames == expected_picks(steady(count, rate), speed, len(frames))
 
 
-def test_images_from_a_start() -> None:
+def test_images_from_a_later_start() -> None:
     images = torch.stack([torch.from_numpy(numbered(i, 24, 24)) for i in range(40)]).float() / 255
     source = ImageSequence(images=images, frame_rate=F(16))
     reader = FrameReader(source, start=F(1, 3), duration=F(10))

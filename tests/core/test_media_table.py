@@ -1,4 +1,4 @@
-"""The kinds of video that people have: frames as ffmpeg's own filter picks them, sound in step."""
+"""Many kinds of video: frames as ffmpeg's filter picks them, sound in sync."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from .media_picks import ffmpegs, offset, ours
 
 @pytest.fixture(params=CASES)
 def title(request: pytest.FixtureRequest) -> str:
-    """Every case whose encoder this PyAV has; the others are skipped, saying which it lacks."""
+    """The cases whose encoder this PyAV has; the others are skipped."""
     missing = missing_encoder(CASES[request.param])
     if missing is not None:
         pytest.skip(missing)
     return request.param
 
 
-def test_frames_are_those_of_ffmpegs_filter(title: str, tmp_path: Path) -> None:
+def test_frames_match_ffmpegs_filter(title: str, tmp_path: Path) -> None:
     case = CASES[title]
     path = case.write(tmp_path)
-    got, wanted = ours(path, case), ffmpegs(path, case)
-    assert got.clip == wanted.clip[: len(got.clip)]
-    assert got.sync == wanted.sync[: len(got.sync)]
-    # The filter rounds the video's end; what is not a whole frame is left out here.
-    assert 0 <= len(wanted.clip) - len(got.clip) <= 1
-    assert 0 <= len(wanted.sync) - len(got.sync) <= 1
+    got, expected = ours(path, case), ffmpegs(path, case)
+    assert got.clip == expected.clip[: len(got.clip)]
+    assert got.sync == expected.sync[: len(got.sync)]
+    # The filter rounds the video's end; the core leaves out a last frame that is not whole.
+    assert 0 <= len(expected.clip) - len(got.clip) <= 1
+    assert 0 <= len(expected.sync) - len(got.sync) <= 1
 
 
-def test_lengths_are_known_beforehand(title: str, tmp_path: Path) -> None:
-    """But for a broken tail, where a packet may give no frame."""
+def test_the_packets_give_the_length(title: str, tmp_path: Path) -> None:
+    """Except with a broken tail, where a packet may give no frame."""
     case = CASES[title]
     path = case.write(tmp_path)
     reader = FrameReader(path)
@@ -44,5 +44,5 @@ def test_lengths_are_known_beforehand(title: str, tmp_path: Path) -> None:
             assert len(open_source(path).frame_times()) == len(case.times)
 
 
-def test_sound_begins_with_the_picture(title: str, tmp_path: Path) -> None:
+def test_sound_starts_with_the_picture(title: str, tmp_path: Path) -> None:
     assert abs(offset(CASES[title].write(tmp_path), tmp_path)) < 0.005

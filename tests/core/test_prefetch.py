@@ -17,19 +17,19 @@ from mmaudio_core.media import FrameReader, ImageSequence, prefetch
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks
 
 
-def test_items_are_made_while_others_are_used():
-    begun = [threading.Event() for _ in range(5)]
+def test_items_are_produced_while_others_are_used():
+    started = [threading.Event() for _ in range(5)]
 
     def items() -> Iterator[int]:
-        for item, event in enumerate(begun):
+        for item, event in enumerate(started):
             assert threading.current_thread().name.startswith("mmaudio-reading")
             event.set()
             yield item
 
     for item in prefetch(items()):
-        for following in begun[item + 1 : item + 2]:
+        for following in started[item + 1 : item + 2]:
             assert following.wait(20), item  # while this one is in use
-        assert not any(event.is_set() for event in begun[item + 2 :])  # and no more than one
+        assert not any(event.is_set() for event in started[item + 2 :])  # and no more than one
 
 
 def test_items_keep_their_order_and_errors_their_place():
@@ -57,7 +57,7 @@ def film(seconds: int) -> ImageSequence:
 
 
 @pytest.mark.slow
-def test_features_do_not_depend_on_the_pieces_read():
+def test_features_do_not_depend_on_the_chunks():
     networks = MemoryNetworks()
     said: list[tuple[str, int, int]] = []
     span = TimeRange(duration=Fraction(17))
@@ -81,7 +81,7 @@ def test_features_do_not_depend_on_the_pieces_read():
     assert [stage for stage, _ in groupby(stages)] == [CLIP_STAGE, SYNC_STAGE] * 3
 
 
-def test_cancelling_ends_the_reading():
+def test_cancelling_stops_the_thread():
     before = threading.active_count()
     with pytest.raises(Cancelled):
         extract_visual_features(

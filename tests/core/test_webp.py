@@ -1,4 +1,4 @@
-"""WebP: frame times of its own, and what is said of what cannot be read."""
+"""WebP: frame times, still images, and errors of files that cannot be read."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_frames_are_picked_by_time(options: dict[str, Any], tmp_path: Path) -> N
                 assert got == expected_picks(moved, rate, len(got))
 
 
-def test_a_frame_of_no_length_stays_a_tenth_of_a_second(tmp_path: Path) -> None:
+def test_a_frame_of_duration_0_lasts_a_tenth_of_a_second(tmp_path: Path) -> None:
     path = animation(tmp_path / "a.webp", [0, 0, 0], lossless=True)
     assert open_source(path).frame_times() == [F(0), F(1, 10), F(1, 5)]
     assert open_source(path).info.duration == F(3, 10)
 
 
-def test_a_still_picture_is_no_video(tmp_path: Path) -> None:
+def test_a_still_image_is_not_a_video(tmp_path: Path) -> None:
     path = tmp_path / "a.webp"
     for lossless in (False, True):
         Image.fromarray(numbered(5)).save(path, lossless=lossless)
@@ -88,8 +88,8 @@ def read_frames(path: Path) -> None:
     list(FrameReader(path))
 
 
-def overwrite_frame(path: Path, number: int) -> None:
-    """Damage a lossless frame behind its header of 5 bytes."""
+def damage_frame(path: Path, number: int) -> None:
+    """Overwrite a part of a lossless frame after its header of 5 bytes."""
     data = bytearray(path.read_bytes())
     place = -1
     for _ in range(number + 1):
@@ -100,7 +100,9 @@ def overwrite_frame(path: Path, number: int) -> None:
 
 @pytest.mark.parametrize("read", [read_info, read_frames])
 @pytest.mark.parametrize("kept", [40, 2000])
-def test_a_file_cut_off_is_refused(read: Callable[[Path], None], kept: int, tmp_path: Path) -> None:
+def test_a_file_that_is_cut_off_is_refused(
+    read: Callable[[Path], None], kept: int, tmp_path: Path
+) -> None:
     whole = animation(tmp_path / "a.webp", [100] * 40, lossless=True).read_bytes()
     assert len(whole) > kept
     path = tmp_path / "b.webp"
@@ -110,16 +112,16 @@ def test_a_file_cut_off_is_refused(read: Callable[[Path], None], kept: int, tmp_
 
 
 @pytest.mark.parametrize("read", [read_info, read_frames])
-def test_nothing_decodes(read: Callable[[Path], None], tmp_path: Path) -> None:
+def test_no_frame_decodes(read: Callable[[Path], None], tmp_path: Path) -> None:
     path = animation(tmp_path / "a.webp", [100] * 4, lossless=True)
-    overwrite_frame(path, 0)
+    damage_frame(path, 0)
     with pytest.raises(MediaError, match=r"no frame of .*a.webp' could be decoded .*; expected a"):
         read(path)
 
 
 def test_a_damaged_frame_ends_the_animation(tmp_path: Path) -> None:
     path = animation(tmp_path / "a.webp", [100] * 20, lossless=True)
-    overwrite_frame(path, 12)
+    damage_frame(path, 12)
     reader = FrameReader(path)
     clip = numbers(torch.cat([chunk.clip for chunk in reader]))
     assert reader.duration == open_source(path).info.duration == F(12, 10)
@@ -127,7 +129,7 @@ def test_a_damaged_frame_ends_the_animation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [read_info, read_frames])
-def test_an_image_too_large(
+def test_an_image_that_is_too_large(
     read: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = animation(tmp_path / "a.webp", [40])

@@ -1,1 +1,1 @@
-"""Damaged files: each must end in a clear error or a right result."""
+"""Damaged files: each must end in a clear error or a correct result."""

@@ -1,4 +1,4 @@
-"""What a damaged file goes through, and what a right result is."""
+"""Runs a damaged file through the core and checks the result."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ _RATE = 16_000
 
 
 class WrongResultError(AssertionError):
-    """Neither an error nor what was expected."""
+    """The result is neither an error nor correct."""
 
 
 def damaged(kind: str, number: int, seed: int, seeds: Path, folder: Path) -> Path:
-    """The file of one case, in ``folder``; the same for the same numbers."""
+    """Write the file of one case into ``folder``; equal arguments give an equal file."""
     draw = Random(f"{seed} {kind} {number}")
-    sound = draw.choice(sorted((seeds / kind).iterdir()))
-    mutate = mutated_safetensors if sound.suffix == ".safetensors" else mutated
-    path = folder / f"case{sound.suffix}"
-    path.write_bytes(mutate(sound.read_bytes(), draw))
+    intact = draw.choice(sorted((seeds / kind).iterdir()))
+    mutate = mutated_safetensors if intact.suffix == ".safetensors" else mutated
+    path = folder / f"case{intact.suffix}"
+    path.write_bytes(mutate(intact.read_bytes(), draw))
     return path
 
 
 def run_case(kind: str, path: Path) -> str:
-    """Put one file through; ``ok`` or the error that was told.
+    """Run one file; returns ``ok`` or the error it ended in.
 
     Raises:
-        WrongResultError: the result is not right, or a file was left behind.
+        WrongResultError: if the result is wrong, the error is too short to help, or a file was
+            left behind.
     """
     before = set(path.parent.iterdir())
     try:
@@ -48,7 +49,7 @@ def run_case(kind: str, path: Path) -> str:
         outcome = "ok"
     except MMAudioError as error:
         if len(str(error)) < 30:
-            raise WrongResultError(f"an error that says little: {error}") from error
+            raise WrongResultError(f"an error too short to help: {error}") from error
         outcome, written = f"{type(error).__name__}: {error}", None
     left = set(path.parent.iterdir()) - before - {written}
     if left:
@@ -57,14 +58,15 @@ def run_case(kind: str, path: Path) -> str:
 
 
 def _media(path: Path) -> Path:
-    """As MMAudioFeatureExtract and MuxAudioVideo go about it; the file written."""
-    info = open_source(path).info
+    """Read the video as MMAudioFeatureExtract does, and mux it; returns the file written."""
+    source = open_source(path)
+    info = source.info
     _expect(info.width > 0 and info.height > 0, f"size {info.width}x{info.height}")
-    times = open_source(path).frame_times()
+    times = source.frame_times()
     _expect(times == sorted(times), "frame times that do not ascend")
     usable = min(resolve_range(info.duration, Fraction(0), Fraction(8)), MAX_SECONDS)
-    source = io.BytesIO(path.read_bytes()) if path.stat().st_size % 2 else path
-    reader = FrameReader(source, duration=usable)
+    file = io.BytesIO(path.read_bytes()) if path.stat().st_size % 2 else path
+    reader = FrameReader(file, duration=usable)
     clip = sync = 0
     for chunk in reader:
         clip += len(chunk.clip)
@@ -73,7 +75,7 @@ def _media(path: Path) -> Path:
     _expect((clip, sync) == expected, f"{clip} and {sync} frames, {expected} expected")
     _expect(0 <= reader.duration <= usable, f"duration {reader.duration} of {usable}")
     waveform = torch.zeros(1, int(_RATE * usable))
-    result = mux_audio(path, waveform, _RATE, path.with_name("muxed"))
+    result = mux_audio(source, waveform, _RATE, path.with_name("muxed"))
     with av.open(result.path) as written:
         kinds = sorted(stream.type for stream in written.streams)
         _expect(kinds == ["audio", "video"], f"written streams {kinds}")
@@ -86,12 +88,12 @@ def _weights(path: Path) -> None:
         verify_part(part)
         network = load_part(part)
         total = 0.0
-        for tensor in network.state_dict().values():  # every byte is really there
+        for tensor in network.state_dict().values():  # reads every byte
             total += float(tensor.float().sum())
             _expect(tensor.device.type == "cpu", "a tensor that was not loaded")
         _expect(isinstance(total, float) or math.isnan(total), "no numbers")
 
 
-def _expect(right: bool, told: str) -> None:
-    if not right:
-        raise WrongResultError(told)
+def _expect(correct: bool, message: str) -> None:
+    if not correct:
+        raise WrongResultError(message)

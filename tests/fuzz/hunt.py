@@ -1,4 +1,4 @@
-"""Cases handed to a worker one by one; crashes and endless loops end it, not the hunt."""
+"""Hands cases to a worker process, which a crash or an endless loop ends; the hunt goes on."""
 
 from __future__ import annotations
 
@@ -16,33 +16,31 @@ from typing import IO, TextIO
 
 ROOT = Path(__file__).parents[2]
 HANG = 20.0
-"""Seconds in which a case must be done."""
+"""Seconds that a case may take."""
 _START = 120.0
-"""Seconds that importing may take."""
+"""Seconds that the first case may take, imports included."""
 
 
 @dataclass
 class Tally:
-    """What became of the cases.
+    """Outcomes of the cases of one kind.
 
     Attributes:
-        right: ended in a right result.
-        told: ended in a clear error.
+        correct: how many ended in a correct result.
+        errors: number of the case -> the clear error it ended in.
         faults: number of the case -> what went wrong.
-        errors: the errors told, by number.
         slowest: seconds that the slowest case took.
     """
 
     kind: str
-    right: int = 0
-    told: int = 0
+    correct: int = 0
     faults: dict[int, str] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
     slowest: float = 0.0
 
     @property
     def cases(self) -> int:
-        return self.right + self.told + len(self.faults)
+        return self.correct + len(self.errors) + len(self.faults)
 
 
 def hunt(
@@ -62,9 +60,8 @@ def hunt(
                 if log is not None:
                     print(f"{kind} {number}: {answer['fault']}", file=log, flush=True)
             elif answer["outcome"] == "ok":
-                tally.right += 1
+                tally.correct += 1
             else:
-                tally.told += 1
                 tally.errors[number] = answer["outcome"]
             if not worker.alive:
                 worker.stop()
@@ -76,16 +73,16 @@ def hunt(
 
 
 class _Worker:
-    """A process that runs cases."""
+    """A process that runs cases, and its standard error."""
 
     def __init__(self, seeds: Path, seed: int) -> None:
-        self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the worker)
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
         self._process = subprocess.Popen(
             [sys.executable, "-u", "-m", "tests.fuzz.worker", str(seeds), str(seed)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._words,
+            stderr=self._stderr,
             text=True,
         )
         self._limit = _START
@@ -94,7 +91,7 @@ class _Worker:
     def ask(self, line: str) -> dict[str, str]:
         """The answer to one case, or what ended the worker."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        with suppress(BrokenPipeError):  # it has ended already; reading tells
+        with suppress(BrokenPipeError):  # it has ended already, which reading its answer shows
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         with selectors.DefaultSelector() as selector:
@@ -108,12 +105,12 @@ class _Worker:
         if answer:
             return json.loads(answer)
         self.alive = False
-        self._words.seek(0)
-        words = self._words.read().decode(errors="replace")[-2000:]
-        return {"fault": f"the process ended with {self._process.wait()}\n{words}"}
+        self._stderr.seek(0)
+        text = self._stderr.read().decode(errors="replace")[-2000:]
+        return {"fault": f"the process ended with {self._process.wait()}\n{text}"}
 
     def stop(self) -> None:
         self._process.kill()
         with suppress(BrokenPipeError):
             self._process.communicate()
-        self._words.close()
+        self._stderr.close()

@@ -1,4 +1,4 @@
-"""Ways to damage a file, all drawn from one seeded generator."""
+"""Ways to damage a file, all drawn from one seeded random generator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 NUMBERS = (0, 1, 2, 7, 255, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**64 - 1)
-"""What programs stumble over."""
+"""Limits of integer types, and other numbers that parsers get wrong."""
 _HEAD = 1024
 _FIELDS = (
     *(b"moov", b"trak", b"tkhd", b"mdhd", b"mvhd", b"elst", b"stsd", b"stts", b"ctts", b"stss"),
@@ -18,7 +18,7 @@ _FIELDS = (
     *(b"\x18\x53\x80\x67", b"\x11\x4d\x9b\x74", b"\x15\x49\xa9\x66", b"\x2a\xd7\xb1"),
     *(b"\x16\x54\xae\x6b", b"\xae", b"\x1f\x43\xb6\x75", b"\xe7", b"\x1c\x53\xbb\x6b", b"\xa3"),
 )
-"""Names in mp4 and Matroska after or before which a length or a number stands."""
+"""Names in mp4 and Matroska that have a length or a number close to them."""
 
 
 def mutated(data: bytes, draw: Random) -> bytes:
@@ -105,7 +105,7 @@ def _repeat(data: bytearray, draw: Random) -> None:
 
 
 def _length(data: bytearray, draw: Random) -> None:
-    """Change a number near a name that both or one of the formats know."""
+    """Change a number close to one of ``_FIELDS``."""
     names = [name for name in _FIELDS if name in data]
     if not names:
         return _overwrite(data, draw)
@@ -124,7 +124,7 @@ def _length(data: bytearray, draw: Random) -> None:
 
 
 def _place(data: bytearray, draw: Random) -> int:
-    """Half of the time near the beginning or end, where headers and indexes are."""
+    """A random position, often near the beginning or end, where headers and indexes are."""
     if not data:
         return 0
     near = min(len(data), _HEAD)

@@ -1,4 +1,4 @@
-"""Small sound files to start from: videos of 0.8 s, and tiny networks' weights."""
+"""The intact files to damage: videos of 0.8 s, and tiny networks' weights."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ KINDS = ("media", "others", "weights")
 
 
 def make_seeds(folder: Path) -> None:
-    """Write what is damaged later into ``folder/media``, ``folder/others``, ``folder/weights``."""
+    """Write the files into ``folder/media``, ``folder/others`` and ``folder/weights``."""
     media, others, weights = (folder / kind for kind in KINDS)
-    for made in (media, others, weights):
-        made.mkdir(parents=True)
+    for kind in (media, others, weights):
+        kind.mkdir(parents=True)
     write_video(media / "plain.mp4", _TIMES, sound=True)
     write_video(media / "late.mp4", [1 + time for time in _TIMES])  # an edit list
     write_video(media / "turned.mp4", _TIMES, options={"bf": "0", "preset": "ultrafast"})

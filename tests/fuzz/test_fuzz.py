@@ -1,4 +1,4 @@
-"""A slice of ``python -m tests.fuzz``, and that the hunt sees what it is there to see."""
+"""A part of ``python -m tests.fuzz``, and tests that it finds faults."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_whole_files_pass(seeds: Path, tmp_path: Path) -> None:
-    """Or else damage would be told for another reason."""
+def test_intact_files_pass(seeds: Path, tmp_path: Path) -> None:
+    """Otherwise the errors of damaged ones would prove nothing."""
     for kind in KINDS:
-        for sound in sorted((seeds / kind).iterdir()):
-            folder = tmp_path / sound.name
+        for intact in sorted((seeds / kind).iterdir()):
+            folder = tmp_path / intact.name
             folder.mkdir()
-            path = folder / f"case{sound.suffix}"
-            path.write_bytes(sound.read_bytes())
-            assert run_case(kind, path) == "ok", sound.name
+            path = folder / f"case{intact.suffix}"
+            path.write_bytes(intact.read_bytes())
+            assert run_case(kind, path) == "ok", intact.name
 
 
-def test_damage_is_drawn_again_from_the_same_seed(seeds: Path) -> None:
+def test_equal_seeds_give_equal_damage(seeds: Path) -> None:
     video = (seeds / "media" / "plain.mp4").read_bytes()
     weights = (seeds / "weights" / "vae_16k.safetensors").read_bytes()
     for data, damage in ((video, mutated), (weights, mutated_safetensors)):
@@ -43,18 +43,20 @@ def test_damage_is_drawn_again_from_the_same_seed(seeds: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "count"), [("media", 60), ("others", 30), ("weights", 40)])
-def test_damage_is_told_or_does_no_harm(kind: str, count: int, seeds: Path) -> None:
+def test_damaged_files_end_in_an_error_or_a_correct_result(
+    kind: str, count: int, seeds: Path
+) -> None:
     tally = hunt(kind, range(count), 0, seeds)
     assert tally.faults == {}
     assert tally.cases == count
-    assert tally.right and tally.told
+    assert tally.correct and tally.errors
     assert not any("Traceback" in error for error in tally.errors.values())
 
 
-def test_crashes_and_endless_loops_are_seen(
+def test_crashes_and_endless_loops_are_faults(
     seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a worker that does one or the other."""
+    """The worker is replaced by one that crashes, and by one that hangs."""
     for fault, words in (
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended with -11"),
         ("import time; time.sleep(60)", "nothing came back within 1 s"),
@@ -67,4 +69,4 @@ def test_crashes_and_endless_loops_are_seen(
         monkeypatch.setattr(hunting, "_START", 1.0 if "sleep" in fault else 30.0)
         tally = hunt("media", range(2), 0, seeds)
         assert tally.cases == 2
-        assert all(words in told for told in tally.faults.values())
+        assert all(words in fault for fault in tally.faults.values())

@@ -1,6 +1,6 @@
-"""``python -m tests.fuzz.worker SEEDS SEED``: runs the cases named on stdin, a line each.
+"""``python -m tests.fuzz.worker SEEDS SEED``: runs the cases named on stdin, one per line.
 
-In a process of its own, so that a crash or an endless loop is seen from outside.
+It is a process of its own, so that a crash or an endless loop can be seen from outside.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 
 from .cases import damaged, run_case
 
-_MEMORY = 8 << 30  # address space: a wild size in a header must not take the machine down
+_MEMORY = 8 << 30  # bytes of address space: a wrong size in a header must not take the machine down
 
 
 def main() -> None:
-    """Answer each line ``kind number`` with one of JSON: what became of it."""
+    """Answer each line ``kind number`` with the outcome, one line of JSON."""
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
