@@ -24,24 +24,24 @@ def no_progress(stage: str, done: int, total: int, /) -> None:
     """Progress callback that does nothing."""
 
 
-class HasSteps(Protocol):
-    """Network whose forward pass can be interrupted between submodules."""
+class Interruptible(Protocol):
+    """A network that can be interrupted between some of its modules."""
 
-    def steps(self) -> list[nn.Module]:
-        """Submodules in the order in which they run."""
+    def interruptible_modules(self) -> list[nn.Module]:
+        """Modules that run one after another; an interrupt is noticed before each of them."""
         ...
 
 
 @contextmanager
 def tick_on_forward(network: nn.Module, tick: Callable[[], None]) -> Generator[None, None, None]:
-    """While the context is open, call ``tick`` before each module of ``network.steps()`` runs."""
+    """While open, call ``tick`` before each of ``network.interruptible_modules()`` runs."""
 
     def hook(_module: nn.Module, _args: object) -> None:
         tick()
 
     handles: list[Any] = [
-        step.register_forward_pre_hook(hook)  # pyright: ignore[reportUnknownMemberType]
-        for step in cast(HasSteps, network).steps()
+        module.register_forward_pre_hook(hook)  # pyright: ignore[reportUnknownMemberType]
+        for module in cast(Interruptible, network).interruptible_modules()
     ]
     try:
         yield

@@ -47,8 +47,8 @@ class ComfyFlowNetwork(FlowNetwork):
     def __init__(self, params: FlowParams, **keywords: Any) -> None:
         super().__init__(params, **keywords)
         self.dtype: torch.dtype = keywords["dtype"]
-        for step in self.steps():  # every sampler then sees an interrupt within one block
-            step.register_forward_pre_hook(_check_interrupt)
+        for module in self.interruptible_modules():  # so every sampler sees an interrupt in time
+            module.register_forward_pre_hook(_check_interrupt)
 
     def forward(self, x: Tensor, t: Tensor, **conditions: Any) -> Tensor:
         """Velocity towards noise (B, 1, N, C) of latents ``x`` at the network's time ``t`` (B,)."""

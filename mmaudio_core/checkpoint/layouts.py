@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from ..models import bigvgan, clip, flow, synchformer, vae
-from ..models.bigvgan.activation import lowpass
 from .kinds import PartKind
 from .weight_norm import fold_weight_norm
 
@@ -90,7 +89,9 @@ class Layout:
 def fold_vocoder(state: State) -> dict[str, Tensor]:
     """Fold weight norm, and replace filters that were stored rounded by the exact ones."""
     return {
-        key: lowpass() if key.endswith(".filter") and tensor.dtype != torch.float32 else tensor
+        key: bigvgan.lowpass_filter()
+        if key.endswith(".filter") and tensor.dtype != torch.float32
+        else tensor
         for key, tensor in fold_weight_norm(state).items()
     }
 

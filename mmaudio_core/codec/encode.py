@@ -1,4 +1,4 @@
-"""From sound to latents: resampling, mel analysis, the VAE's encoder."""
+"""From sound to latents: resampling, mel analysis and the VAE's encoder."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from ..models.chunked import chunk_bounds
 from ..models.vae import VAE
 from ..progress import Progress, no_progress, tick_on_forward
 from ..providers import ModelProvider, check_finite
-from .decode import MARGIN, VAE_SECONDS
+from .decode import BYTES_PER_VALUE, MARGIN_LATENTS, VAE_CHANNELS, VAE_SECONDS
 
 ENCODER_STAGE = "VAE encoder"
+_LIVE_TENSORS = 64  # of VAE_CHANNELS at the latent's rate, for the estimate of memory
 
 
 def encode(
@@ -32,40 +33,39 @@ def encode(
     """Latents of sound: the mean of the VAE's posterior.
 
     Args:
-        networks: where the VAE comes from.
+        networks: provides the VAE.
         waveform: (takes, channels, T) in [-1, 1]; channels are averaged.
         sample_rate: of ``waveform``, Hz.
-        duration: seconds of latent; the sound is cut to it or filled with silence.
-        progress: called at least once a block.
+        duration: seconds of the result; the sound is trimmed or padded with silence.
+        progress: called at least once per block.
 
     Returns:
         (takes, N, latent_dim), float32 on the CPU, on the VAE's scale.
 
     Raises:
-        MediaError: a waveform of another shape, empty, or with NaN or infinity in it.
+        MediaError: the waveform has another shape, is empty, or contains NaN or infinity.
+        NumericsError: NaN or infinity in the VAE's output.
     """
-    fmt = networks.params.audio
     check_waveform_batch(waveform)
+    fmt = networks.params.audio
     lengths = sequence_lengths(duration, fmt)
     mono = waveform.float().mean(dim=1).cpu()
     mono = torch.cat([resample(take[None], sample_rate, fmt.sample_rate) for take in mono])
     mono = mono[:, : exact_samples(duration, fmt.sample_rate)]
     mono = F.pad(mono, (0, lengths.samples - mono.shape[1]))
+
     longest = fmt.latents(VAE_SECONDS)
-    held = min(lengths.latent, longest + MARGIN) * 4
-    placed = networks.acquire(PartKind.VAE, held * 2048 * 4 * 16)
-    vae = placed.network
+    values = min(lengths.latent, longest + MARGIN_LATENTS) * VAE_CHANNELS * _LIVE_TENSORS
+    model = networks.acquire(PartKind.VAE, values * BYTES_PER_VALUE)
+    vae = model.network
     assert isinstance(vae, VAE)
     total = len(mono) * len(chunk_bounds(lengths.latent, longest))
-    latents: list[Tensor] = []
-    with (
-        torch.no_grad(),
-        tick_on_forward(vae, lambda: progress(ENCODER_STAGE, len(latents), total)),
-    ):
-        for sound in mono:
-            mel = log_mel(sound[None].to(placed.device), fmt).to(placed.dtype)
-            for mean in vae.mean_pieces(mel, longest):
-                latents.append(check_finite(mean.float().cpu(), "VAE encoder", placed))
+    chunks: list[Tensor] = []
+    with torch.no_grad(), tick_on_forward(vae, lambda: progress(ENCODER_STAGE, len(chunks), total)):
+        for take in mono:
+            mel = log_mel(take[None].to(model.device), fmt).to(model.dtype)
+            for mean in vae.encode_mean_chunks(mel, longest):
+                chunks.append(check_finite(mean.float().cpu(), ENCODER_STAGE, model))
     progress(ENCODER_STAGE, total, total)
-    whole = torch.cat(latents, dim=-1)[0]  # (latent_dim, takes * N)
-    return whole.reshape(whole.shape[0], len(mono), -1).permute(1, 2, 0)
+    latents = torch.cat(chunks, dim=-1)[0]  # (latent_dim, takes * N)
+    return torch.unflatten(latents, 1, (len(mono), -1)).permute(1, 2, 0)

@@ -1,9 +1,10 @@
-"""Running local networks piece by piece, with the result of running them whole.
+"""Running local networks chunk by chunk, with the result of running them on the whole input.
 
-An output of a convolution depends on the inputs within its reach and on no others. So a piece of
-the output needs a piece of the input with margins of that reach, and nothing longer is ever held.
-Margins end at the real ends, where the network's own padding is right; at a cut the padding is
-wrong as far as the reach goes, and that far is cropped after every step.
+An output of a convolution depends only on the inputs in its receptive field. A chunk of the output
+therefore needs only a chunk of the input with margins as wide as that field, and nothing longer is
+ever held in memory. At the ends of the input there is no margin, and the network's own padding is
+right. At a cut the padding is wrong as far as the receptive field reaches; that much is cropped
+after every operation.
 """
 
 from __future__ import annotations
@@ -16,64 +17,64 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class LocalOp:
-    """A step of a network that is local in its last dimension.
+    """An operation that is local in its last dimension.
 
     Attributes:
         run: (..., L) -> (..., L * up // down), padding at both ends as the network does.
-        up: outputs an input.
-        down: inputs an output, where ``up`` is 1.
-        reach: output t depends on no input outside
-            ``[(t * down - reach) // up, ((t + 1) * down - 1 + reach) // up]``.
+        up: outputs per input.
+        down: inputs per output; ``up`` or ``down`` is 1.
+        radius: one side of the receptive field, so that output t depends only on the inputs
+            ``(t * down - radius) // up`` to ``((t + 1) * down - 1 + radius) // up``, inclusive.
     """
 
     run: Callable[[Tensor], Tensor]
     up: int = 1
     down: int = 1
-    reach: int = 0
+    radius: int = 0
 
 
-def run_full(steps: Sequence[LocalOp], x: Tensor) -> Tensor:
-    """All of the output at once: (..., L) -> (..., L * ups // downs)."""
-    for step in steps:
-        x = step.run(x)
+def run_full(ops: Sequence[LocalOp], x: Tensor) -> Tensor:
+    """Run ``ops`` on the whole input: (..., L) -> (..., L * ups // downs)."""
+    for op in ops:
+        x = op.run(x)
     return x
 
 
-def run_chunk(steps: Sequence[LocalOp], x: Tensor, span: tuple[int, int]) -> Tensor:
-    """Output ``[start, stop)`` of ``whole(steps, x)``.
-
-    Between two steps no more is held than the later ones need.
+def run_chunk(ops: Sequence[LocalOp], x: Tensor, bounds: tuple[int, int]) -> Tensor:
+    """Outputs ``start`` to ``stop`` (exclusive) of ``run_full(ops, x)``.
 
     Args:
-        steps: run one after another.
+        ops: run in order; between two of them only what the later ones need is kept.
         x: the whole input, (..., L).
-        span: (start, stop) in outputs, within the whole output.
+        bounds: (start, stop), within the whole output.
     """
-    needed = _needed(steps, x.shape[-1], span)
+    needed = _needed_bounds(ops, x.shape[-1], bounds)
     begin, end = needed[0]
     x = x[..., begin:end]
-    for step, (start, stop) in zip(steps, needed[1:], strict=True):
-        offset = begin * step.up // step.down
-        x = step.run(x)[..., start - offset : stop - offset]
+    for op, (start, stop) in zip(ops, needed[1:], strict=True):
+        offset = begin * op.up // op.down
+        x = op.run(x)[..., start - offset : stop - offset]
         begin = start
     return x
 
 
-def _needed(steps: Sequence[LocalOp], length: int, span: tuple[int, int]) -> list[tuple[int, int]]:
-    """What is needed of the input and of each step's output."""
+def _needed_bounds(
+    ops: Sequence[LocalOp], length: int, bounds: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """The needed part of the input and of each operation's output."""
     lengths = [length]
-    for step in steps:
-        lengths.append(lengths[-1] * step.up // step.down)
-    spans = [span]
-    for step, limit in zip(reversed(steps), reversed(lengths[:-1]), strict=True):
-        start, stop = spans[-1]
-        first = (start * step.down - step.reach) // step.up
-        last = (stop * step.down - 1 + step.reach) // step.up
-        spans.append((max(0, first), min(limit, last + 1)))
-    return spans[::-1]
+    for op in ops:
+        lengths.append(lengths[-1] * op.up // op.down)
+    needed = [bounds]
+    for op, limit in zip(reversed(ops), reversed(lengths[:-1]), strict=True):
+        start, stop = needed[-1]
+        first = (start * op.down - op.radius) // op.up
+        last = (stop * op.down - 1 + op.radius) // op.up
+        needed.append((max(0, first), min(limit, last + 1)))
+    return needed[::-1]
 
 
 def chunk_bounds(length: int, longest: int) -> list[tuple[int, int]]:
-    """``[0, length)`` in as few parts of at most ``longest`` as will do, alike to one."""
-    parts = -(-length // longest)
-    return [(i * length // parts, (i + 1) * length // parts) for i in range(parts)]
+    """Split ``[0, length)`` into the fewest chunks of at most ``longest``; sizes differ by <= 1."""
+    count = -(-length // longest)
+    return [(i * length // count, (i + 1) * length // count) for i in range(count)]

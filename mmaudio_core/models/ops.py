@@ -1,20 +1,23 @@
-"""The ``operations`` convention of ComfyUI's models, typed.
+"""How networks build their layers: ComfyUI's ``operations`` convention, typed.
 
-A network makes its layers through a namespace that defaults to ``torch.nn``. ComfyUI passes its
-own, whose layers cast weights to the input's dtype and device when used: that is what makes
-streaming of weights from main memory work.
+A network takes its layer classes from a namespace that defaults to ``torch.nn``. ComfyUI passes its
+own, whose layers cast their weights to the input's dtype and device at use; this is what lets it
+stream weights from main memory.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from .attention import Attention, sdpa
+
 
 class Operations(Protocol):
-    """What a network asks of its ``operations`` namespace."""
+    """The layer classes that the networks use."""
 
     Linear: Any
     Conv1d: Any
@@ -25,11 +28,51 @@ class Operations(Protocol):
     Embedding: Any
 
 
-def bare(*shape: int, device: torch.device | str | None, dtype: torch.dtype | None) -> nn.Parameter:
-    """An uninitialised parameter that belongs to no layer; cast it at use with ``cast``."""
-    return nn.Parameter(torch.empty(shape, device=device, dtype=dtype), requires_grad=False)
+TORCH_OPERATIONS: Operations = nn  # pyright: ignore[reportAssignmentType]
 
 
-def cast(parameter: Tensor, like: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class LayerFactory:
+    """Builds the layers of one network.
+
+    Attributes:
+        operations: namespace of layer classes.
+        device: of the weights.
+        dtype: of the weights.
+        attention: the function that attention layers call.
+    """
+
+    operations: Operations
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+    attention: Attention = sdpa
+
+    def linear(self, inputs: int, outputs: int, *, bias: bool = True) -> nn.Module:
+        return self.operations.Linear(
+            inputs, outputs, bias=bias, device=self.device, dtype=self.dtype
+        )
+
+    def conv1d(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> nn.Module:
+        """A convolution that keeps the length, for an odd ``kernel``."""
+        return self.operations.Conv1d(
+            inputs,
+            outputs,
+            kernel,
+            padding=kernel // 2,
+            bias=bias,
+            device=self.device,
+            dtype=self.dtype,
+        )
+
+    def layer_norm(self, width: int, *, eps: float = 1e-5) -> nn.Module:
+        return self.operations.LayerNorm(width, eps=eps, device=self.device, dtype=self.dtype)
+
+    def parameter(self, *shape: int) -> nn.Parameter:
+        """An uninitialized parameter that belongs to no layer; use it through ``cast_to``."""
+        empty = torch.empty(shape, device=self.device, dtype=self.dtype)
+        return nn.Parameter(empty, requires_grad=False)
+
+
+def cast_to(parameter: Tensor, like: Tensor) -> Tensor:
     """``parameter`` on the device and in the dtype of ``like``."""
     return parameter.to(device=like.device, dtype=like.dtype)

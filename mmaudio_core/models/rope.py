@@ -1,4 +1,4 @@
-"""Rotary position embedding (Su et al., arXiv 2104.09864), pairs of adjacent channels."""
+"""Rotary position embedding (Su et al., arXiv 2104.09864) on pairs of adjacent channels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ BASE = 10_000.0
 
 
 def rotations(length: int, width: int, *, scale: float = 1.0, device: torch.device) -> Tensor:
-    """What turns pairs of channels by ``position * scale / 10000^(2i/width)``.
+    """Cosines and signed sines of the angles ``position * scale / 10000^(2i/width)``.
 
-    ``scale`` stretches positions: a stream of V frames beside N latents uses N/V, so that both
-    turn by the same angle at the same moment.
+    ``scale`` stretches positions: a stream of V frames next to N latents uses N/V, so that both
+    have the same angle at the same moment.
 
     Returns:
-        (2, length, width), float32: of each channel the cosine, and the sine with the sign that
-        the other one of its pair takes.
+        (2, length, width) float32: the cosine for each channel, and the sine by which the other
+        channel of its pair is multiplied, negative for the first of a pair.
     """
     channel = torch.arange(0, width, 2, dtype=torch.float32, device=device)
     frequency = 1.0 / BASE ** (channel / width) * scale
@@ -28,9 +28,14 @@ def rotations(length: int, width: int, *, scale: float = 1.0, device: torch.devi
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Turn the pairs (a, b) of ``x`` (..., L, W) into (a cos - b sin, a sin + b cos), in float32.
+    """Rotate the channel pairs (a, b) of ``x`` to (a cos - b sin, a sin + b cos), in float32.
 
-    ``rotation`` is ``rotations(L, W)``; the result has the dtype of ``x``.
+    Args:
+        x: (..., L, W).
+        rotation: ``rotations(L, W)``.
+
+    Returns:
+        The shape and dtype of ``x``.
     """
     cos, sin = rotation
     exact = x.float()

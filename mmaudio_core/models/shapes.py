@@ -1,4 +1,4 @@
-"""Reading a network's configuration off the shapes of its tensors."""
+"""Inferring a network's architecture from the shapes of its checkpoint's tensors."""
 
 from __future__ import annotations
 
@@ -10,59 +10,62 @@ from ..errors import CheckpointError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shapes:
-    """A checkpoint's shapes; what is asked of them and is not there is a ``CheckpointError``."""
+class CheckpointShapes:
+    """Shapes of the tensors in a checkpoint, checked as they are looked up.
 
-    network: str  # named in errors, e.g. "CLIP"
+    Attributes:
+        network: the expected network, named in errors, e.g. "CLIP".
+        shapes: by key.
+    """
+
+    network: str
     shapes: Mapping[str, Sequence[int]]
 
-    def of(self, key: str, *expected: int | None) -> tuple[int, ...]:
-        """The shape of ``key``.
+    def shape(self, key: str, *expected: int | None) -> tuple[int, ...]:
+        """The shape of tensor ``key``.
 
         Args:
             key: name of the tensor.
-            expected: what each dimension has to be; None is any size.
+            expected: size of each dimension; None allows any.
 
         Raises:
-            CheckpointError: there is no such tensor, or its shape is another.
+            CheckpointError: the tensor is missing or has another shape.
         """
-        wanted = "(" + ", ".join("any" if size is None else str(size) for size in expected) + ")"
+        pattern = "(" + ", ".join("any" if size is None else str(size) for size in expected) + ")"
         if key not in self.shapes:
+            raise CheckpointError(f"no tensor {key!r}, expected in a {self.network}: {pattern}")
+        found = tuple(self.shapes[key])
+        if len(found) != len(expected) or any(
+            size not in (None, actual) for actual, size in zip(found, expected, strict=True)
+        ):
             raise CheckpointError(
-                f"no tensor {key!r}, which every {self.network} has (shape {wanted}): "
-                f"choose a {self.network} checkpoint, or download this one again"
+                f"tensor {key!r} has shape {found}, expected {pattern} in a {self.network}"
             )
-        got = tuple(self.shapes[key])
-        fits = len(got) == len(expected) and all(
-            want in (None, size) for size, want in zip(got, expected, strict=True)
-        )
-        if not fits:
-            raise CheckpointError(
-                f"tensor {key!r} has shape {got}, a {self.network} has {wanted} there: "
-                f"choose a {self.network} checkpoint"
-            )
-        return got
+        return found
 
-    def depth(self, blocks: str) -> int:
-        """How many blocks ``<blocks>.0``, ``<blocks>.1``, ... there are.
+    def block_count(self, blocks: str) -> int:
+        """The number of blocks ``<blocks>.0``, ``<blocks>.1``, ...
 
         Raises:
-            CheckpointError: none, or their numbers have a gap.
+            CheckpointError: there are none, or their numbers have a gap.
         """
         pattern = re.compile(re.escape(blocks) + r"\.(\d+)\.")
         numbers = {int(found[1]) for key in self.shapes if (found := pattern.match(key))}
         if not numbers or max(numbers) + 1 != len(numbers):
             raise CheckpointError(
-                f"blocks {sorted(numbers)} under {blocks!r}, a {self.network} has them from 0 on "
-                f"without a gap: download the file again"
+                f"blocks {sorted(numbers)} under {blocks!r}, expected blocks numbered from 0 "
+                f"without a gap in a {self.network}"
             )
         return len(numbers)
 
     def heads(self, width: int, head_width: int, what: str) -> int:
-        """Number of attention heads of ``head_width`` channels that make ``width``."""
+        """The number of attention heads of ``head_width`` channels in ``width``.
+
+        Raises:
+            CheckpointError: ``width`` is not a multiple of ``head_width``; ``what`` names it.
+        """
         if width % head_width:
             raise CheckpointError(
-                f"{what} is {width} wide, in a {self.network} it is a multiple of {head_width}: "
-                f"choose a {self.network} checkpoint"
+                f"{what} has width {width}, expected a multiple of {head_width} in a {self.network}"
             )
         return width // head_width

@@ -30,7 +30,7 @@ class VelocityFunction(Protocol):
     """``FlowNetwork.forward``."""
 
     def __call__(
-        self, x: Tensor, t: Tensor, conditions: Conditions, which: Tensor | None = None
+        self, x: Tensor, t: Tensor, conditions: Conditions, set_index: Tensor | None = None
     ) -> Tensor: ...
 
 

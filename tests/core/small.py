@@ -92,7 +92,7 @@ def counted(network: nn.Module) -> Iterator[list[nn.Module]]:
     ran: list[nn.Module] = []
     handles = [
         step.register_forward_hook(lambda module, _args, _out: ran.append(module))
-        for step in network.steps()  # pyright: ignore
+        for step in network.interruptible_modules()  # pyright: ignore
     ]
     try:
         yield ran

@@ -334,7 +334,7 @@ def test_a_clip_of_another_size_says_so(tmp_path: Path):
     state["visual.positional_embedding"] = torch.zeros(257, 160)
     path = tmp_path / "vit_l.safetensors"
     save_file(state, path)
-    refused(path, "(730, 160)", "expected an MMAudio")
+    refused(path, "expected (730, 160) in a CLIP", "expected an MMAudio")
 
 
 def test_a_missing_key_is_named(tmp_path: Path):

@@ -24,7 +24,7 @@ def tiny_clip(dtype: torch.dtype = torch.float32) -> CLIP:
     return clip
 
 
-def test_config_is_read_off_the_shapes():
+def test_params_are_inferred_from_the_shapes():
     assert CLIPParams.from_shapes(SHAPES) == CLIPParams(
         image_size=384,
         patch_size=14,
@@ -87,33 +87,40 @@ def test_half_precision_stays_close(dtype: torch.dtype):
 
 
 @torch.inference_mode()
-def test_a_run_can_stop_between_blocks():
-    seen = []
-    hooks = [s.register_forward_pre_hook(lambda m, _: seen.append(m)) for s in tiny_clip().steps()]
+def test_a_run_can_stop_before_every_block():
+    ran = []
+    hooks = [
+        module.register_forward_pre_hook(lambda m, _: ran.append(m))
+        for module in tiny_clip().interruptible_modules()
+    ]
     tensors, _ = golden("tiny_clip")
     tiny_clip().encode_image(tensors["image"][:1])
     tiny_clip().encode_text(tensors["tokens"])
     for hook in hooks:
         hook.remove()
-    assert seen == tiny_clip().steps()
+    assert ran == tiny_clip().interruptible_modules()
 
 
 @pytest.mark.parametrize(
-    ("key", "shape", "said"),
+    ("key", "shape", "message"),
     [
-        ("visual.proj", None, "no tensor 'visual.proj'"),
-        ("visual.positional_embedding", (257, 160), r"\(257, 160\), a CLIP has \(730, 160\)"),
-        ("text_projection", (64,), r"\(64\,\), a CLIP has \(128, 64\)"),
+        ("visual.proj", None, "no tensor 'visual.proj', expected in a CLIP"),
+        (
+            "visual.positional_embedding",
+            (257, 160),
+            r"\(257, 160\), expected \(730, 160\)",
+        ),
+        ("text_projection", (64,), r"\(64\,\), expected \(128, 64\) in a CLIP"),
         ("visual.transformer.resblocks.3.ln_1.weight", (160,), r"blocks \[0, 1, 3\]"),
     ],
 )
-def test_other_shapes_are_refused(key: str, shape: tuple[int, ...] | None, said: str):
+def test_other_shapes_are_refused(key: str, shape: tuple[int, ...] | None, message: str):
     shapes = {**SHAPES, key: shape} if shape else {k: s for k, s in SHAPES.items() if k != key}
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         CLIPParams.from_shapes(shapes)
 
 
 def test_a_width_without_whole_heads_is_refused():
     narrow = {k: tuple(100 if n == 128 else n for n in shape) for k, shape in SHAPES.items()}
-    with pytest.raises(CheckpointError, match="100 wide, in a CLIP it is a multiple of 64"):
+    with pytest.raises(CheckpointError, match="has width 100, expected a multiple of 64 in a CLIP"):
         CLIPParams.from_shapes(narrow)

@@ -93,10 +93,10 @@ def test_a_step_waits_for_nothing_and_its_network_stays_on_the_gpu(
         inside = Crossings()  # of what is recorded, where nothing may be copied from main memory
 
         def network(
-            x: Tensor, t: Tensor, conditions: Conditions, which: Tensor | None = None
+            x: Tensor, t: Tensor, conditions: Conditions, set_index: Tensor | None = None
         ) -> Tensor:
             with inside:
-                return flow(x, t, conditions, which)
+                return flow(x, t, conditions, set_index)
 
         with Crossings() as step:
             v = predict_velocity(network, x, values(1), branches, plan)
@@ -134,8 +134,8 @@ def test_encoders_and_decoders_stay_on_their_device(
             clip.encode_image(pixels),
             clip.encode_text(values(2, 77, dtype=torch.int64)),
             sync.encode_segments(segments),
-            *vae.pieces(latents, 100),
-            *vae.mean_pieces(mel, 100),
-            *vocoder.pieces(mel, 300),
+            *vae.decode_chunks(latents, 100),
+            *vae.encode_mean_chunks(mel, 100),
+            *vocoder.decode_chunks(mel, 300),
         ]
     assert {(x.device, x.dtype) for x in made} == {(GPU, dtype)}

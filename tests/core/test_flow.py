@@ -36,7 +36,7 @@ def test_half_precision_stays_close(name: str, dtype: torch.dtype):
     ("name", "latents", "v2"),
     [("dit_small_16k", 20, False), ("dit_small_44k", 40, False), ("dit_large_44k_v2", 40, True)],
 )
-def test_config_is_read_off_the_shapes(name: str, latents: int, v2: bool):
+def test_params_are_inferred_from_the_shapes(name: str, latents: int, v2: bool):
     params = FlowParams.from_shapes(shapes_of(tiny_weights(name)))
     assert params == FlowParams(
         latent_dim=latents,
@@ -82,7 +82,7 @@ def test_rotation_angles_are_float32_in_half_precision():
     assert torch.allclose(angles[0, :, 0].double(), cosines, atol=1e-5)
 
 
-def test_pairs_of_adjacent_channels_turn():
+def test_rotation_turns_pairs_of_adjacent_channels():
     angles = rotations(3, 4, scale=2.0, device=torch.device("cpu"))
     x = torch.tensor([1.0, 0.0, 0.0, 1.0]).expand(1, 3, 4)
     turned = rotate(x, angles)
@@ -97,13 +97,13 @@ def test_the_norm_of_queries_is_computed_in_float32():
     assert torch.allclose(flow_layers.rms_norm(large), torch.ones(1, 64))
 
 
-def test_every_block_is_a_step():
+def test_a_run_can_stop_before_every_block():
     network = tiny_flow()
     tensors, _ = golden("tiny_dit_small_16k_5.3s")
     with torch.no_grad(), counted(network) as ran:
         given = network.conditions(tensors["clip"], tensors["sync"], tensors["text"], 166)
         network(tensors["x0"], torch.zeros(2), given)
-    assert ran == network.steps() == [*network.joint_blocks, *network.fused_blocks]
+    assert ran == network.interruptible_modules() == [*network.joint_blocks, *network.fused_blocks]
 
 
 def test_normalize_undoes_unnormalize():
@@ -112,7 +112,7 @@ def test_normalize_undoes_unnormalize():
     assert relative_error(network.unnormalize(network.normalize(z)), z) < 1e-6
 
 
-def test_a_part_that_is_missing_is_its_learned_stand_in():
+def test_missing_features_are_replaced_by_learned_ones():
     network = tiny_flow()
     assert network.empty_clip(2, 3).shape == (2, 3, 64)
     assert network.empty_sync(2, 8).shape == (2, 8, 128)
@@ -125,8 +125,8 @@ def test_keys_are_the_published_ones():
     assert set(network.state_dict()) == set(weights)
 
 
-def test_rows_that_repeat_are_kept_once():
-    """Without a video, all segments' sync features are the same."""
+def test_repeating_sync_rows_are_kept_once():
+    """Without a video, all segments have the same sync features."""
     network = tiny_flow()
     tensors, _ = golden("tiny_dit_small_16k_5.3s")
     for tokens in (8, 16, 24, 120):
@@ -134,12 +134,17 @@ def test_rows_that_repeat_are_kept_once():
         with torch.no_grad():
             every = network.conditions(*given)
             once = network.conditions(*given, repeating=True)
-            assert len(once.sync) == 2 * min(tokens, 18)
-            assert relative_error(once.sync[once.spread], every.sync[every.spread]) < 1e-6
+            assert len(once.sync_rows) == 2 * min(tokens, 18)
+            assert (
+                relative_error(
+                    once.sync_rows[once.row_of_latent], every.sync_rows[every.row_of_latent]
+                )
+                < 1e-6
+            )
             t = torch.full((2,), 0.3)
             expected = network(tensors["x0"], t, every)
             assert relative_error(network(tensors["x0"], t, once), expected) < 1e-6
             both = Conditions.stack([*once.split(), *every.split()])
-            which = torch.tensor([3, 0, 1, 2])
-            got = network(tensors["x0"][[1, 0, 1, 0]], t[:1], both, which)
+            set_index = torch.tensor([3, 0, 1, 2])
+            got = network(tensors["x0"][[1, 0, 1, 0]], t[:1], both, set_index)
             assert relative_error(got, expected[[1, 0, 1, 0]]) < 1e-6

@@ -117,7 +117,7 @@ def log_mel(latents: Tensor) -> Tensor:
     vae = networks().acquire(PartKind.VAE, 0).network
     assert isinstance(vae, VAE)
     with torch.no_grad():
-        return torch.cat(list(vae.pieces(latents.transpose(1, 2), _PIECE)), dim=-1)[0]
+        return torch.cat(list(vae.decode_chunks(latents.transpose(1, 2), _PIECE)), dim=-1)[0]
 
 
 @lru_cache

@@ -79,13 +79,13 @@ def test_below_one_there_is_no_guidance(cfg: float):
     with counted(tiny_flow()) as ran:
         unguided = run([5], cfg=cfg)
     assert torch.equal(unguided, run([5], cfg=4.5, negative=False))
-    assert len(ran) == 3 * len(tiny_flow().steps())
+    assert len(ran) == 3 * len(tiny_flow().interruptible_modules())
 
 
 def test_each_step_runs_both_branches_at_once():
     with counted(tiny_flow()) as ran:
         run([5], steps=2)
-    assert len(ran) == 2 * len(tiny_flow().steps())
+    assert len(ran) == 2 * len(tiny_flow().interruptible_modules())
 
 
 @pytest.mark.parametrize(("max_batch", "batches"), [(1, [4] * 4), (8, [8, 8]), (100, [16])])
@@ -102,9 +102,11 @@ def test_windows_of_all_takes_and_branches_share_batches(max_batch: int, batches
     x = get_noise([1, 2, 1, 2], lengths.latent, 20)
     rows: list[int] = []
 
-    def spy(x: Tensor, t: Tensor, conditions: Conditions, which: Tensor | None = None) -> Tensor:
+    def spy(
+        x: Tensor, t: Tensor, conditions: Conditions, set_index: Tensor | None = None
+    ) -> Tensor:
         rows.append(len(x))
-        return flow(x, t, conditions, which)
+        return flow(x, t, conditions, set_index)
 
     with torch.no_grad():
         branches = [
@@ -174,7 +176,7 @@ def test_cancelling_stops_before_the_next_block(calls: int):
             progress=CancelAt(SAMPLING_STAGE, calls),
         )
     assert len(ran) == calls - 1
-    assert not any(step._forward_pre_hooks for step in tiny_flow().steps())
+    assert not any(step._forward_pre_hooks for step in tiny_flow().interruptible_modules())
 
 
 def test_progress_counts_steps():

@@ -30,13 +30,13 @@ def tiny_synchformer(dtype: torch.dtype = torch.float32) -> Synchformer:
 
 
 def segments() -> tuple[Tensor, Tensor]:
-    """(2, 16, 3, 224, 224) segments, overlapping by half, and what comes of them."""
+    """(2, 16, 3, 224, 224) segments, overlapping by half, and their features."""
     tensors, _ = golden("tiny_synchformer")
     cut = tensors["frames"][0].unfold(0, 16, 8).movedim(-1, 1)
     return cut, tensors["features"].unflatten(1, (2, 8))[0]
 
 
-def test_config_is_read_off_the_shapes():
+def test_params_are_inferred_from_the_shapes():
     params = SynchformerParams.from_shapes(SHAPES)
     assert params == SynchformerParams(width=128, layers=2, times=8, places=196, tube=2, patch=16)
     assert params.segment_frames == 16
@@ -66,24 +66,27 @@ def test_half_precision_stays_close(dtype: torch.dtype):
 
 
 @torch.inference_mode()
-def test_a_run_can_stop_between_blocks():
-    network, seen = tiny_synchformer(), []
-    hooks = [s.register_forward_pre_hook(lambda m, _: seen.append(m)) for s in network.steps()]
+def test_a_run_can_stop_before_every_block():
+    network, ran = tiny_synchformer(), []
+    hooks = [
+        module.register_forward_pre_hook(lambda m, _: ran.append(m))
+        for module in network.interruptible_modules()
+    ]
     network.encode_segments(segments()[0][:1])
     for hook in hooks:
         hook.remove()
-    assert seen == network.steps()
+    assert ran == network.interruptible_modules()
 
 
 @pytest.mark.parametrize(
-    ("key", "shape", "said"),
+    ("key", "shape", "message"),
     [
         ("vfeat_extractor.patch_embed_3d.proj.weight", None, "no tensor .*patch_embed_3d"),
-        ("vfeat_extractor.temp_embed", (8, 128), r"\(8, 128\), a Synchformer has \(1, any, 128\)"),
-        ("vfeat_extractor.pos_embed", (1, 197, 96), r"\(1, 197, 96\), a Synchformer has"),
+        ("vfeat_extractor.temp_embed", (8, 128), r"\(8, 128\), expected \(1, any, 128\) in a Sync"),
+        ("vfeat_extractor.pos_embed", (1, 197, 96), r"\(1, 197, 96\), expected \(1, any, 128\)"),
     ],
 )
-def test_other_shapes_are_refused(key: str, shape: tuple[int, ...] | None, said: str):
+def test_other_shapes_are_refused(key: str, shape: tuple[int, ...] | None, message: str):
     shapes = {**SHAPES, key: shape} if shape else {k: s for k, s in SHAPES.items() if k != key}
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         SynchformerParams.from_shapes(shapes)

@@ -23,7 +23,7 @@ def test_decoder_and_encoder_match(rate: str, dtype: torch.dtype):
     assert_rows(f"tiny_vae_{rate}", dtype)
 
 
-def test_config_is_read_off_the_shapes():
+def test_params_are_inferred_from_the_shapes():
     params = VAEParams.from_shapes(shapes_of(tiny_weights("vae_44k")))
     assert params == VAEParams(mels=128, latent_dim=40, hidden=32)
     assert params.widths == (32, 64, 128)
@@ -32,7 +32,7 @@ def test_config_is_read_off_the_shapes():
 def test_other_shapes_are_refused():
     shapes = shapes_of(tiny_weights("vae_16k")) | {"decoder.conv_in.weight": (96, 20, 3)}
     with pytest.raises(
-        CheckpointError, match=r"has shape \(96, 20, 3\), a VAE has \(128, any, 3\)"
+        CheckpointError, match=r"has shape \(96, 20, 3\), expected \(128, any, 3\) in a VAE"
     ):
         VAEParams.from_shapes(shapes)
 
@@ -47,7 +47,7 @@ def test_folded_filters_have_the_gain_of_their_fan_in():
     assert torch.allclose(out, gain.abs().expand(len(out)), atol=3e-3)
 
 
-def test_a_run_can_stop_between_blocks():
+def test_a_run_can_stop_before_every_block():
     vae = build(PartKind.VAE, tiny_weights("vae_16k"))
     assert isinstance(vae, VAE)
     tensors, _ = golden("tiny_vae_16k")

@@ -102,13 +102,13 @@ def _conditions(
     clip_mean = network.clip_cond_proj(got.clip.mean(dim=1))
     text_mean = network.text_cond_proj(got.text.mean(dim=1))
     yield case.compare(f"{branch}.clip_f", got.clip)
-    yield case.compare(f"{branch}.sync_f", got.sync[got.spread])
+    yield case.compare(f"{branch}.sync_f", got.sync_rows[got.row_of_latent])
     yield case.compare(f"{branch}.text_f", got.text)
     yield case.compare(f"{branch}.clip_f_c", clip_mean)
     yield case.compare(f"{branch}.text_f_c", text_mean)
     both = case.tensors[f"{branch}.clip_f_c"] + case.tensors[f"{branch}.text_f_c"]
     limit = FLOAT32 if case.dtype == torch.float32 else HALF
-    yield Comparison(tensor=f"{branch}.common", got=got.common, expected=both, limit=limit)
+    yield Comparison(tensor=f"{branch}.common", got=got.pooled, expected=both, limit=limit)
 
 
 def vae(case: Case) -> Iterator[Comparison]:

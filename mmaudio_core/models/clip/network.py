@@ -1,4 +1,4 @@
-"""CLIP, image and text tower: MMAudio's picture and prompt features.
+"""CLIP's image and text towers: MMAudio's picture and prompt features.
 
 Radford et al., arXiv 2103.00020; the checkpoint is DFN5B ViT-H/14 at 384 pixels (Fang et al.,
 arXiv 2309.17425). Attribute names are the published (open_clip) keys, after ``KEY_SUFFIXES``.
@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..attention import KEY_SUFFIXES as KEY_SUFFIXES
-from ..ops import Operations, bare, cast
-from ..shapes import Shapes
+from ..attention import Attention, sdpa
+from ..ops import TORCH_OPERATIONS, LayerFactory, Operations, cast_to
+from ..self_attention import KEY_SUFFIXES as KEY_SUFFIXES
+from ..shapes import CheckpointShapes
 from .layers import ImageTower, Transformer
 
-IMAGE_SIZE = 384  # pixels; the shapes only tell the number of whole patches
+IMAGE_SIZE = 384  # pixels; the shapes reveal only the number of whole patches
 VISION_HEAD_WIDTH = 80
 TEXT_HEAD_WIDTH = 64
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1]
@@ -44,28 +45,28 @@ class CLIPParams:
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> CLIPParams:
-        """Read the architecture off a state dict's shapes.
+        """Infer the architecture from a state dict's shapes.
 
         Raises:
-            CheckpointError: a shape is missing or is not one this architecture has.
+            CheckpointError: a shape is missing or does not fit this architecture.
         """
-        got = Shapes(network="CLIP", shapes=shapes)
-        vision_width, _, patch_size, _ = got.of("visual.conv1.weight", None, 3, None, None)
+        found = CheckpointShapes(network="CLIP", shapes=shapes)
+        vision_width, _, patch_size, _ = found.shape("visual.conv1.weight", None, 3, None, None)
         grid = IMAGE_SIZE // patch_size
-        got.of("visual.positional_embedding", 1 + grid**2, vision_width)
-        embed_dim = got.of("visual.proj", vision_width, None)[1]
-        context_length, text_width = got.of("positional_embedding", None, None)
-        vocab_size = got.of("token_embedding.weight", None, text_width)[0]
-        got.of("text_projection", text_width, embed_dim)
+        found.shape("visual.positional_embedding", 1 + grid**2, vision_width)
+        embed_dim = found.shape("visual.proj", vision_width, None)[1]
+        context_length, text_width = found.shape("positional_embedding", None, None)
+        vocab_size = found.shape("token_embedding.weight", None, text_width)[0]
+        found.shape("text_projection", text_width, embed_dim)
         return cls(
             image_size=IMAGE_SIZE,
             patch_size=patch_size,
             vision_width=vision_width,
-            vision_layers=got.depth("visual.transformer.resblocks"),
-            vision_heads=got.heads(vision_width, VISION_HEAD_WIDTH, "the image tower"),
+            vision_layers=found.block_count("visual.transformer.resblocks"),
+            vision_heads=found.heads(vision_width, VISION_HEAD_WIDTH, "the image tower"),
             text_width=text_width,
-            text_layers=got.depth("transformer.resblocks"),
-            text_heads=got.heads(text_width, TEXT_HEAD_WIDTH, "the text tower"),
+            text_layers=found.block_count("transformer.resblocks"),
+            text_heads=found.heads(text_width, TEXT_HEAD_WIDTH, "the text tower"),
             context_length=context_length,
             vocab_size=vocab_size,
             embed_dim=embed_dim,
@@ -73,53 +74,50 @@ class CLIPParams:
 
     @property
     def patches(self) -> int:
-        """Patches an image is cut into; pixels beyond the last whole patch are not seen."""
+        """Patches per image; pixels beyond the last whole patch are ignored."""
         return (self.image_size // self.patch_size) ** 2
 
 
 class CLIP(nn.Module):
-    """Both towers. The compute dtype is chosen a call; weights of another need ``operations``
-    that cast them."""
+    """Both towers.
+
+    The compute dtype is chosen per call; weights of another dtype need ``operations`` that cast
+    them.
+    """
 
     def __init__(
         self,
         params: CLIPParams,
         *,
-        operations: Operations = nn,  # pyright: ignore[reportArgumentType]
+        operations: Operations = TORCH_OPERATIONS,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        attention: Attention = sdpa,
     ) -> None:
         super().__init__()
         self.params = params
-        self.positional_embedding = bare(
-            params.context_length, params.text_width, device=device, dtype=dtype
-        )
-        self.text_projection = bare(params.text_width, params.embed_dim, device=device, dtype=dtype)
+        make = LayerFactory(operations, device, dtype, attention)
+        self.positional_embedding = make.parameter(params.context_length, params.text_width)
+        self.text_projection = make.parameter(params.text_width, params.embed_dim)
         self.visual = ImageTower(
+            make,
             width=params.vision_width,
             layers=params.vision_layers,
             heads=params.vision_heads,
             patch_size=params.patch_size,
             patches=params.patches,
             embed_dim=params.embed_dim,
-            operations=operations,
-            device=device,
-            dtype=dtype,
         )
         self.transformer = Transformer(
-            params.text_width,
-            params.text_layers,
-            params.text_heads,
-            operations=operations,
-            device=device,
-            dtype=dtype,
+            make, params.text_width, layers=params.text_layers, heads=params.text_heads
         )
         self.token_embedding = operations.Embedding(
             params.vocab_size, params.text_width, device=device, dtype=dtype
         )
-        self.ln_final = operations.LayerNorm(params.text_width, device=device, dtype=dtype)
+        self.ln_final = make.layer_norm(params.text_width)
 
-    def steps(self) -> list[nn.Module]:
+    def interruptible_modules(self) -> list[nn.Module]:
+        """See ``progress.Interruptible``."""
         return [*self.visual.transformer.resblocks, *self.transformer.resblocks]
 
     def encode_image(self, frames: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
@@ -127,10 +125,10 @@ class CLIP(nn.Module):
 
         Args:
             frames: (B, 3, 384, 384) RGB, uint8 or floating point in [0, 1].
-            dtype: to compute in; default: the frames' own, the weights' for uint8.
+            dtype: compute dtype; default: the frames', or for uint8 the weights'.
 
         Returns:
-            (B, embed_dim), of length 1, in the compute dtype.
+            (B, embed_dim) unit vectors in the compute dtype.
         """
         if dtype is None:
             dtype = frames.dtype if frames.is_floating_point() else self.text_projection.dtype
@@ -146,27 +144,27 @@ class CLIP(nn.Module):
 
         Args:
             tokens: (B, 77) int64, from ``tokenize``.
-            dtype: to compute in; default: the weights'.
+            dtype: compute dtype; default: the weights'.
 
         Returns:
-            (B, 77, text_width), each of length 1, in the compute dtype.
+            (B, 77, text_width) unit vectors in the compute dtype.
         """
-        return _unit(self._hidden(tokens, dtype))
+        return _unit(self._hidden_states(tokens, dtype))
 
     def pooled_text(self, tokens: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
-        """One feature a text, comparable to ``encode_image``: (B, embed_dim), of length 1."""
-        hidden = self._hidden(tokens, dtype)
-        end = tokens.argmax(dim=-1)  # the end token has the largest number of all
+        """One unit vector per text, comparable to ``encode_image``: (B, embed_dim)."""
+        hidden = self._hidden_states(tokens, dtype)
+        end = tokens.argmax(dim=-1)  # the end token has the largest id
         pooled = hidden[torch.arange(len(tokens), device=tokens.device), end]
-        return _unit(pooled @ cast(self.text_projection, pooled))
+        return _unit(pooled @ cast_to(self.text_projection, pooled))
 
-    def _hidden(self, tokens: Tensor, dtype: torch.dtype | None) -> Tensor:
+    def _hidden_states(self, tokens: Tensor, dtype: torch.dtype | None) -> Tensor:
         x = self.token_embedding(tokens)
         x = x.to(dtype or self.text_projection.dtype)
-        x = x + cast(self.positional_embedding, x)
+        x = x + cast_to(self.positional_embedding, x)
         return self.ln_final(self.transformer(x, causal=True))
 
 
 def _unit(x: Tensor) -> Tensor:
-    """L2-normalise the last dimension; in float32, where squares of half floats still fit."""
+    """L2-normalize the last dimension, in float32 because squares may overflow float16."""
     return F.normalize(x.float(), dim=-1).to(x.dtype)

@@ -1,6 +1,6 @@
 """CLIP's tokenizer: text to a fixed number of byte-pair tokens.
 
-The vocabulary and merges under ``data/`` are open_clip's, as published (MIT, licence beside them).
+The merges under ``data/`` are open_clip's, as published (MIT; the license is in that folder).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ CONTEXT_LENGTH = 77
 START, END, PADDING = 49406, 49407, 0
 
 _MERGES_FILE = Path(__file__).parent / "data" / "bpe_simple_vocab_16e6.txt.gz"
-_MERGES = 48894  # CLIP uses the first so many of the file's
+_MERGES = 48894  # CLIP uses only the first of the file's merges
 _WORD_END = "</w>"
-# contractions, runs of letters, single digits, runs of anything else but white space
+# contractions, runs of letters, single digits, runs of other characters except white space
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 def tokenize(texts: Sequence[str]) -> Tensor:
-    """Tokens of each text: start, the text's, end, then zeros.
+    """Token ids of each text: start, the text, end, then zeros.
 
-    A longer text is cut so that the end token comes last. The names of the special tokens
-    (``<|endoftext|>``) are ordinary text here.
+    A text that is too long is cut so that the end token comes last. Names of special tokens such as
+    ``<|endoftext|>`` are treated as ordinary text.
 
     Returns:
         (len(texts), 77) int64.
@@ -46,7 +46,7 @@ def tokenize(texts: Sequence[str]) -> Tensor:
 
 
 def clean(text: str) -> str:
-    """Repaired encoding, HTML entities resolved, single spaces, lower case."""
+    """Repair the encoding, resolve HTML entities, collapse white space, convert to lower case."""
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(text.split()).lower()
 
@@ -56,9 +56,9 @@ def _bpe() -> Tokenizer:
     with gzip.open(_MERGES_FILE, "rt", encoding="utf-8") as file:
         lines = file.read().split("\n")[1 : _MERGES + 1]  # the first line is a title
     merges = [(left, right) for left, right in (line.split() for line in lines)]
-    # GPT-2's printable stand-ins for the 256 bytes; CLIP numbers them in code point order
+    # GPT-2's printable characters for the 256 bytes; CLIP numbers them in code point order
     alphabet = sorted(ByteLevel.alphabet())
-    entries = [*alphabet, *(letter + _WORD_END for letter in alphabet)]
+    entries = [*alphabet, *(character + _WORD_END for character in alphabet)]
     entries += [left + right for left, right in merges]
     vocabulary = {entry: number for number, entry in enumerate(entries)}
     tokenizer = Tokenizer(BPE(vocabulary, merges, end_of_word_suffix=_WORD_END))

@@ -1,7 +1,8 @@
 """Transformer blocks of the flow network.
 
-A joint block holds three streams (latent, CLIP, text) with weights of their own and one attention
-over all of them (as in Stable Diffusion 3, arXiv 2403.03206); a fused block is the latent's alone.
+A joint block has three streams (latent, CLIP, text) with their own weights and one attention over
+all of them, as in Stable Diffusion 3 (Esser et al., arXiv 2403.03206). A fused block has only the
+latent stream.
 """
 
 from __future__ import annotations
@@ -11,57 +12,71 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..attention import Attention
+from ..ops import LayerFactory
 from .layers import (
     QKV,
-    Condition,
-    LayerFactory,
+    ConditionVectors,
+    GatedMLP,
     Modulation,
     QKVProjection,
     apply_over_length,
-    attend,
+    linear_or_conv,
     modulate,
 )
 
 
-class StreamBlock(nn.Module):
-    """One stream's part of a block: attention input, gated residual, gated MLP.
+def attend(attention: Attention, qkv: QKV) -> Tensor:
+    """Attention with merged heads: (B, heads, L, 64) -> (B, L, heads * 64)."""
+    return attention(qkv.q, qkv.k, qkv.v.contiguous()).transpose(1, 2).flatten(2)
 
-    ``last`` marks CLIP's and text's part of the last joint block, which only feeds attention.
+
+class StreamBlock(nn.Module):
+    """One stream's part of a block: inputs of attention, gated residual, gated MLP.
+
+    ``feeds_attention_only`` marks the CLIP and text parts of the last joint block, whose own
+    results nothing uses.
     """
 
     def __init__(
-        self, make: LayerFactory, width: int, kernel: int | None, *, last: bool = False
+        self,
+        make: LayerFactory,
+        width: int,
+        kernel: int | None,
+        *,
+        feeds_attention_only: bool = False,
     ) -> None:
         super().__init__()
         self.attn = QKVProjection(make, width)
-        self.adaLN_modulation = Modulation(make, width, 2 if last else 6)
-        if not last:
-            self.linear1 = make.layer(width, width, kernel)
-            self.ffn = make.mlp(width, kernel)
+        self.adaLN_modulation = Modulation(make, width, 2 if feeds_attention_only else 6)
+        if not feeds_attention_only:
+            self.linear1 = linear_or_conv(make, width, width, kernel)
+            self.ffn = GatedMLP(make, width, kernel)
 
     def prepare(
-        self, x: Tensor, condition: Condition, rotation: Tensor | None
+        self, x: Tensor, condition: ConditionVectors, rotation: Tensor | None
     ) -> tuple[QKV, tuple[Tensor, ...]]:
-        """Queries, keys and values of ``x`` (B, L, D), and the modulation left for ``finish``."""
+        """Queries, keys and values of ``x`` (B, L, D), and the modulation that ``finish`` needs."""
         shift, scale, *rest = self.adaLN_modulation(condition)
         return self.attn(modulate(x, shift, scale), rotation), tuple(rest)
 
     def finish(self, x: Tensor, attended: Tensor, modulation: tuple[Tensor, ...]) -> Tensor:
-        """Add the attended values and the MLP, both gated."""
+        """Add the gated attention and the gated MLP: (B, L, D) -> (B, L, D)."""
         gate1, shift2, scale2, gate2 = modulation
         x = torch.addcmul(x, apply_over_length(self.linear1, attended), gate1)
         return torch.addcmul(x, self.ffn(modulate(x, shift2, scale2)), gate2)
 
 
 class FusedBlock(StreamBlock):
-    """A block of the latent stream alone."""
+    """A block with only the latent stream."""
 
     def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__(make, width, 3)
+        self.attention = make.attention
 
-    def forward(self, x: Tensor, condition: Condition, rotation: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: ConditionVectors, rotation: Tensor) -> Tensor:
         qkv, modulation = self.prepare(x, condition, rotation)
-        return self.finish(x, attend(qkv), modulation)
+        return self.finish(x, attend(self.attention, qkv), modulation)
 
 
 class Streams(NamedTuple):
@@ -73,33 +88,36 @@ class Streams(NamedTuple):
 
 
 class JointBlock(nn.Module):
-    """Attention over [latent; clip; text], everything else apart."""
+    """Attention over [latent; clip; text]; everything else per stream."""
 
     def __init__(self, make: LayerFactory, width: int, *, last: bool) -> None:
         super().__init__()
+        self.attention = make.attention
         self.last = last
         self.latent_block = StreamBlock(make, width, 3)
-        self.clip_block = StreamBlock(make, width, 3, last=last)
-        self.text_block = StreamBlock(make, width, None, last=last)
+        self.clip_block = StreamBlock(make, width, 3, feeds_attention_only=last)
+        self.text_block = StreamBlock(make, width, None, feeds_attention_only=last)
 
     def forward(
         self,
         x: Streams,
         *,
-        extended: Condition,
-        common: Condition,
+        latent_condition: ConditionVectors,
+        global_condition: ConditionVectors,
         latent_rotation: Tensor,
         clip_rotation: Tensor,
     ) -> Streams:
-        """``extended`` modulates the latent, ``common`` CLIP and text."""
-        latent_qkv, latent_mod = self.latent_block.prepare(x.latent, extended, latent_rotation)
-        clip_qkv, clip_mod = self.clip_block.prepare(x.clip, common, clip_rotation)
-        text_qkv, text_mod = self.text_block.prepare(x.text, common, None)
+        """``global_condition`` modulates CLIP and text. The last block leaves those unchanged."""
+        latent_qkv, latent_mod = self.latent_block.prepare(
+            x.latent, latent_condition, latent_rotation
+        )
+        clip_qkv, clip_mod = self.clip_block.prepare(x.clip, global_condition, clip_rotation)
+        text_qkv, text_mod = self.text_block.prepare(x.text, global_condition, None)
         joined = QKV(
             *(torch.cat(p, dim=2) for p in zip(latent_qkv, clip_qkv, text_qkv, strict=True))
         )
         lengths = [x.latent.shape[1], x.clip.shape[1], x.text.shape[1]]
-        latent, clip, text = torch.split(attend(joined), lengths, dim=1)
+        latent, clip, text = torch.split(attend(self.attention, joined), lengths, dim=1)
         latent = self.latent_block.finish(x.latent, latent, latent_mod)
         if self.last:
             return Streams(latent, x.clip, x.text)
@@ -108,3 +126,17 @@ class JointBlock(nn.Module):
             self.clip_block.finish(x.clip, clip, clip_mod),
             self.text_block.finish(x.text, text, text_mod),
         )
+
+
+class FinalLayer(nn.Module):
+    """Modulated norm and projection to the latent's width."""
+
+    def __init__(self, make: LayerFactory, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.adaLN_modulation = Modulation(make, width, 2)
+        self.conv = make.conv1d(width, latent_dim, 7)
+
+    def forward(self, x: Tensor, condition: ConditionVectors) -> Tensor:
+        """(B, L, D) -> (B, L, latent_dim)."""
+        shift, scale = self.adaLN_modulation(condition)
+        return apply_over_length(self.conv, modulate(x, shift, scale))

@@ -1,4 +1,4 @@
-"""Building blocks of the flow network: gated MLPs, modulation, QK-normalised attention."""
+"""Layers of the flow network: gated MLPs, modulation, projection to normalized q, k and v."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..kernels.winograd import winograd_conv1d
-from ..ops import Operations, bare
+from ..ops import LayerFactory
 from ..rope import rotate
 
 HEAD_WIDTH = 64
+
+
+def linear_or_conv(
+    make: LayerFactory, inputs: int, outputs: int, kernel: int | None, *, bias: bool = True
+) -> nn.Module:
+    """A Linear, or with a kernel size a Conv1d that keeps the length."""
+    if kernel is None:
+        return make.linear(inputs, outputs, bias=bias)
+    return make.conv1d(inputs, outputs, kernel, bias=bias)
 
 
 def apply_over_length(layer: nn.Module, x: Tensor) -> Tensor:
@@ -23,61 +31,32 @@ def apply_over_length(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def mlp_width(width: int) -> int:
-    """Hidden width of a gated MLP: two thirds of 4 * width, rounded up to 256."""
+    """Hidden width of a gated MLP: two thirds of 4 * width, rounded up to a multiple of 256."""
     return 256 * -(-int(2 * 4 * width / 3) // 256)
 
 
-class LayerFactory(NamedTuple):
-    """Where and of what kind a network's layers are made."""
-
-    operations: Operations
-    device: torch.device | str | None
-    dtype: torch.dtype | None
-
-    def layer(
-        self, inputs: int, outputs: int, kernel: int | None, *, bias: bool = True
-    ) -> nn.Module:
-        """Linear, or with a kernel size a same-padded Conv1d."""
-        if kernel is None:
-            return self.operations.Linear(
-                inputs, outputs, bias=bias, device=self.device, dtype=self.dtype
-            )
-        return winograd_conv1d(self.operations.Conv1d)(
-            inputs,
-            outputs,
-            kernel,
-            padding=kernel // 2,
-            bias=bias,
-            device=self.device,
-            dtype=self.dtype,
-        )
-
-    def mlp(self, width: int, kernel: int | None) -> GatedMLP:
-        return GatedMLP(self, width, kernel)
-
-    def parameter(self, *shape: int) -> nn.Parameter:
-        return bare(*shape, device=self.device, dtype=self.dtype)
-
-
 class GatedMLP(nn.Module):
-    """``w2(silu(w1 x) * w3 x)`` on (B, L, C); with a kernel size its layers convolve over L."""
+    """``w2(silu(w1 x) * w3 x)`` on (B, L, C); with a kernel size its layers convolve over L.
+
+    SwiGLU (Shazeer, arXiv 2002.05202).
+    """
 
     def __init__(self, make: LayerFactory, width: int, kernel: int | None) -> None:
         super().__init__()
         hidden = mlp_width(width)
-        self.w1 = make.layer(width, hidden, kernel, bias=False)
-        self.w2 = make.layer(hidden, width, kernel, bias=False)
-        self.w3 = make.layer(width, hidden, kernel, bias=False)
+        self.w1 = linear_or_conv(make, width, hidden, kernel, bias=False)
+        self.w2 = linear_or_conv(make, hidden, width, kernel, bias=False)
+        self.w3 = linear_or_conv(make, width, hidden, kernel, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.w1, nn.Conv1d):  # one transposition in, one out
+        if isinstance(self.w1, nn.Conv1d):  # transpose once, not once per layer
             x = x.transpose(1, 2)
             return self.w2(F.silu(self.w1(x)) * self.w3(x)).transpose(1, 2)
         return self.w2(F.silu(self.w1(x)) * self.w3(x))
 
 
-class Scale(nn.Module):
-    """Holds what a norm's result is multiplied by, one number a channel."""
+class NormScale(nn.Module):
+    """The learned scale of a norm, one number per channel."""
 
     def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
@@ -99,53 +78,79 @@ class QKV(NamedTuple):
 
 
 class QKVProjection(nn.Module):
-    """Makes normalised, rotated queries, keys and values of one stream."""
+    """Queries, keys and values of one stream; queries and keys are normalized and rotated."""
 
     def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
-        self.qkv = make.layer(width, 3 * width, None)
-        self.q_norm = Scale(make, HEAD_WIDTH)
-        self.k_norm = Scale(make, HEAD_WIDTH)
+        self.qkv = make.linear(width, 3 * width)
+        self.q_norm = NormScale(make, HEAD_WIDTH)
+        self.k_norm = NormScale(make, HEAD_WIDTH)
 
     def forward(self, x: Tensor, rotation: Tensor | None) -> QKV:
+        """``rotation``: see ``rope.rotations``; None for a stream without positions."""
         # published layout of the output channels: head, channel, then q, k, v interleaved
         qkv = self.qkv(x).unflatten(-1, (-1, HEAD_WIDTH, 3)).permute(4, 0, 2, 1, 3)
-        # a host that is short of memory may have put one of them elsewhere
+        # a host short of memory may have left these scales on another device
         scales = torch.stack([norm.weight.to(x.device) for norm in (self.q_norm, self.k_norm)])
-        both = rms_norm(qkv[:2]) * scales.float()[:, None, None, None]
-        q, k = (both if rotation is None else rotate(both, rotation)).to(x.dtype)
+        qk = rms_norm(qkv[:2]) * scales.float()[:, None, None, None]
+        q, k = (qk if rotation is None else rotate(qk, rotation)).to(x.dtype)
         return QKV(q, k, qkv[2])
 
 
-def attend(qkv: QKV) -> Tensor:
-    """Softmax attention, scale 1/8: (B, heads, L, 64) -> (B, L, heads * 64)."""
-    out = F.scaled_dot_product_attention(qkv.q, qkv.k, qkv.v.contiguous())
-    return out.transpose(1, 2).flatten(2)
+class ConditionVectors(NamedTuple):
+    """What modulates a stream: distinct vectors, and which of them each position uses.
 
+    There are fewer vectors than positions, so the modulation is computed once per vector.
 
-class Condition(NamedTuple):
-    """What modulates a stream: rows (R, D), and for each position (B, L) or item (B, 1) its row.
-
-    There are fewer rows than positions, so the modulation is computed once a row and then spread.
+    Attributes:
+        vectors: (R, D).
+        indices: int64, (B, L) for one per position or (B, 1) for one per batch item.
     """
 
-    rows: Tensor
-    spread: Tensor
+    vectors: Tensor
+    indices: Tensor
 
 
 class Modulation(nn.Module):
-    """adaLN: ``Linear(silu(condition))`` in equal chunks, one row a position (or one for all)."""
+    """Adaptive layer norm's ``Linear(silu(condition))``, split into equal chunks.
+
+    Peebles & Xie (DiT), arXiv 2212.09748.
+    """
 
     def __init__(self, make: LayerFactory, width: int, chunks: int) -> None:
         super().__init__()
         self.chunks = chunks
-        self.add_module("1", make.layer(width, chunks * width, None))
+        self.add_module("1", make.linear(width, chunks * width))  # the published key
 
-    def forward(self, condition: Condition) -> tuple[Tensor, ...]:
-        out = self.get_submodule("1")(F.silu(condition.rows))
-        return F.embedding(condition.spread, out).chunk(self.chunks, dim=-1)
+    def forward(self, condition: ConditionVectors) -> tuple[Tensor, ...]:
+        """``chunks`` tensors, each (B, L, D) or (B, 1, D)."""
+        out = self.get_submodule("1")(F.silu(condition.vectors))
+        return F.embedding(condition.indices, out).chunk(self.chunks, dim=-1)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """``norm(x) * (1 + scale) + shift`` with a LayerNorm without weights (eps 1e-5)."""
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-5), 1 + scale)
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoids of the time, in float32 whatever the dtype of the weights, then a two-layer MLP.
+
+    Args:
+        make: builds the layers.
+        width: of the result.
+        channels: of the sinusoids.
+        scale: the time is multiplied by it.
+    """
+
+    def __init__(self, make: LayerFactory, width: int, *, channels: int, scale: float) -> None:
+        super().__init__()
+        self.channels = channels
+        self.scale = scale
+        self.mlp = nn.Sequential(make.linear(channels, width), nn.SiLU(), make.linear(width, width))
+
+    def forward(self, t: Tensor, dtype: torch.dtype) -> Tensor:
+        """(B,) -> (B, width) in ``dtype``."""
+        channel = torch.arange(0, self.channels, 2, dtype=torch.float32, device=t.device)
+        angle = t.float()[:, None] * (self.scale / 10_000.0 ** (channel / self.channels))
+        return self.mlp(torch.cat((angle.cos(), angle.sin()), dim=-1).to(dtype))

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from ...config import SEGMENT_TOKENS, TEXT_TOKENS, AudioFormat, audio_format
-from ..ops import Operations, cast
+from ..attention import Attention, sdpa
+from ..ops import TORCH_OPERATIONS, LayerFactory, Operations, cast_to
 from ..rope import rotations
-from ..shapes import Shapes
-from .blocks import FusedBlock, JointBlock, Streams
-from .conditions import Conditions, alike_tokens, spread_rows
-from .layers import HEAD_WIDTH, Condition, LayerFactory, Modulation, apply_over_length, modulate
+from ..shapes import CheckpointShapes
+from .blocks import FinalLayer, FusedBlock, JointBlock, Streams
+from .conditions import Conditions, nearest_rows, unique_sync_rows
+from .layers import HEAD_WIDTH, ConditionVectors, GatedMLP, TimeEmbedding, apply_over_length
 
-# Tables that older files carry and that are computed here.
+# Tables that older files contain; they are computed here.
 IGNORED_KEYS = ("t_embed.freqs", "latent_rot", "clip_rot")
 
 
@@ -38,24 +39,24 @@ class FlowParams:
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> FlowParams:
-        """Read the architecture off a state dict's shapes.
+        """Infer the architecture from a state dict's shapes.
 
         Raises:
-            CheckpointError: a shape is missing or is not one this architecture has.
-            MMAudioError: a latent width of no published model.
+            CheckpointError: a shape is missing or does not fit this architecture.
+            MMAudioError: no published model has this latent width.
         """
-        got = Shapes(network="flow network", shapes=shapes)
-        width, latent_dim, _ = got.of("audio_input_proj.0.weight", None, None, 7)
-        got.heads(width, HEAD_WIDTH, "the flow network")
+        found = CheckpointShapes(network="flow network", shapes=shapes)
+        width, latent_dim, _ = found.shape("audio_input_proj.0.weight", None, None, 7)
+        found.heads(width, HEAD_WIDTH, "the flow network")
         return cls(
             latent_dim=audio_format(latent_dim).latent_dim,
-            clip_dim=got.of("clip_input_proj.0.weight", width, None)[1],
-            sync_dim=got.of("sync_input_proj.0.weight", width, None, 7)[1],
-            text_dim=got.of("text_input_proj.0.weight", width, None)[1],
+            clip_dim=found.shape("clip_input_proj.0.weight", width, None)[1],
+            sync_dim=found.shape("sync_input_proj.0.weight", width, None, 7)[1],
+            text_dim=found.shape("text_input_proj.0.weight", width, None)[1],
             width=width,
-            joint_depth=got.depth("joint_blocks"),
-            fused_depth=got.depth("fused_blocks"),
-            # v2 has an activation before the MLP, and a time embedding as wide as the network
+            joint_depth=found.block_count("joint_blocks"),
+            fused_depth=found.block_count("fused_blocks"),
+            # v2 has an activation before the MLP
             v2="clip_input_proj.2.w1.weight" in shapes,
         )
 
@@ -68,39 +69,6 @@ class FlowParams:
         return audio_format(self.latent_dim)
 
 
-class TimeEmbedding(nn.Module):
-    """Sinusoids of the time, in float32 whatever the weights are, then a two-layer MLP."""
-
-    def __init__(self, make: LayerFactory, params: FlowParams) -> None:
-        super().__init__()
-        self.frequencies = params.width if params.v2 else 256
-        self.scale = 10_000.0 if params.v2 else 1.0
-        self.mlp = nn.Sequential(
-            make.layer(self.frequencies, params.width, None),
-            nn.SiLU(),
-            make.layer(params.width, params.width, None),
-        )
-
-    def forward(self, t: Tensor, dtype: torch.dtype) -> Tensor:
-        """(B,) -> (B, D)."""
-        channel = torch.arange(0, self.frequencies, 2, dtype=torch.float32, device=t.device)
-        angle = t.float()[:, None] * (self.scale / 10_000.0 ** (channel / self.frequencies))
-        return self.mlp(torch.cat((angle.cos(), angle.sin()), dim=-1).to(dtype))
-
-
-class FinalLayer(nn.Module):
-    """Modulated norm and projection to the latent's width."""
-
-    def __init__(self, make: LayerFactory, params: FlowParams) -> None:
-        super().__init__()
-        self.adaLN_modulation = Modulation(make, params.width, 2)
-        self.conv = make.layer(params.width, params.latent_dim, 7)
-
-    def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        shift, scale = self.adaLN_modulation(condition)
-        return apply_over_length(self.conv, modulate(x, shift, scale))
-
-
 class FlowNetwork(nn.Module):
     """MMAudio's flow network; attribute names are the published keys."""
 
@@ -108,13 +76,14 @@ class FlowNetwork(nn.Module):
         self,
         params: FlowParams,
         *,
-        operations: Operations = nn,  # pyright: ignore[reportArgumentType]
+        operations: Operations = TORCH_OPERATIONS,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        attention: Attention = sdpa,
     ) -> None:
         super().__init__()
         self.params = params
-        make = LayerFactory(operations, device, dtype)
+        make = LayerFactory(operations, device, dtype, attention)
         width, v2 = params.width, params.v2
         self.latent_mean = make.parameter(1, 1, params.latent_dim)
         self.latent_std = make.parameter(1, 1, params.latent_dim)
@@ -126,21 +95,23 @@ class FlowNetwork(nn.Module):
         between: list[nn.Module] = [nn.SiLU()] if v2 else []
         activation = nn.SiLU if v2 else nn.SELU
         self.audio_input_proj = nn.ModuleList(
-            [make.layer(params.latent_dim, width, 7), activation(), make.mlp(width, 7)]
+            [make.conv1d(params.latent_dim, width, 7), activation(), GatedMLP(make, width, 7)]
         )
         self.clip_input_proj = nn.ModuleList(
-            [make.layer(params.clip_dim, width, None), *between, make.mlp(width, 3)]
+            [make.linear(params.clip_dim, width), *between, GatedMLP(make, width, 3)]
         )
         self.sync_input_proj = nn.ModuleList(
-            [make.layer(params.sync_dim, width, 7), activation(), make.mlp(width, 3)]
+            [make.conv1d(params.sync_dim, width, 7), activation(), GatedMLP(make, width, 3)]
         )
         self.text_input_proj = nn.ModuleList(
-            [make.layer(params.text_dim, width, None), *between, make.mlp(width, None)]
+            [make.linear(params.text_dim, width), *between, GatedMLP(make, width, None)]
         )
-        self.clip_cond_proj = make.layer(width, width, None)
-        self.text_cond_proj = make.layer(width, width, None)
-        self.global_cond_mlp = make.mlp(width, None)
-        self.t_embed = TimeEmbedding(make, params)
+        self.clip_cond_proj = make.linear(width, width)
+        self.text_cond_proj = make.linear(width, width)
+        self.global_cond_mlp = GatedMLP(make, width, None)
+        self.t_embed = TimeEmbedding(
+            make, width, channels=width if v2 else 256, scale=10_000.0 if v2 else 1.0
+        )
         last = params.joint_depth - 1
         self.joint_blocks = nn.ModuleList(
             [JointBlock(make, width, last=i == last) for i in range(params.joint_depth)]
@@ -148,110 +119,108 @@ class FlowNetwork(nn.Module):
         self.fused_blocks = nn.ModuleList(
             [FusedBlock(make, width) for _ in range(params.fused_depth)]
         )
-        self.final_layer = FinalLayer(make, params)
+        self.final_layer = FinalLayer(make, width, params.latent_dim)
 
-    def steps(self) -> list[nn.Module]:
+    def interruptible_modules(self) -> list[nn.Module]:
+        """See ``progress.Interruptible``."""
         return [*self.joint_blocks, *self.fused_blocks]
 
     def empty_clip(self, batch: int, frames: int) -> Tensor:
-        """What stands for no picture: (batch, frames, clip_dim)."""
+        """The learned features that stand for no picture: (batch, frames, clip_dim)."""
         return self.empty_clip_feat.expand(batch, frames, -1)
 
     def empty_sync(self, batch: int, tokens: int) -> Tensor:
-        """What stands for no sync features: (batch, tokens, sync_dim)."""
+        """The learned features that stand for no video: (batch, tokens, sync_dim)."""
         return self.empty_sync_feat.expand(batch, tokens, -1)
 
     def empty_text(self, batch: int) -> Tensor:
-        """What stands for no text at all (an empty prompt is not that): (batch, 77, text_dim)."""
+        """The learned features that stand for no text: (batch, 77, text_dim).
+
+        An empty prompt has other features: those of an empty text.
+        """
         return self.empty_string_feat.expand(batch, -1, -1)
 
     def conditions(
         self, clip: Tensor, sync: Tensor, text: Tensor, latents: int, *, repeating: bool = False
     ) -> Conditions:
-        """Project the features once, for all steps.
+        """Project the features once for all steps.
 
         Args:
             clip: (U, V, clip_dim).
             sync: (U, S, sync_dim), S a multiple of 8.
             text: (U, 77, text_dim).
-            latents: N, the latent's length.
-            repeating: the sync features of all segments are the same, as where there is no video:
-                rows that come out alike are kept once.
+            latents: length N of the latent.
+            repeating: all segments have the same sync features, as without a video; equal rows are
+                then kept once.
         """
         segments = torch.unflatten(sync, 1, (-1, SEGMENT_TOKENS))
-        sync = (segments + cast(self.sync_pos_emb, sync)).flatten(1, 2)
-        clip, sync, text = (
-            _chain(proj, x)
-            for proj, x in (
-                (self.clip_input_proj, clip),
-                (self.sync_input_proj, sync),
-                (self.text_input_proj, text),
-            )
-        )
-        common = self.clip_cond_proj(clip.mean(dim=1)) + self.text_cond_proj(text.mean(dim=1))
-        spread = spread_rows(sync.shape[1], latents, sync.device)
+        sync = (segments + cast_to(self.sync_pos_emb, sync)).flatten(1, 2)
+        clip = _apply_all(self.clip_input_proj, clip)
+        sync = _apply_all(self.sync_input_proj, sync)
+        text = _apply_all(self.text_input_proj, text)
+        row_of_latent = nearest_rows(sync.shape[1], latents, sync.device)
         if repeating:
-            kept, which = alike_tokens(sync.shape[1], sync.device)
-            sync, spread = sync[:, kept], which[spread]
+            kept, kept_row = unique_sync_rows(sync.shape[1], sync.device)
+            sync, row_of_latent = sync[:, kept], kept_row[row_of_latent]
         sets, rows = sync.shape[:2]
         numbers = torch.arange(sets, device=sync.device)
         return Conditions(
             clip=clip,
             text=text,
-            common=common,
-            sync=sync.flatten(0, 1),
-            owner=numbers.repeat_interleave(rows),
-            spread=spread + numbers[:, None] * rows,
+            pooled=self.clip_cond_proj(clip.mean(dim=1)) + self.text_cond_proj(text.mean(dim=1)),
+            sync_rows=sync.flatten(0, 1),
+            set_of_row=numbers.repeat_interleave(rows),
+            row_of_latent=row_of_latent + numbers[:, None] * rows,
         )
 
     def forward(
-        self, x: Tensor, t: Tensor, conditions: Conditions, which: Tensor | None = None
+        self, x: Tensor, t: Tensor, conditions: Conditions, set_index: Tensor | None = None
     ) -> Tensor:
-        """Velocity of ``x`` (B, N, latent_dim): the shape of ``x``.
+        """Velocity of ``x``, with its shape.
 
         Args:
-            x: latents.
-            t: times (U,), of each set of the conditions; or (1,), of all.
+            x: latents (B, N, latent_dim).
+            t: times, (U,) for one per condition set or (1,) for all.
             conditions: U sets.
-            which: (B,) int64, the set of each latent; None where there is one a latent.
+            set_index: (B,) int64, the set that each latent uses; by default set i for latent i.
         """
         clip, text = conditions.clip, conditions.text
-        if which is None:
-            which = torch.arange(len(x), device=x.device)
+        if set_index is None:
+            set_index = torch.arange(len(x), device=x.device)
         else:
-            clip, text = clip[which], text[which]
-        count, frames = x.shape[1], clip.shape[1]
-        latent_rotation = rotations(count, HEAD_WIDTH, device=x.device)
-        clip_rotation = rotations(frames, HEAD_WIDTH, scale=count / frames, device=x.device)
-        common = self.t_embed(t, x.dtype) + self.global_cond_mlp(conditions.common)
-        common_condition = Condition(common, which[:, None])
-        rows = common[conditions.owner] + conditions.sync
-        extended = Condition(rows, conditions.spread[which])
+            clip, text = clip[set_index], text[set_index]
+        length, frames = x.shape[1], clip.shape[1]
+        latent_rotation = rotations(length, HEAD_WIDTH, device=x.device)
+        clip_rotation = rotations(frames, HEAD_WIDTH, scale=length / frames, device=x.device)
+        per_set = self.t_embed(t, x.dtype) + self.global_cond_mlp(conditions.pooled)
+        global_condition = ConditionVectors(per_set, set_index[:, None])
+        per_row = per_set[conditions.set_of_row] + conditions.sync_rows
+        latent_condition = ConditionVectors(per_row, conditions.row_of_latent[set_index])
 
-        streams = Streams(_chain(self.audio_input_proj, x), clip, text)
+        streams = Streams(_apply_all(self.audio_input_proj, x), clip, text)
         for block in self.joint_blocks:
             streams = block(
                 streams,
-                extended=extended,
-                common=common_condition,
+                latent_condition=latent_condition,
+                global_condition=global_condition,
                 latent_rotation=latent_rotation,
                 clip_rotation=clip_rotation,
             )
         latent = streams.latent
         for block in self.fused_blocks:
-            latent = block(latent, extended, latent_rotation)
-        return self.final_layer(latent, common_condition)
+            latent = block(latent, latent_condition, latent_rotation)
+        return self.final_layer(latent, global_condition)
 
     def normalize(self, z: Tensor) -> Tensor:
-        """VAE latents to the flow's scale."""
-        return (z - cast(self.latent_mean, z)) / cast(self.latent_std, z)
+        """Latents from the VAE's scale to the flow's."""
+        return (z - cast_to(self.latent_mean, z)) / cast_to(self.latent_std, z)
 
     def unnormalize(self, x: Tensor) -> Tensor:
-        """The flow's latents to the VAE's scale."""
-        return x * cast(self.latent_std, x) + cast(self.latent_mean, x)
+        """Latents from the flow's scale to the VAE's."""
+        return x * cast_to(self.latent_std, x) + cast_to(self.latent_mean, x)
 
 
-def _chain(layers: nn.ModuleList, x: Tensor) -> Tensor:
+def _apply_all(layers: nn.ModuleList, x: Tensor) -> Tensor:
     for layer in layers:
         x = apply_over_length(layer, x)
     return x

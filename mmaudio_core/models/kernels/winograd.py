@@ -1,193 +1,144 @@
-"""Convolution along time with fewer multiplications, in float32 on a CPU.
+"""Conv1d with fewer multiplications, for float32 on a CPU.
 
-Winograd's minimal filtering (Lavin & Gray, arXiv 1509.09308): 4 outputs of a filter of r taps are a
-product of polynomials, which costs 4 + r - 1 multiplications, one a point at which both are taken,
-and not 4 r: 6 for 12, or 7 for 16. Longer filters are sums of filters of 4 taps, each a tile of 4
-further on, and a dilated one is as many interleaved ones. The results differ from a plain
-convolution's as float32 makes them, by about 1e-6 of their size.
+Winograd's minimal filtering (Lavin & Gray, arXiv 1509.09308): the 4 outputs of a filter with 4 taps
+are a product of polynomials, which takes 7 multiplications (one for each point at which both
+polynomials are evaluated) instead of 16. A longer filter is a sum of filters with 4 taps, each
+shifted by one tile, and a dilated filter is applied to interleaved signals. Results differ from
+those of a plain convolution only by float32 rounding, about 1e-6 of their size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_TILE = 4  # outputs
-_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, -0.5)  # as many as are needed, and infinity
-_ROWS_BLOCK, _CHANNELS_BLOCK = 128, 192  # output channels at a time
-_APART = 32  # numbers
-# Where it is faster: below, the transforms cost what they save.
-_LEAST_TILES, _LEAST_WEIGHTS, _LEAST_CHANNELS = 64, 1 << 19, 192
+_TILE = 4  # outputs, and taps of a filter group
+_FINITE_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, -0.5)  # the seventh point is infinity
+_POINTS = len(_FINITE_POINTS) + 1
+_OUTPUT_BLOCK = 192  # output channels that are computed at a time
+_PLANE_GAP = 32  # numbers between two planes
+# Smaller convolutions are faster without: the transforms cost more than they save.
+_MIN_TILES, _MIN_CHANNELS, _MIN_TAPS = 64, 192, 7
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Filtering:
-    """``outputs @ ((filters @ w) * (inputs @ x))``: 4 outputs of a filter of some taps.
+def _transforms() -> tuple[Tensor, Tensor, Tensor]:
+    """Matrices such that ``outputs @ ((filters @ w) * (inputs @ x))`` convolves x with w.
 
-    Attributes:
-        inputs: (P, P), what is done to P = 4 + taps - 1 samples.
-        filters: (P, taps).
-        outputs: (4, P).
+    Shapes: (7, 7) for 7 input samples, (7, 4) for 4 taps, (4, 7) for 4 outputs.
     """
+    points = torch.tensor(_FINITE_POINTS, dtype=torch.float64)[:, None]
 
-    inputs: Tensor
-    filters: Tensor
-    outputs: Tensor
+    def powers(count: int) -> Tensor:
+        return torch.cat((points ** torch.arange(count), torch.eye(count)[-1:].double()))
 
-    @classmethod
-    def of(cls, taps: int) -> _Filtering:
-        points = _TILE + taps - 1
-        finite = torch.tensor(_POINTS[: points - 1], dtype=torch.float64)[:, None]
-
-        def powers(count: int) -> Tensor:
-            return torch.cat((finite ** torch.arange(count), torch.eye(count)[-1:].double()))
-
-        return cls(
-            inputs=torch.inverse(powers(points)).T.float().contiguous(),
-            filters=powers(taps).float(),
-            outputs=powers(_TILE).T.float().contiguous(),
-        )
-
-    @property
-    def points(self) -> int:
-        return len(self.inputs)
-
-    def take(self, tiles: Tensor) -> Tensor:
-        """Samples (4, ..., tiles + 1, n) of tiles and one more at the points: (P, numbers)."""
-        within, beyond = tiles[..., :-1, :], tiles[: self.points - _TILE, ..., 1:, :]
-        taken = torch.mm(self.inputs[:, :_TILE], within.reshape(_TILE, -1))
-        return taken.addmm_(self.inputs[:, _TILE:], beyond.reshape(len(beyond), -1))
+    inputs = torch.inverse(powers(_POINTS)).T
+    outputs = powers(_TILE).T
+    return inputs.float().contiguous(), powers(_TILE).float(), outputs.float().contiguous()
 
 
-_THREE, _FOUR = _Filtering.of(3), _Filtering.of(4)
+_INPUT_TRANSFORM, _FILTER_TRANSFORM, _OUTPUT_TRANSFORM = _transforms()
 
 
-def rows(x: Tensor, weight: Tensor) -> Tensor:
-    """Same-padded convolution of 3 taps over L: (B, L, C), (O, C, 3) -> (B, L, O)."""
-    (batch, length, channels), outputs = x.shape, weight.shape[0]
-    points, tiles = _THREE.points, -(-length // _TILE)
-    padded = x.new_zeros(batch, (tiles + 1) * _TILE, channels)
-    padded[:, 1 : 1 + length] = x
-    samples = padded.view(batch, tiles + 1, _TILE, channels).permute(2, 0, 1, 3)
-    taken = _THREE.take(samples).view(points, batch * tiles, channels)
+def convolve(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
+    """Length-preserving convolution with an odd number of taps.
 
-    made = x.new_empty(batch, tiles, _TILE, outputs)
-    size = min(_ROWS_BLOCK, outputs)
-    filters, held = torch.split(_planes(x, points + 1, size * channels), [points, 1])
-    products = x.new_empty(points * batch * tiles * size)
-    results = _planes(x, _TILE, batch * tiles * size)
-    for first in range(0, outputs, size):
-        some = weight[first : first + size]
-        count = len(some)
-        numbers = count * channels
-        at = filters[:, :numbers].view(points, count, channels)
-        _three_at_points(some, at, held[0, :numbers].view(count, channels))
-        product = products[: points * batch * tiles * count].view(points, -1, count)
-        torch.bmm(taken, at.transpose(1, 2), out=product)
-        result = results[:, : batch * tiles * count]
-        torch.mm(_THREE.outputs, product.flatten(1), out=result)
-        block = result.view(_TILE, batch, tiles, count).permute(1, 2, 0, 3)
-        made[..., first : first + count] = block
-    return made.flatten(1, 2)[:, :length]
+    Args:
+        x: (1, C, L) float32.
+        weight: (O, C, taps) float32.
+        dilation: samples between two taps.
 
-
-def _three_at_points(weight: Tensor, out: Tensor, held: Tensor) -> None:
-    """``_THREE.filters`` on the taps of (O, C, 3) into (6, O, C): as sums, which share some."""
-    first, second, third = weight.unbind(-1)
-    out[0], out[-1] = first, third
-    for pair, size in ((1, 1), (3, 2)):  # the points size and -size
-        torch.add(first, third, alpha=size * size, out=held)
-        torch.add(held, second, alpha=size, out=out[pair])
-        torch.sub(held, second, alpha=size, out=out[pair + 1])
-
-
-def channels(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
-    """Same-padded convolution of an odd number of taps: (1, C, L), (O, C, k) -> (1, O, L)."""
-    (_, inputs, length), (outputs, _, width) = x.shape, weight.shape
-    points, groups = _FOUR.points, -(-width // 4)
-    before, span = width // 2 * dilation, _TILE * dilation
+    Returns:
+        (1, O, L).
+    """
+    (_, inputs, length), (outputs, _, taps) = x.shape, weight.shape
+    groups = -(-taps // _TILE)
+    span = _TILE * dilation
     tiles = -(-length // span)
+    start = taps // 2 * dilation
     padded = x.new_zeros(inputs, (tiles + groups) * span)
-    padded[:, before : before + length] = x[0]
+    padded[:, start : start + length] = x[0]
     samples = padded.view(inputs, tiles + groups, _TILE, dilation).permute(2, 0, 1, 3)
-    taken = _FOUR.take(samples).view(1, points * inputs, -1)
+    at_points = _evaluate_inputs(samples).view(1, _POINTS * inputs, -1)
 
-    made = x.new_empty(outputs, tiles, _TILE, dilation)
-    size = min(_CHANNELS_BLOCK, outputs)
-    taps = _planes(x, 4, size * inputs * groups).zero_()  # the last group may lack some
-    filters = x.new_empty(points * size * inputs * groups)
-    results = _planes(x, _TILE, size * tiles * dilation)
-    for first in range(0, outputs, size):
-        some = weight[first : first + size]
-        count = len(some)
-        numbers = count * inputs * groups
-        tap = taps[:, :numbers].view(4, count, inputs, groups)
-        for number in range(4):
-            of_groups = some[..., number::4]
-            tap[number, ..., : of_groups.shape[-1]] = of_groups
-        kernel = filters[: points * numbers]
-        torch.mm(_FOUR.filters, taps[:, :numbers], out=kernel.view(points, numbers))
-        kernel = kernel.view(points * count, inputs, groups)
-        product = F.conv1d(taken, kernel, groups=points, dilation=dilation)
-        result = results[:, : count * tiles * dilation]
-        torch.mm(_FOUR.outputs, product.view(points, -1), out=result)
-        block = result.view(_TILE, count, tiles, dilation).permute(1, 2, 0, 3)
-        made[first : first + count] = block
-    return made.view(1, outputs, -1)[..., :length]
+    result = x.new_empty(outputs, tiles, _TILE, dilation)
+    block = min(_OUTPUT_BLOCK, outputs)
+    filter_taps = _planes(x, _TILE, block * inputs * groups).zero_()  # the last group may be short
+    filters = x.new_empty(_POINTS * block * inputs * groups)
+    tile_outputs = _planes(x, _TILE, block * tiles * dilation)
+    for first in range(0, outputs, block):
+        weights = weight[first : first + block]
+        count = len(weights)
+        size = count * inputs * groups
+        grouped = filter_taps[:, :size].view(_TILE, count, inputs, groups)
+        for tap in range(_TILE):
+            nth_taps = weights[..., tap::_TILE]
+            grouped[tap, ..., : nth_taps.shape[-1]] = nth_taps
+        kernel = filters[: _POINTS * size]
+        torch.mm(_FILTER_TRANSFORM, filter_taps[:, :size], out=kernel.view(_POINTS, size))
+        kernel = kernel.view(_POINTS * count, inputs, groups)
+        product = F.conv1d(at_points, kernel, groups=_POINTS, dilation=dilation)
+        out = tile_outputs[:, : count * tiles * dilation]
+        torch.mm(_OUTPUT_TRANSFORM, product.view(_POINTS, -1), out=out)
+        out = out.view(_TILE, count, tiles, dilation).permute(1, 2, 0, 3)
+        result[first : first + count] = out
+    return result.view(1, outputs, -1)[..., :length]
 
 
-def _planes(like: Tensor, count: int, numbers: int) -> Tensor:
-    """(count, numbers), not filled; planes a multiple of 4 KB apart would evict each other."""
-    return like.new_empty(count, numbers + _APART)[:, :numbers]
+def _evaluate_inputs(samples: Tensor) -> Tensor:
+    """The input transform of each tile: (4, C, tiles + 1, dilation) -> (7, C * tiles * dilation).
+
+    It takes the 4 samples of the tile and the first 3 of the next tile.
+    """
+    own, following = samples[..., :-1, :], samples[: _POINTS - _TILE, ..., 1:, :]
+    result = torch.mm(_INPUT_TRANSFORM[:, :_TILE], own.reshape(_TILE, -1))
+    return result.addmm_(_INPUT_TRANSFORM[:, _TILE:], following.reshape(len(following), -1))
+
+
+def _planes(like: Tensor, count: int, size: int) -> Tensor:
+    """(count, size) uninitialized; rows a multiple of 4 KB apart would evict each other's cache."""
+    return like.new_empty(count, size + _PLANE_GAP)[:, :size]
 
 
 @cache
 def winograd_conv1d(conv: type[nn.Conv1d]) -> type[nn.Conv1d]:
-    """A Conv1d class (torch's or ComfyUI's) that computes as above where that is faster.
+    """A subclass of a Conv1d class (torch's or ComfyUI's) that uses ``convolve`` where faster.
 
-    It overrides what both call once the weights are in place, so their patches and casts hold.
+    It overrides the method that both call once the weights are in place, so that a host's patches
+    and casts of the weights take effect.
     """
 
     class Conv1d(conv):
         def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-            made = _convolved(self, input, weight) if _may(self, input, weight) else None
-            if made is None:
+            if not (_is_supported(self, input, weight) and _is_faster(self, input)):
                 return conv._conv_forward(self, input, weight, bias)
-            return made if bias is None else made.add_(bias[:, None])
+            result = convolve(input, weight, self.dilation[0])
+            return result if bias is None else result.add_(bias[:, None])
 
     return Conv1d
 
 
-def _may(layer: nn.Conv1d, x: Tensor, weight: Tensor) -> bool:
-    """Whether it is a same-padded convolution in float32 on a CPU, neither trained nor compiled."""
-    width, dilation = layer.kernel_size[0], layer.dilation[0]
-    padded = (layer.padding_mode, layer.padding) == ("zeros", (width // 2 * dilation,))
+def _is_supported(layer: nn.Conv1d, x: Tensor, weight: Tensor) -> bool:
+    """Whether ``convolve`` computes this layer: length-preserving, float32 on a CPU, inference."""
+    taps, dilation = layer.kernel_size[0], layer.dilation[0]
     return (
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
+        and len(x) == 1
         and not torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
-        and padded
-        and width % 2 == 1
+        and layer.padding_mode == "zeros"
+        and layer.padding == (taps // 2 * dilation,)
+        and taps % 2 == 1
         and layer.stride == (1,)
         and layer.groups == 1
     )
 
 
-def _convolved(layer: nn.Conv1d, x: Tensor, weight: Tensor) -> Tensor | None:
-    """(B, C, L) -> (B, O, L); None where a plain convolution is as fast."""
-    (batch, inputs, length), (outputs, _, width) = x.shape, weight.shape
-    dilation = layer.dilation[0]
-    tiles = batch * -(-length // (_TILE * dilation))
-    if tiles < _LEAST_TILES:
-        return None
-    if (width, dilation) == (3, 1) and x.stride(1) == 1:  # rows of channels, transposed
-        large = inputs * outputs >= _LEAST_WEIGHTS
-        return rows(x.transpose(1, 2), weight).transpose(1, 2) if large else None
-    if width >= 7 and batch == 1 and min(inputs, outputs) >= _LEAST_CHANNELS:
-        return channels(x, weight, dilation)
-    return None
+def _is_faster(layer: nn.Conv1d, x: Tensor) -> bool:
+    taps, dilation = layer.kernel_size[0], layer.dilation[0]
+    tiles = -(-x.shape[-1] // (_TILE * dilation))
+    channels = min(layer.in_channels, layer.out_channels)
+    return tiles >= _MIN_TILES and channels >= _MIN_CHANNELS and taps >= _MIN_TAPS

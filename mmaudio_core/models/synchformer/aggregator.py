@@ -1,4 +1,4 @@
-"""Synchformer's pooling: one transformer layer read out at a class token of its own."""
+"""Synchformer's pooling: one transformer layer, read out at its own class token."""
 
 from __future__ import annotations
 
@@ -6,39 +6,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..attention import SelfAttention
-from ..ops import Operations, bare, cast
+from ..ops import LayerFactory, cast_to
+from ..self_attention import SelfAttention
+
+_NORM_EPS = 1e-6
 
 
 class Aggregator(nn.Module):
-    """A pre-norm encoder layer over [class token; tokens], of which the class token is returned.
+    """A pre-norm encoder layer over [class token; tokens] that returns the class token.
 
     Attribute names are the published keys, those of ``torch.nn.TransformerEncoderLayer``.
     """
 
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        *,
-        operations: Operations,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
-    ) -> None:
+    def __init__(self, make: LayerFactory, width: int, heads: int) -> None:
         super().__init__()
-        self.cls_token = bare(1, 1, width, device=device, dtype=dtype)
-        self.self_attn = SelfAttention(
-            width, heads, operations=operations, device=device, dtype=dtype
-        )
-        self.linear1 = operations.Linear(width, 4 * width, device=device, dtype=dtype)
-        self.linear2 = operations.Linear(4 * width, width, device=device, dtype=dtype)
-        self.norm1 = operations.LayerNorm(width, eps=1e-6, device=device, dtype=dtype)
-        self.norm2 = operations.LayerNorm(width, eps=1e-6, device=device, dtype=dtype)
+        self.cls_token = make.parameter(1, 1, width)
+        self.self_attn = SelfAttention(make, width, heads)
+        self.linear1 = make.linear(width, 4 * width)
+        self.linear2 = make.linear(4 * width, width)
+        self.norm1 = make.layer_norm(width, eps=_NORM_EPS)
+        self.norm2 = make.layer_norm(width, eps=_NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, width) -> (B, width)."""
-        first = cast(self.cls_token, x).expand(x.shape[0], -1, -1)
-        # nothing but the class token is wanted, so nothing else asks or passes the MLP
-        attended = self.self_attn(self.norm1(torch.cat((first, x), dim=1)), queries=1)
-        out = first + attended
+        class_token = cast_to(self.cls_token, x).expand(x.shape[0], -1, -1)
+        # only the class token is used, so only it attends and passes through the MLP
+        tokens = torch.cat((class_token, x), dim=1)
+        out = class_token + self.self_attn(self.norm1(tokens), queries=1)
         return (out + self.linear2(F.gelu(self.linear1(self.norm2(out))))).squeeze(1)

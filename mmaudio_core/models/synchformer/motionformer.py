@@ -1,8 +1,8 @@
 """Synchformer's visual branch: MotionFormer with divided space-time attention.
 
-Patrick et al., arXiv 2106.05392; Bertasius et al. (TimeSformer), arXiv 2102.05095. ``T`` times of
-``P`` places make a segment; tokens are [class; time 0's places; time 1's places; ...]. Attribute
-names are the published keys.
+Patrick et al., arXiv 2106.05392; Bertasius et al. (TimeSformer), arXiv 2102.05095. A segment has
+``T`` times with ``P`` places each; its tokens are [class; places of time 0; places of time 1; ...].
+Attribute names are the published keys.
 """
 
 from __future__ import annotations
@@ -11,30 +11,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import Operations, bare, cast
+from ..ops import LayerFactory, cast_to
 from .aggregator import Aggregator
 
 HEAD_WIDTH = 64
-NORM_EPS = 1e-6
+_NORM_EPS = 1e-6
 
 
 class DividedAttention(nn.Module):
-    """Attention within groups of tokens, all of which also see the class token.
+    """Attention within groups of tokens, each of which also sees the class token.
 
     The class token itself attends to every token.
     """
 
-    def __init__(
-        self,
-        width: int,
-        *,
-        operations: Operations,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
-    ) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
-        self.qkv = operations.Linear(width, 3 * width, device=device, dtype=dtype)
-        self.proj = operations.Linear(width, width, device=device, dtype=dtype)
+        self.attention = make.attention
+        self.qkv = make.linear(width, 3 * width)
+        self.proj = make.linear(width, width)
 
     def forward(self, x: Tensor, times: int, *, over_time: bool) -> Tensor:
         """(B, 1 + T*P, width) -> the same shape.
@@ -42,12 +36,12 @@ class DividedAttention(nn.Module):
         Args:
             x: the tokens.
             times: T.
-            over_time: a group is one place at all times; otherwise one time at all places.
+            over_time: a group is one place at all times; otherwise all places at one time.
         """
         batch = x.shape[0]
-        # (3, B, heads, 1 + T*P, 64), views of one tensor
+        # each (B, heads, 1 + T*P, 64), a view of one tensor
         q, k, v = self.qkv(x).unflatten(-1, (3, -1, HEAD_WIDTH)).permute(2, 0, 3, 1, 4)
-        first = F.scaled_dot_product_attention(q[:, :, :1], k, v)
+        class_out = self.attention(q[:, :, :1], k, v)
 
         order = (0, 3, 1, 2, 4) if over_time else (0, 2, 1, 3, 4)
 
@@ -55,31 +49,24 @@ class DividedAttention(nn.Module):
             return torch.unflatten(tokens[:, :, 1:], 2, (times, -1)).permute(order)
 
         def with_class(tokens: Tensor) -> Tensor:  # (B * groups, heads, 1 + group size, 64)
-            rest = grouped(tokens)
-            shared = tokens[:, None, :, :1].expand(-1, rest.shape[1], -1, -1, -1)
-            return torch.cat((shared, rest), dim=3).flatten(0, 1)
+            groups = grouped(tokens)
+            class_token = tokens[:, None, :, :1].expand(-1, groups.shape[1], -1, -1, -1)
+            return torch.cat((class_token, groups), dim=3).flatten(0, 1)
 
-        out = F.scaled_dot_product_attention(grouped(q).flatten(0, 1), with_class(k), with_class(v))
+        out = self.attention(grouped(q).flatten(0, 1), with_class(k), with_class(v))
         out = torch.unflatten(out, 0, (batch, -1))
         out = out.permute((0, 3, 1, 2, 4) if over_time else (0, 1, 3, 2, 4))  # (B, T, P, heads, 64)
-        rest = out.flatten(3).flatten(1, 2)
-        return self.proj(torch.cat((first.transpose(1, 2).flatten(2), rest), dim=1))
+        out = out.flatten(3).flatten(1, 2)
+        return self.proj(torch.cat((class_out.transpose(1, 2).flatten(2), out), dim=1))
 
 
 class MotionFormerMLP(nn.Module):
-    """Two layers with an exact GELU, four times as wide between them."""
+    """Two layers with an exact GELU and a hidden width of 4 * width."""
 
-    def __init__(
-        self,
-        width: int,
-        *,
-        operations: Operations,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
-    ) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
-        self.fc1 = operations.Linear(width, 4 * width, device=device, dtype=dtype)
-        self.fc2 = operations.Linear(4 * width, width, device=device, dtype=dtype)
+        self.fc1 = make.linear(width, 4 * width)
+        self.fc2 = make.linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
@@ -88,28 +75,14 @@ class MotionFormerMLP(nn.Module):
 class MotionFormerBlock(nn.Module):
     """Pre-norm residual block: attention over time, over space, then MLP."""
 
-    def __init__(
-        self,
-        width: int,
-        *,
-        operations: Operations,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
-    ) -> None:
+    def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__()
-
-        def norm() -> nn.Module:
-            return operations.LayerNorm(width, eps=NORM_EPS, device=device, dtype=dtype)
-
-        def attention() -> DividedAttention:
-            return DividedAttention(width, operations=operations, device=device, dtype=dtype)
-
-        self.norm1 = norm()
-        self.attn = attention()
-        self.timeattn = attention()
-        self.norm2 = norm()
-        self.mlp = MotionFormerMLP(width, operations=operations, device=device, dtype=dtype)
-        self.norm3 = norm()
+        self.norm1 = make.layer_norm(width, eps=_NORM_EPS)
+        self.attn = DividedAttention(make, width)
+        self.timeattn = DividedAttention(make, width)
+        self.norm2 = make.layer_norm(width, eps=_NORM_EPS)
+        self.mlp = MotionFormerMLP(make, width)
+        self.norm3 = make.layer_norm(width, eps=_NORM_EPS)
 
     def forward(self, x: Tensor, times: int) -> Tensor:
         x = x + self.timeattn(self.norm3(x), times, over_time=True)
@@ -118,21 +91,14 @@ class MotionFormerBlock(nn.Module):
 
 
 class TubeEmbedding(nn.Module):
-    """Cuts a segment into tubes of ``tube`` frames by ``patch`` by ``patch`` pixels."""
+    """Embeds tubes of ``tube`` frames by ``patch`` by ``patch`` pixels."""
 
-    def __init__(
-        self,
-        width: int,
-        tube: int,
-        patch: int,
-        *,
-        operations: Operations,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
-    ) -> None:
+    def __init__(self, make: LayerFactory, width: int, *, tube: int, patch: int) -> None:
         super().__init__()
         size = (tube, patch, patch)
-        self.proj = operations.Conv3d(3, width, size, stride=size, device=device, dtype=dtype)
+        self.proj = make.operations.Conv3d(
+            3, width, size, stride=size, device=make.device, dtype=make.dtype
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, frames, 3, H, W) -> (B, T, P, width)."""
@@ -140,10 +106,11 @@ class TubeEmbedding(nn.Module):
 
 
 class MotionFormer(nn.Module):
-    """Segments of frames to one feature a time."""
+    """Segments of frames to one feature per time."""
 
     def __init__(
         self,
+        make: LayerFactory,
         *,
         width: int,
         layers: int,
@@ -151,34 +118,24 @@ class MotionFormer(nn.Module):
         places: int,
         tube: int,
         patch: int,
-        operations: Operations,
-        device: torch.device | str | None,
-        dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        self.cls_token = bare(1, 1, width, device=device, dtype=dtype)
-        self.pos_embed = bare(1, 1 + places, width, device=device, dtype=dtype)
-        self.temp_embed = bare(1, times, width, device=device, dtype=dtype)
-        self.patch_embed_3d = TubeEmbedding(
-            width, tube, patch, operations=operations, device=device, dtype=dtype
-        )
-        self.blocks = nn.ModuleList(
-            MotionFormerBlock(width, operations=operations, device=device, dtype=dtype)
-            for _ in range(layers)
-        )
-        self.norm = operations.LayerNorm(width, eps=NORM_EPS, device=device, dtype=dtype)
-        self.spatial_attn_agg = Aggregator(
-            width, width // HEAD_WIDTH, operations=operations, device=device, dtype=dtype
-        )
+        self.cls_token = make.parameter(1, 1, width)
+        self.pos_embed = make.parameter(1, 1 + places, width)
+        self.temp_embed = make.parameter(1, times, width)
+        self.patch_embed_3d = TubeEmbedding(make, width, tube=tube, patch=patch)
+        self.blocks = nn.ModuleList(MotionFormerBlock(make, width) for _ in range(layers))
+        self.norm = make.layer_norm(width, eps=_NORM_EPS)
+        self.spatial_attn_agg = Aggregator(make, width, width // HEAD_WIDTH)
 
     def forward(self, segments: Tensor) -> Tensor:
-        """Normalised segments (B, frames, 3, H, W) -> (B, T, width)."""
+        """Normalized segments (B, frames, 3, H, W) -> (B, T, width)."""
         x = self.patch_embed_3d(segments)
         batch, times = x.shape[:2]
-        place, time = cast(self.pos_embed, x), cast(self.temp_embed, x)
+        place, time = cast_to(self.pos_embed, x), cast_to(self.temp_embed, x)
         x = x + (place[:, None, 1:] + time[:, :, None])
-        first = (cast(self.cls_token, x) + place[:, :1]).expand(batch, -1, -1)
-        x = torch.cat((first, x.flatten(1, 2)), dim=1)
+        class_token = (cast_to(self.cls_token, x) + place[:, :1]).expand(batch, -1, -1)
+        x = torch.cat((class_token, x.flatten(1, 2)), dim=1)
         for block in self.blocks:
             x = block(x, times)
         x = self.norm(x[:, 1:]).unflatten(1, (times, -1)).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Synchformer (Iashin et al., arXiv 2401.16423): features that tell when things happen.
+"""Synchformer (Iashin et al., arXiv 2401.16423): features that tell when things happen in a video.
 
 Attribute names are the published keys, after ``KEY_SUFFIXES``.
 """
@@ -11,54 +11,64 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..attention import KEY_SUFFIXES as KEY_SUFFIXES
-from ..ops import Operations
-from ..shapes import Shapes
+from ..attention import Attention, sdpa
+from ..ops import TORCH_OPERATIONS, LayerFactory, Operations
+from ..self_attention import KEY_SUFFIXES as KEY_SUFFIXES
+from ..shapes import CheckpointShapes
 from .motionformer import HEAD_WIDTH, MotionFormer
 
-# An image model's embedding that the video model was started from; nothing uses it.
+# The patch embedding of the image model that the video model was initialized from; it is unused.
 IGNORED_KEYS = (
     "vfeat_extractor.patch_embed.proj.weight",
     "vfeat_extractor.patch_embed.proj.bias",
 )
-# The audio branch and the synchronisation head, in the same file.
+# The audio branch and the synchronization head, which are in the same file.
 IGNORED_PREFIXES = ("afeat_extractor.", "aproj.", "vproj.", "transformer.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynchformerParams:
-    """Architecture of the visual branch."""
+    """Architecture of the visual branch.
+
+    Attributes:
+        width: channels of a feature.
+        layers: transformer blocks.
+        times: features per segment.
+        places: patches per frame.
+        tube: frames that a patch spans.
+        patch: side of a patch in pixels.
+    """
 
     width: int
     layers: int
-    times: int  # features a segment
-    places: int  # patches a frame
-    tube: int  # frames a patch spans
-    patch: int  # its side in pixels
+    times: int
+    places: int
+    tube: int
+    patch: int
 
     @classmethod
     def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> SynchformerParams:
-        """Read the architecture off a state dict's shapes.
+        """Infer the architecture from a state dict's shapes.
 
         Raises:
-            CheckpointError: a shape is missing or is not one this architecture has.
+            CheckpointError: a shape is missing or does not fit this architecture.
         """
-        got = Shapes(network="Synchformer", shapes=shapes)
+        found = CheckpointShapes(network="Synchformer", shapes=shapes)
         key = "vfeat_extractor.patch_embed_3d.proj.weight"
-        width, _, tube, patch, _ = got.of(key, None, 3, None, None, None)
-        got.heads(width, HEAD_WIDTH, "the visual branch")
+        width, _, tube, patch, _ = found.shape(key, None, 3, None, None, None)
+        found.heads(width, HEAD_WIDTH, "the visual branch")
         return cls(
             width=width,
-            layers=got.depth("vfeat_extractor.blocks"),
-            times=got.of("vfeat_extractor.temp_embed", 1, None, width)[1],
-            places=got.of("vfeat_extractor.pos_embed", 1, None, width)[1] - 1,
+            layers=found.block_count("vfeat_extractor.blocks"),
+            times=found.shape("vfeat_extractor.temp_embed", 1, None, width)[1],
+            places=found.shape("vfeat_extractor.pos_embed", 1, None, width)[1] - 1,
             tube=tube,
             patch=patch,
         )
 
     @property
     def segment_frames(self) -> int:
-        """Frames a segment is made of."""
+        """Frames per segment."""
         return self.times * self.tube
 
 
@@ -69,34 +79,34 @@ class Synchformer(nn.Module):
         self,
         params: SynchformerParams,
         *,
-        operations: Operations = nn,  # pyright: ignore[reportArgumentType]
+        operations: Operations = TORCH_OPERATIONS,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        attention: Attention = sdpa,
     ) -> None:
         super().__init__()
         self.params = params
         self.vfeat_extractor = MotionFormer(
+            LayerFactory(operations, device, dtype, attention),
             width=params.width,
             layers=params.layers,
             times=params.times,
             places=params.places,
             tube=params.tube,
             patch=params.patch,
-            operations=operations,
-            device=device,
-            dtype=dtype,
         )
 
-    def steps(self) -> list[nn.Module]:
+    def interruptible_modules(self) -> list[nn.Module]:
+        """See ``progress.Interruptible``."""
         visual = self.vfeat_extractor
         return [*visual.blocks, visual.spatial_attn_agg]
 
     def encode_segments(self, segments: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
-        """Features of the picture, 0.08 s each.
+        """Features of the picture, one per 0.08 s.
 
         Args:
-            segments: (B, 16, 3, 224, 224) uint8 RGB at 25 frames a second.
-            dtype: to compute in; default: the weights'. Weights of another dtype need
+            segments: (B, 16, 3, 224, 224) uint8 RGB at 25 frames per second.
+            dtype: compute dtype; default: the weights'. Weights of another dtype need
                 ``operations`` that cast them.
 
         Returns:

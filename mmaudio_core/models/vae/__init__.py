@@ -1,6 +1,6 @@
 """The latent autoencoder of mel spectrograms."""
 
-from .network import NEIGHBOURS as NEIGHBOURS
+from .context import CONTEXT_CHUNKS as CONTEXT_CHUNKS
 from .network import VAE as VAE
 from .network import VAEParams as VAEParams
 from .network import fold_weights as fold_weights

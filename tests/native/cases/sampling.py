@@ -87,7 +87,7 @@ def case_interrupt() -> dict[str, Any]:
             mm.interrupt_current_processing()
         started.append("block")
 
-    blocks = networks.model.model.diffusion_model.steps()
+    blocks = networks.model.model.diffusion_model.interruptible_modules()
     # before the pack's own hooks: what is raised by those comes after this count
     handles = [block.register_forward_hook(lambda *_: started.append("ran")) for block in blocks]
     first = blocks[0].register_forward_pre_hook(interrupt)

@@ -1,0 +1,144 @@
+"""Decoding latents to sound in chunks: progress, cancellation, errors, memory."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.codec import decode as decode_module
+from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
+from mmaudio_core.errors import NumericsError, Problem
+from mmaudio_core.models.bigvgan import BigVGAN
+from mmaudio_core.models.vae import VAE
+from tests.core.networks import noise
+from tests.core.small import CancelAt, Cancelled, MemoryNetworks
+from tests.golden_files import relative_error
+
+EXACT = 2e-5  # see test_chunks
+
+
+def latents_of(seconds: int, takes: int = 1) -> Tensor:
+    return noise(takes, -(-seconds * 16_000 // 512), 20)
+
+
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_module, "VAE_SECONDS", 1)
+    monkeypatch.setattr(decode_module, "_VOCODER_SECONDS_CPU", 1)
+
+
+def test_sound_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch):
+    networks, latents = MemoryNetworks(), latents_of(3, takes=2)
+    with torch.no_grad():
+        z = latents.transpose(1, 2)
+        vae = networks.acquire(PartKind.VAE, 0).network
+        vocoder = networks.acquire(PartKind.VOCODER, 0).network
+        assert isinstance(vae, VAE)
+        assert isinstance(vocoder, BigVGAN)
+        expected = vocoder(vae.decode(z))[..., :46_400]
+    short_chunks(monkeypatch)
+    calls: list[tuple[str, int, int]] = []
+    waveforms = decode(networks, latents, Fraction("2.9"), lambda *call: calls.append(call))
+    assert waveforms.shape == (2, 1, 46_400)
+    assert relative_error(waveforms, expected) < EXACT
+    for stage in (VAE_STAGE, VOCODER_STAGE):
+        done = [call[1:] for call in calls if call[0] == stage]
+        assert done == sorted(done)
+        assert {call[0] for call in done} == set(range(7))  # 3 chunks per take
+        assert done[-1] == (6, 6)
+
+
+@pytest.mark.parametrize("stage", [VAE_STAGE, VOCODER_STAGE])
+def test_a_later_chunk_can_be_cancelled(stage: str, monkeypatch: pytest.MonkeyPatch):
+    short_chunks(monkeypatch)
+    cancel = CancelAt(stage, 30)
+    with pytest.raises(Cancelled):
+        decode(MemoryNetworks(), latents_of(3), Fraction(3), cancel)
+    assert cancel.seen == 30
+
+
+def test_latents_that_are_not_finite_are_refused():
+    latents = latents_of(1)
+    latents[0, 3, 4] = torch.nan
+    with pytest.raises(NumericsError, match="got latents with NaN or infinite values") as error:
+        decode(MemoryNetworks(), latents, Fraction(1))
+    assert error.value.problem is Problem.NUMERICS
+
+
+def test_a_chunk_that_is_not_finite_is_refused(monkeypatch: pytest.MonkeyPatch):
+    short_chunks(monkeypatch)
+    broken = MemoryNetworks()
+    network = broken.acquire(PartKind.VOCODER, 0).network
+    network.get_parameter("conv_post.weight").fill_(torch.inf)
+    with pytest.raises(NumericsError, match=r"the vocoder produced NaN .*conv_post"):
+        decode(broken, latents_of(3), Fraction(3))
+
+
+class Live(TorchDispatchMode):
+    """Counts the bytes of live tensors that were created while it is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users: dict[int, int] = {}
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(tensor, Tensor):
+                self._follow(tensor)
+        return made
+
+    def _follow(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        at, size = storage.data_ptr(), storage.nbytes()
+        self.users[at] = self.users.get(at, 0) + 1
+        if self.users[at] == 1:
+            self.now += size
+            self.peak = max(self.peak, self.now)
+        weakref.finalize(tensor, self._forget, at, size)
+
+    def _forget(self, at: int, size: int) -> None:
+        self.users[at] -= 1
+        if not self.users[at]:
+            del self.users[at]
+            self.now -= size
+
+
+def peak(work: Callable[[], object]) -> float:
+    """Megabytes."""
+    live = Live()
+    with live, torch.no_grad():
+        work()
+    return live.peak / 1e6
+
+
+def decoded(seconds: int) -> float:
+    """Peak megabytes of decoding, apart from its result and the mel."""
+    networks, latents = MemoryNetworks(), latents_of(seconds)
+    for kind in PartKind:
+        networks.acquire(kind, 0)
+    total = peak(lambda: decode(networks, latents, Fraction(seconds)))
+    mel, waveform = 2 * 80 * latents.shape[1], 16_000 * seconds
+    return total - (mel + waveform) * 4 / 1e6
+
+
+def test_memory_does_not_grow_with_the_duration(monkeypatch: pytest.MonkeyPatch):
+    short_chunks(monkeypatch)  # both are longer than the attention's context
+    short, long = decoded(10), decoded(20)
+    assert long < 1.05 * short
+
+    network = MemoryNetworks().acquire(PartKind.VOCODER, 0).network
+
+    def at_once(seconds: int) -> float:
+        mel = noise(1, 80, seconds * 16_000 // 256) * 2 - 4
+        return peak(lambda: network(mel))
+
+    assert at_once(6) > 2.5 * at_once(2)  # the measurement tells the difference
