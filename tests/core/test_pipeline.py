@@ -12,8 +12,9 @@ from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from mmaudio_core.errors import MMAudioError
 from mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
 from mmaudio_core.features.types import Features
+from mmaudio_core.features.video import encode_video
 from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
-from mmaudio_core.media import ImageSequence
+from mmaudio_core.media import FrameReader, ImageSequence
 from mmaudio_core.pipeline import extract_features, generate_audio
 from mmaudio_core.progress import Progress, no_progress
 from mmaudio_core.sampling.euler import SAMPLING_STAGE
@@ -131,6 +132,42 @@ def test_a_duration_past_the_video_s_end_is_cut_and_said():
     (notice,) = cut.notices
     assert "0.80 s long, not 8 s" in notice
     assert "the video ends 1.00 s" in notice
+
+
+def test_a_clip_is_a_part_of_its_source():
+    """Frames 8 to 28 of 40: from 0.32 s to 1.12 s."""
+    whole = footage(frames=40)
+    assert isinstance(whole.source, ImageSequence)
+    cut = ImageSequence(images=whole.source.images[8:28], frame_rate=Fraction(25))
+    part = VideoClip(source=whole.source, start=Fraction(8, 25), duration=Fraction(20, 25))
+    span = TimeRange(duration=Fraction(0))
+    got, expected = (
+        extract_visual_features(NETWORKS, video, span).features
+        for video in (part, VideoClip(source=cut))
+    )
+    assert got.duration == expected.duration == Fraction(20, 25)
+    assert got.sync is not None and expected.sync is not None
+    assert torch.equal(got.sync, expected.sync)
+
+
+def test_one_job_has_a_longest_duration(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mmaudio_core.features.visual.MAX_SECONDS", Fraction(4, 5))
+    got = extract_visual_features(NETWORKS, footage(), TimeRange(duration=Fraction(1)))
+    assert got.features.duration == Fraction(4, 5)
+    assert got.notices == ("the sound is 0.80 s long, not 1 s: one job generates at most 0.8 s",)
+
+
+def test_features_do_not_depend_on_the_chunks_that_are_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mmaudio_core.features.video._SYNC_GROUP_FRAMES", 1)
+    source = footage(frames=60).source
+    short, long = (
+        encode_video(NETWORKS, FrameReader(source, chunk_seconds=seconds), Fraction(12, 5))
+        for seconds in (1, 8)
+    )
+    assert short.sync is not None and long.sync is not None and short.clip is not None
+    assert short.sync.shape == (1, 48, long.sync.shape[2])
+    assert relative_error(short.sync, long.sync) < 1e-5
+    assert relative_error(short.clip, long.clip) < 1e-5
 
 
 @pytest.mark.parametrize(("start", "said"), [("1", "at or past the end"), ("0.5", "0.64 s")])

@@ -127,6 +127,12 @@ def test_each_latent_is_shared_out_whole() -> None:
     assert got[0, round(1.5 * RATE)].item() == pytest.approx(0.5, abs=0.03)
 
 
+def test_a_prompt_has_the_latents_whose_centers_lie_in_it() -> None:
+    switch = Fraction(10 * 32, 1000)  # a latent is 32 ms
+    got = prompt_weights((Crossfade(switch, switch),), 125, FORMAT_16K)
+    assert got[0].tolist() == [1.0] * 10 + [0.0] * 115
+
+
 @pytest.mark.parametrize("seconds", ["4", "20"])
 def test_the_same_prompt_throughout_changes_nothing(seconds: str) -> None:
     plain = text_features("sea", "music", seconds)

@@ -47,6 +47,17 @@ def test_weights_sum_to_one_and_windows_end_with_the_job(
     assert bool((made.weights > 0).any(dim=1).all())
 
 
+def test_joins_of_windows_that_start_close_together_do_not_overlap() -> None:
+    duration = Fraction("12.4")  # windows start 2.2 s apart
+    lengths = sequence_lengths(duration, FORMAT_44K)
+    made = plan_windows(lengths, duration, FORMAT_44K, WindowParams(overlap=Fraction(4)))
+    assert made is not None and len(made.windows) == 3
+    shared = torch.zeros(lengths.latent)
+    for window, weights in zip(made.windows, made.weights, strict=True):
+        shared[window.latent : window.latent + len(weights)] += (weights > 0).float()
+    assert shared.min() == 1 and shared.max() == 2
+
+
 @pytest.mark.parametrize("seconds", SECONDS)
 def test_a_windows_streams_start_together(seconds: str) -> None:
     made, _ = plan(seconds)
