@@ -164,7 +164,8 @@ def test_features_do_not_depend_on_the_chunks_that_are_read(monkeypatch: pytest.
         encode_video(NETWORKS, FrameReader(source, chunk_seconds=seconds), Fraction(12, 5))
         for seconds in (1, 8)
     )
-    assert short.sync is not None and long.sync is not None and short.clip is not None
+    assert short.sync is not None and long.sync is not None
+    assert short.clip is not None and long.clip is not None
     assert short.sync.shape == (1, 48, long.sync.shape[2])
     assert relative_error(short.sync, long.sync) < 1e-5
     assert relative_error(short.clip, long.clip) < 1e-5
