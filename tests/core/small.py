@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.models.flow import FlowNetwork, FlowParams
 from mmaudio_core.providers import LoadedModel
-from tests.golden_files import tiny_weights
+from tests.golden_files import GOLDEN, tiny_weights
 from tests.parity.build import build, tiny_files
 from tests.parity.comparison import Row
 from tests.parity.table import rows
@@ -65,6 +67,25 @@ class MemoryNetworks:
                 name=f"{kind.value}.bin",
             )
         return self.placed[kind]
+
+
+def write_header_only(path: Path, name: str) -> Path:
+    """A safetensors file of a published network: its header, then a hole instead of tensors."""
+    header: dict[str, object] = {}
+    end = 0
+    manifest = GOLDEN / "manifests" / f"{name}.json"
+    for key, shape in json.loads(manifest.read_text()).items():
+        size = 4
+        for length in shape:
+            size *= length
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+    return path
 
 
 class Cancelled(Exception):

@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 
 from mmaudio_core.checkpoint import VARIANTS, Catalog, MissingPartsError, PartKind, identify
 from mmaudio_core.checkpoint.catalog import misfit, variant_of
+from mmaudio_core.checkpoint.identify import SYNTHETIC_KEY
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from mmaudio_core.errors import CheckpointError, Problem
-from tests.core.small import to
+from tests.core.small import to, write_header_only
 from tests.golden_files import tiny_weights
 from tests.parity.build import tiny_bundle
 
@@ -214,6 +215,21 @@ def test_synthetic_and_real_weights_are_not_mixed(tmp_path: Path):
     tiny(tmp_path, "dit_small_16k", "vae_16k", "bigvgan_16k", "clip")
     with pytest.raises(MissingPartsError, match=r"its Synchformer(.|\n)*\(synthetic weights\)"):
         catalog(tmp_path).bundle("dit_small_16k.safetensors", dtype=torch.float32)
+
+
+def test_synthetic_weights_of_the_right_shape_do_not_complete_real_ones(tmp_path: Path):
+    tiny(tmp_path, "dit_small_16k", "bigvgan_16k", "clip", "synchformer")
+    vae = tiny_weights("vae_16k")
+    save_file(vae, tmp_path / "vae.safetensors", metadata={SYNTHETIC_KEY: "small_16k"})
+    with pytest.raises(MissingPartsError, match="its VAE"):
+        catalog(tmp_path).bundle("dit_small_16k.safetensors", dtype=torch.float32)
+
+
+def test_a_real_flow_network_is_preferred_to_a_synthetic_one(tmp_path: Path):
+    write_synthetic_bundle(tmp_path, variant="small_16k")
+    write_header_only(tmp_path / "zz.safetensors", "dit_small_16k")
+    with pytest.raises(MissingPartsError, match="its VAE, vocoder, CLIP model, Synchformer"):
+        catalog(tmp_path).bundle("small_16k", dtype=torch.float32)
 
 
 def test_names_by_kind(tmp_path: Path):

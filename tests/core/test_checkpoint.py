@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import pickle
 import struct
@@ -23,7 +22,7 @@ from mmaudio_core.errors import CheckpointError
 from mmaudio_core.models.bigvgan import BigVGANParams
 from mmaudio_core.models.clip import CLIPParams
 from mmaudio_core.models.flow import FlowParams
-from tests.core.small import save_torch, to
+from tests.core.small import save_torch, to, write_header_only
 from tests.golden_files import golden, relative_error, tiny_weights
 from tests.parity.build import build
 
@@ -99,6 +98,14 @@ def test_every_precision(how: str, dtype: torch.dtype, tmp_path: Path):
     assert {p.dtype for p in load_part(part, dtype=torch.float32).parameters()} == {torch.float32}
 
 
+def test_the_most_common_precision_is_the_part_s(tmp_path: Path):
+    state = to(tiny_weights("vae_16k"), torch.float16)
+    for key in sorted(state)[:3]:
+        state[key] = state[key].float()
+    save_file(state, tmp_path / "w.safetensors")
+    assert one(tmp_path / "w.safetensors").dtype == torch.float16
+
+
 @pytest.mark.parametrize("nest", ["generator", "state_dict", "model", "ema.model"])
 @pytest.mark.parametrize("kind", [PartKind.FLOW, PartKind.VOCODER, PartKind.SYNCHFORMER])
 def test_nested(kind: PartKind, nest: str, tmp_path: Path):
@@ -112,6 +119,14 @@ def test_nested(kind: PartKind, nest: str, tmp_path: Path):
     flat = tmp_path / "flat.safetensors"
     save_file({f"{nest}.{key}": value for key, value in state.items()}, flat)
     assert_same(load_part(one(flat)), build(kind, state))
+
+
+def test_the_outermost_of_two_copies_is_loaded(tmp_path: Path):
+    state = tiny_weights("vae_16k")
+    copies = {f"a.ema.{key}": torch.zeros_like(value) for key, value in state.items()}
+    path = tmp_path / "w.safetensors"
+    save_file({**copies, **{f"b.{key}": value for key, value in state.items()}}, path)
+    assert_same(load_part(one(path)), build(PartKind.VAE, state))
 
 
 def test_weight_norm_in_both_spellings_and_folded(tmp_path: Path):
@@ -131,6 +146,14 @@ def test_weight_norm_in_both_spellings_and_folded(tmp_path: Path):
         assert isinstance(part.params, BigVGANParams)
         assert part.params.hop == 512
         assert relative_error(load_part(part)(tensors["mel"]), tensors["audio"]) < 1e-4
+
+
+def test_activations_of_a_vocoder_stay_float32_in_any_precision(tmp_path: Path):
+    path = tmp_path / "w.safetensors"
+    save_file(tiny_weights("bigvgan_16k"), path)
+    state = load_part(one(path), dtype=torch.bfloat16).state_dict()
+    kept = {key.rsplit(".", 1)[-1] for key, value in state.items() if value.dtype == torch.float32}
+    assert kept == {"filter", "alpha", "beta"}
 
 
 def test_weight_norm_is_over_all_dimensions_but_the_first():
@@ -184,27 +207,8 @@ def test_synchformer_s_other_branches_are_left_out(tmp_path: Path):
     assert_same(load_part(one(path)), build(PartKind.SYNCHFORMER, state))
 
 
-def sparse(path: Path, name: str) -> Path:
-    """A safetensors file whose header promises tensors that are never written: a hole."""
-    header: dict[str, object] = {}
-    end = 0
-    manifest = Path(__file__).parent.parent / "golden" / "manifests" / f"{name}.json"
-    for key, shape in json.loads(manifest.read_text()).items():
-        size = 4
-        for length in shape:
-            size *= length
-        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
-        end += size
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        file.truncate(8 + len(text) + end)
-    return path
-
-
 def test_only_the_header_is_read(tmp_path: Path):
-    path = sparse(tmp_path / "large.safetensors", "dit_large_44k_v2")
+    path = write_header_only(tmp_path / "large.safetensors", "dit_large_44k_v2")
     before = path.stat().st_blocks * 512
     part = one(path)
     verify_part(part)
@@ -353,6 +357,7 @@ def test_a_missing_key_is_named(tmp_path: Path):
 def test_unknown_keys_and_other_shapes_are_refused(tmp_path: Path):
     state = tiny_weights("dit_small_16k")
     state["fused_blocks.0.surprise"] = torch.zeros(3)
+    state["latent_rotation"] = torch.zeros(3)  # only begins like a key that is ignored
     state["clip_cond_proj.bias"] = torch.zeros(7)
     path = tmp_path / "flow.safetensors"
     save_file(state, path)
@@ -361,6 +366,7 @@ def test_unknown_keys_and_other_shapes_are_refused(tmp_path: Path):
     message = str(error.value)
     assert "looks like a v1 flow network (width 128, 2+2 blocks, 20 latent channels)" in message
     assert "fused_blocks.0.surprise is unknown" in message
+    assert "latent_rotation is unknown" in message
     assert "clip_cond_proj.bias has shape (7,), expected (128,)" in message
 
 

@@ -131,3 +131,4 @@ def test_settings_nested_anywhere_are_found() -> None:
     assert settings.rank_stabilized
     assert settings.alpha_of("fused_blocks.0.linear1", default=4) == 12
     assert settings.alpha_of("fused_blocks.0.ffn.w1", default=4) == 3
+    assert settings.alpha_of("fused_blocks.0.ffn.raw1", default=4) == 12
