@@ -67,7 +67,7 @@ def true_peak(waveform: Tensor) -> float:
 
 
 def true_peaks(waveform: Tensor) -> Tensor:
-    """(C, T) samples -> (T,) highest level between each and its neighbors, in any channel."""
+    """(C, T) samples -> (T,) highest level from each to just before the next, in any channel."""
     phases = torch.arange(_OVERSAMPLING) / _OVERSAMPLING
     offsets = torch.arange(-_TAPS + 1, _TAPS + 1)
     distance = offsets - phases[:, None]
@@ -80,7 +80,7 @@ def true_peaks(waveform: Tensor) -> Tensor:
         chunk = padded[:, begin : begin + _CHUNK + 2 * _TAPS - 1]
         oversampled = torch.nn.functional.conv1d(chunk[:, None], kernel).abs().amax((0, 1))
         result[begin : begin + oversampled.shape[0]] = oversampled[: length - begin]
-    return torch.maximum(result, result.roll(1))
+    return result
 
 
 def _sliding_min(values: Tensor, width: int) -> Tensor:

@@ -56,6 +56,9 @@ def test_fades() -> None:
     for when, expected in ((0.0, 0), (0.25, 0.5), (0.5, 1), (0.9, 1), (1.5, 0.5), (1.9999, 0)):
         assert abs(float(sound[round(when * RATE)]) - expected) < 0.001, when
     assert float(sound.diff().abs().max()) < 2e-4
+    short = gain_and_fades(torch.ones(1, 4), RATE, gain_db=0, fade_in=4 / RATE, fade_out=0)
+    curve = [(1 - math.cos(math.pi * step / 8)) / 2 for step in (1, 3, 5, 7)]
+    assert torch.allclose(short, torch.tensor([curve]))
     long = gain_and_fades(torch.ones(1, 100), RATE, gain_db=0, fade_in=9, fade_out=9)
     assert torch.isfinite(long).all() and float(long[0, 0]) < 0.001
 
@@ -158,6 +161,7 @@ def test_resampling_keeps_time_and_level(rate: int, wanted: int) -> None:
     sound = tone(2, 500, -6, rate=rate)
     got = resample(sound, rate, wanted)
     assert got.shape == (1, 2 * wanted)
+    assert float(got[:, -4:].abs().max()) > 0.01  # the resampler's last samples too
     ideal = tone(2, 500, -6, rate=wanted)
     assert float((got - ideal)[:, 2000:-2000].abs().max()) < 1e-3
 
