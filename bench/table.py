@@ -24,7 +24,17 @@ def _lines(results: Results) -> Iterator[str]:
     yield ""
     rows = (results.load, *results.rows)
     cells = [
-        ["stage", OURS, PUBLISHED, "ratio", "cold", "cold", "MB", "MB", "difference"],
+        [
+            "stage",
+            OURS,
+            PUBLISHED,
+            "ratio",
+            "cold ours",
+            "cold publ.",
+            "MB ours",
+            "MB publ.",
+            "difference",
+        ],
         *(_cells(row) for row in rows),
     ]
     for line in cells:
