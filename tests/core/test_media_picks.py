@@ -8,12 +8,14 @@ from dataclasses import replace
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeAlias, cast
 
 import pytest
 import torch
 
 from mmaudio_core.media import Frame, FrameReader, ImageSequence, VideoFile, decode, open_source
-from mmaudio_core.media.timestamps import first_output
+from mmaudio_core.media.timestamps import FrameClock, FrameTime, first_output
 
 from ..golden_files import golden
 from .made_videos import expected_picks, numbered, numbers, steady, write_video
@@ -128,6 +130,45 @@ def test_rounding_is_exact() -> None:
     assert first_output(F(1, 16), 8) == 1
     assert first_output(F(-1, 16), 8) == 0
     assert first_output(F(-3, 16), 8) == -1
+
+
+Ticks: TypeAlias = list[tuple[int | None, int | None]]
+"""Presentation and decoding times of frames, in 1/100 s."""
+
+
+def frame_times(container: str, ticks: Ticks, duration: int = 2) -> list[FrameTime]:
+    """Times that ``FrameClock`` gives to frames whose packets state a duration in ticks."""
+    clock: Any = FrameClock(
+        cast(Any, SimpleNamespace(format=SimpleNamespace(name=container))),
+        cast(
+            Any,
+            SimpleNamespace(
+                time_base=F(1, 100), average_rate=F(20), guessed_rate=None, base_rate=None
+            ),
+        ),
+    )
+    for pts, dts in ticks:
+        clock.sent(SimpleNamespace(pts=pts, dts=dts, duration=duration, size=1))
+    return [clock.time(SimpleNamespace(pts=pts, dts=dts)) for pts, dts in ticks]
+
+
+def test_decoding_times_replace_disordered_presentation_times() -> None:
+    times = frame_times("mp4", [(0, 0), (8, 4), (4, 8), (12, 12), (8, 16)])
+    assert [time.time * 100 for time in times] == [0, 8, 8, 12, 16]
+    assert [time.exact for time in times] == [True, True, False, False, False]
+
+
+def test_frames_without_times_follow_their_predecessors() -> None:
+    by_duration = frame_times("mp4", [(None, None)] * 3)
+    assert [time.time * 100 for time in by_duration] == [0, 2, 4]
+    by_gap = frame_times("mp4", [(0, 0), (3, 3), (None, None)], duration=0)
+    assert [time.time * 100 for time in by_gap] == [0, 3, 6]
+
+
+def test_durations_of_avi_are_not_believed() -> None:
+    ticks: Ticks = [(0, 0), (4, 4), (8, 8)]
+    assert frame_times("avi", ticks)[-1].end_time == F(12, 100)
+    assert frame_times("mp4", ticks)[-1].end_time == F(10, 100)
 
 
 @pytest.mark.parametrize("start", [F(1, 100), F(13, 10), F(2501, 1000), F(4), F(475, 100)])

@@ -71,6 +71,8 @@ def test_a_still_image_is_not_a_video(tmp_path: Path) -> None:
         image = open_source(path).still_image
         assert image is not None and image.shape == (96, 96, 3)
         assert numbers(image.permute(2, 0, 1)[None] * 255) == [5]
+        if lossless:
+            assert torch.equal(image, torch.from_numpy(numbered(5)).float() / 255)
         seen = extract_visual_features(
             MemoryNetworks(), VideoClip(source=path), TimeRange(duration=F(2))
         )
@@ -157,3 +159,9 @@ def test_a_source_is_chosen_by_content(tmp_path: Path) -> None:
     assert isinstance(source, WebPFile)
     assert isinstance(open_source(io.BytesIO(path.read_bytes())), WebPFile)
     assert open_source(source) is source
+
+
+def test_frames_begin_with_the_one_shown_at_the_start(tmp_path: Path) -> None:
+    source = open_source(animation(tmp_path / "a.webp", [100, 200, 300]))
+    for start, times in ((F(0), [0, 100, 300]), (F(29, 100), [100, 300]), (F(9), [300])):
+        assert [frame.time * 1000 for frame in source.frames(start)] == times
