@@ -191,7 +191,10 @@ def test_a_seek_that_lands_late_is_not_used(
     path = tmp_path / "a.mp4"
     write_video(path, steady(100, 25))
     early = picks(FrameReader(path, start=F(5, 2)))
-    monkeypatch.setattr(decode, "_SEEK_MARGINS", (-1, -F(1, 2)))
+    # Key frames are 1.2 s apart: seeking finds 2.4 s, and with these margins 3.6 s.
+    assert next(VideoFile(path).frames(F(5, 2))).time == F(12, 5)
+    monkeypatch.setattr(decode, "_SEEK_MARGINS", (-F(3, 2), -F(5, 4)))
+    assert next(VideoFile(path).frames(F(5, 2))).time == 0
     assert picks(FrameReader(path, start=F(5, 2))) == early
     assert early[1][0] == 62
 
