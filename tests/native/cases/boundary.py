@@ -1,0 +1,151 @@
+"""What the nodes make of ComfyUI's values before the core gets them, and of the core's errors."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+import tiny
+import torch
+from comfy.cli_args import args
+from comfy_api.latest import InputImpl
+from mmaudio_pack.mmaudio_core.config import FORMAT_16K
+from mmaudio_pack.mmaudio_core.errors import MMAudioError, Problem
+from mmaudio_pack.nodes import compat, conditioning, footage, latents, mux_options
+from mmaudio_pack.nodes.comfy_sampling import sample
+from mmaudio_pack.nodes.cures import CURES, Node, with_cures
+from mmaudio_pack.nodes.mux import MuxAudioVideo
+
+
+def message(call: Any) -> str:
+    """The message of the error that ``call()`` raises."""
+    try:
+        call()
+    except MMAudioError as error:
+        return str(error)
+    return "no error"
+
+
+def case_cures() -> dict[str, Any]:
+    class Failing(Node):
+        @classmethod
+        def execute(cls, problem: Problem | None) -> None:
+            raise MMAudioError("got 1, expected 2.", problem)
+
+    nested = with_cures(Failing.execute)
+    clone = type("Clone", (Failing,), dict(vars(Failing)))  # as ComfyUI makes for each run
+    cure = CURES[Problem.LATENT]
+    return {
+        "missing": sorted(set(Problem) - set(CURES)),
+        "cured": message(lambda: Failing.execute(Problem.LATENT)) == f"got 1, expected 2. {cure}",
+        "nested": message(lambda: nested(Problem.LATENT)).count(cure),
+        "clone": message(lambda: clone.execute(Problem.LATENT)).count(cure),
+        "no problem": message(lambda: Failing.execute(None)),
+    }
+
+
+def video_file(seconds: int) -> InputImpl.VideoFromFile:
+    path = Path("video.mp4").absolute()
+    with av.open(path, "w") as output:
+        stream = output.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        for number in range(10 * seconds):
+            image = np.full((64, 64, 3), number, np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        output.mux(stream.encode())
+    return InputImpl.VideoFromFile(str(path))
+
+
+def case_trim() -> dict[str, Any]:
+    """A trim becomes the clip's start and duration, whatever version gives it."""
+    video = video_file(3)
+    trimmed = SimpleNamespace(
+        get_active_trim_window=lambda: (0.1, 1.3), get_stream_source=video.get_stream_source
+    )
+    clips = {"whole": video, "trimmed": trimmed}
+    if hasattr(video, "as_trimmed"):
+        clips["by ComfyUI"] = video.as_trimmed(0.1, 1.3)
+    read = {name: footage.to_clip(value, None, 25.0) for name, value in clips.items()}
+    return {name: [str(clip.start), str(clip.duration)] for name, clip in read.items() if clip}
+
+
+def case_frame_edits() -> list[bool]:
+    """Without the method, without edits, with edits."""
+    videos = [SimpleNamespace()] + [
+        SimpleNamespace(has_pending_frame_edits=lambda edited=edited: edited)
+        for edited in (False, True)
+    ]
+    return [compat.has_frame_edits(video) for video in videos]
+
+
+def case_frame_edits_are_seen() -> list[int]:
+    """The frames of an edited video come from its components, not from its file."""
+    components = SimpleNamespace(images=torch.zeros(4, 8, 8, 3), frame_rate=Fraction(5), audio=None)
+    edited = SimpleNamespace(
+        has_pending_frame_edits=lambda: True, get_components=lambda: components
+    )
+    clip = footage.to_clip(edited, None, 25.0)  # pyright: ignore[reportArgumentType]
+    assert clip is not None
+    return [len(clip.source.images), int(clip.source.frame_rate)]  # pyright: ignore
+
+
+def case_latent_duration() -> dict[str, str]:
+    """Exact where the length is unchanged; of whole latents where a core node cut the latent."""
+    latent = latents.empty_latent(Fraction(2), FORMAT_16K)
+    cut = {**latent, "samples": latent["samples"][:, :, :40]}
+    return {
+        "exact": str(latents.read_latent(latent)[2]),
+        "cut": str(latents.read_latent(cut)[2]),
+        "shape": message(lambda: latents.read_latent({"samples": torch.zeros(1, 8, 40, 20)})),
+    }
+
+
+def case_metadata() -> list[dict[str, str]]:
+    """With and without ``--disable-metadata``."""
+    entries = []
+    for args.disable_metadata in (False, True):
+        entries.append(mux_options.workflow_metadata({"1": {}}, {"workflow": {"id": 7}}))
+    args.disable_metadata = False
+    return entries
+
+
+def case_takes() -> str:
+    """A latent of two takes for three seeds."""
+    networks = tiny.networks()
+    features = tiny.features(networks.params)
+    latent = latents.empty_latent(features.duration, networks.params.audio)
+    latent["samples"] = latent["samples"].expand(2, -1, -1, -1)
+    branches = conditioning.to_conditioning(features)
+    settings: dict[str, Any] = {"steps": 1, "cfg": 1.0, "denoise": 1.0, "progress": print}
+    names = {"sampler_name": "euler", "scheduler": "linear"}
+    return message(lambda: sample(networks.model, *branches, latent, range(3), **settings, **names))
+
+
+def case_averaged_schedule() -> str:
+    """A conditioning with fewer prompts than its schedule."""
+    timeline = conditioning.Timeline(duration=Fraction(2))
+    return message(lambda: conditioning.check_timeline(timeline, torch.zeros(2, 77, 4)))
+
+
+def case_memory() -> dict[str, float]:
+    """Rows that memory is asked for, in units of one row of a full window."""
+    model = tiny.networks().model.model
+    one = model.memory_required([1, 1, 512, 20])
+    lengths = {"three takes": [3, 1, 512, 20], "long": [1, 1, 2000, 20], "half": [1, 1, 256, 20]}
+    return {name: model.memory_required(shape) / one for name, shape in lengths.items()}
+
+
+def case_broken_take() -> dict[str, Any]:
+    """With one broken take of two, nothing is written."""
+    waveform = torch.zeros(2, 1, 16_000)
+    waveform[1, 0, 5] = float("nan")
+    audio = {"waveform": waveform, "sample_rate": 16_000}
+    images = torch.zeros(4, 16, 16, 3)
+    text = message(
+        lambda: MuxAudioVideo.execute(audio, "broken/take", images=images, take=-1)  # pyright: ignore
+    )
+    return {"message": text, "files": [str(p) for p in Path().rglob("*take*") if p.is_file()]}
