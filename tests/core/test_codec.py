@@ -1,23 +1,31 @@
-"""Decoding latents to sound in chunks: progress, cancellation, errors, memory."""
+"""From latents to sound and back, in chunks: progress, cancellation, errors, memory."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmaudio_core.audio.mel import log_mel
+from mmaudio_core.audio.resample import resample
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.codec import decode as decode_module
+from mmaudio_core.codec import encode as encode_module
 from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
-from mmaudio_core.errors import NumericsError, Problem
+from mmaudio_core.codec.encode import ENCODER_STAGE, encode
+from mmaudio_core.config import FORMAT_16K
+from mmaudio_core.errors import MediaError, NumericsError, Problem
 from mmaudio_core.models.bigvgan import BigVGAN
 from mmaudio_core.models.vae import VAE
+from mmaudio_core.providers import LoadedModel
 from tests.core.networks import noise
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks
 from tests.golden_files import relative_error
@@ -81,6 +89,51 @@ def test_a_chunk_that_is_not_finite_is_refused(monkeypatch: pytest.MonkeyPatch):
         decode(broken, latents_of(3), Fraction(3))
 
 
+def test_encoding_gives_the_means_of_each_take(monkeypatch: pytest.MonkeyPatch):
+    networks = MemoryNetworks()
+    stereo = noise(2, 2, 30_000) / 4
+    vae = networks.acquire(PartKind.VAE, 0).network
+    assert isinstance(vae, VAE)
+    with torch.no_grad():
+        mel = log_mel(F.pad(stereo.mean(dim=1), (0, 2256)), FORMAT_16K)
+        expected = vae.encode(mel)[0].transpose(1, 2)
+    monkeypatch.setattr(encode_module, "VAE_SECONDS", 1)
+    calls: list[tuple[str, int, int]] = []
+    latents = encode(networks, stereo, 16_000, Fraction(2), lambda *call: calls.append(call))
+    assert latents.shape == (2, 63, 20)  # 2 s, of which the last 0.125 s are silent
+    assert relative_error(latents, expected) < EXACT
+    assert calls[-1] == (ENCODER_STAGE, 4, 4)  # 2 chunks per take
+
+
+def test_sound_at_another_rate_is_resampled_before_it_is_encoded():
+    sound = noise(1, 1, 44_100) / 4
+    at_16k = resample(sound[0], 44_100, 16_000)[None]
+    latents = encode(MemoryNetworks(), sound, 44_100, Fraction(1))
+    assert torch.equal(latents, encode(MemoryNetworks(), at_16k, 16_000, Fraction(1)))
+
+
+def test_sound_beyond_the_duration_is_not_encoded():
+    sound = noise(1, 1, 20_000) / 4
+    silent_after = sound.clone()
+    silent_after[..., 16_000:] = 0
+    latents = encode(MemoryNetworks(), sound, 16_000, Fraction(1))
+    assert torch.equal(latents, encode(MemoryNetworks(), silent_after, 16_000, Fraction(1)))
+
+
+@pytest.mark.parametrize(
+    ("waveform", "problem"),
+    [
+        (torch.zeros(2, 16_000), Problem.AUDIO_SHAPE),
+        (torch.zeros(1, 0, 16_000), Problem.AUDIO_SHAPE),
+        (torch.full((1, 1, 16_000), torch.inf), Problem.AUDIO_NOT_FINITE),
+    ],
+)
+def test_unusable_sound_is_refused(waveform: Tensor, problem: Problem):
+    with pytest.raises(MediaError) as error:
+        encode(MemoryNetworks(), waveform, 16_000, Fraction(1))
+    assert error.value.problem is problem
+
+
 class Live(TorchDispatchMode):
     """Counts the bytes of live tensors that were created while it is on."""
 
@@ -142,3 +195,43 @@ def test_memory_does_not_grow_with_the_duration(monkeypatch: pytest.MonkeyPatch)
         return peak(lambda: network(mel))
 
     assert at_once(6) > 2.5 * at_once(2)  # the measurement tells the difference
+
+
+@dataclass
+class MeasuredNetworks(MemoryNetworks):
+    """Records how much memory is requested for each network's activations."""
+
+    requested: dict[PartKind, float] = field(default_factory=dict)  # megabytes
+
+    def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
+        self.requested[kind] = activation_bytes / 1e6
+        return super().acquire(kind, activation_bytes)
+
+
+def test_requested_memory_covers_the_activations(monkeypatch: pytest.MonkeyPatch):
+    networks, seconds = MeasuredNetworks(), 20
+    vae = networks.acquire(PartKind.VAE, 0).network
+    vocoder = networks.acquire(PartKind.VOCODER, 0).network
+    assert isinstance(vae, VAE)
+    assert isinstance(vocoder, BigVGAN)
+    latents = latents_of(seconds)
+    sound = noise(1, 1, 16_000 * seconds) / 4
+    mel = log_mel(sound[0], FORMAT_16K)
+    monkeypatch.setattr(decode_module, "VAE_CHANNELS", vae.params.widths[-1])
+    monkeypatch.setattr(encode_module, "VAE_CHANNELS", vae.params.widths[-1])
+    monkeypatch.setattr(decode_module, "_VOCODER_CHANNELS", vocoder.params.width >> 6)
+
+    chunk = FORMAT_16K.latents(16)
+    decode(networks, latents, Fraction(seconds))
+    needed = peak(lambda: consume(vae.decode_chunks(latents.transpose(1, 2), chunk)))
+    assert needed < networks.requested[PartKind.VAE] < 3 * needed
+    needed = peak(lambda: consume(vocoder.decode_chunks(mel, chunk)))  # 8 s of mel frames
+    assert needed < networks.requested[PartKind.VOCODER] < 3 * needed
+    encode(networks, sound, 16_000, Fraction(seconds))
+    needed = peak(lambda: consume(vae.encode_mean_chunks(mel, chunk)))
+    assert needed < networks.requested[PartKind.VAE] < 7 * needed
+
+
+def consume(chunks: Iterator[Tensor]) -> None:
+    for _ in chunks:
+        pass
