@@ -73,6 +73,20 @@ def test_other_layers_are_computed_by_torch(channels: int, taps: int, batch: int
         assert torch.equal(ours(x), layer(x))
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("groups", 1), ("groups", 2), ("stride", 2), ("padding_mode", "circular"), ("padding", 2)],
+)
+def test_other_kinds_of_convolution_are_computed_by_torch(option: str, value: int | str):
+    options = {"padding": 3, option: value}
+    layer, ours = (conv(384, 384, 7, **options) for conv in (nn.Conv1d, WinogradConv1d))
+    ours.load_state_dict(layer.state_dict())
+    x = noise(1, 384, 1000)
+    with torch.no_grad():
+        is_plain = option == "groups" and value == 1  # all that Winograd supports
+        assert torch.equal(ours(x), layer(x)) is not is_plain
+
+
 def test_training_and_half_precision_are_computed_by_torch():
     layer, ours = layers(192, 7)
     x = noise(1, 192, 3000)
