@@ -29,14 +29,14 @@ SMALL, LARGE = "small_16k", "large_44k_v2"
 
 
 @lru_cache
-def networks(variant: str = SMALL) -> ComfyModels:
+def networks(variant: str = SMALL, precision: str = "fp32") -> ComfyModels:
     """All five networks of a small stand-in, in float32."""
     folder = Path("synthetics") / variant
     if not folder.exists():
         write_synthetic_bundle(folder, variant=variant)
     catalog = Catalog([(f.name, f) for f in folder.iterdir()])
     flow = next(f.name for f in folder.iterdir() if f.name.endswith("_flow.safetensors"))
-    return ComfyModels(catalog.bundle(flow, dtype=torch.float32), "fp32")
+    return ComfyModels(catalog.bundle(flow, dtype=torch.float32), precision)
 
 
 def features(params: FlowParams, duration: Fraction = SECONDS, seed: int = 0) -> Features:

@@ -1,0 +1,162 @@
+"""A cache of encoder outputs, keyed by what the encoder sees.
+
+An encoder's output for one item (a frame, a segment, a row of tokens) depends on the item's bytes,
+the weights and the precision, and on nothing else. So features are stored under a digest of those:
+another prompt, offset, duration, trim, mask or container of the same frames encodes only what is
+new, and frames that repeat or overlap are encoded once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save  # pyright: ignore[reportUnknownVariableType]
+from torch import Tensor
+
+DEFAULT_BYTES = 256 * 1024 * 1024
+_DIGEST_BYTES = 20
+_VERSION = b"1"  # of what a digest covers; raise it when preprocessing or encoders change
+_TENSOR = "features"
+
+Digest = bytes
+
+
+class FeatureCache:
+    """Least recently used features in memory, and all of them in a folder where one is given.
+
+    The folder may be shared between processes and machines, and a process may be killed while it
+    writes: a file appears under its name only when it is whole, and one that cannot be read counts
+    as missing.
+
+    Args:
+        max_bytes: bound of the features held in memory; 0 keeps none there.
+        folder: where features are kept on disk; None for memory only.
+    """
+
+    def __init__(self, max_bytes: int = DEFAULT_BYTES, folder: Path | None = None) -> None:
+        self._max_bytes = max_bytes
+        self._folder = folder
+        self._entries: OrderedDict[Digest, Tensor] = OrderedDict()
+        self._item_digests: OrderedDict[object, tuple[Digest, ...]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the features held in memory."""
+        return self._bytes
+
+    def get(self, digest: Digest) -> Tensor | None:
+        """Features of one item, or None; not to be written to."""
+        with self._lock:
+            found = self._entries.get(digest)
+            if found is not None:
+                self._entries.move_to_end(digest)
+                return found
+        found = self._read(digest)
+        if found is not None:
+            self._keep(digest, found)
+        return found
+
+    def put(self, digest: Digest, features: Tensor) -> None:
+        """Store the features of one item, on the CPU."""
+        features = features.detach().clone()  # a row of a batch would keep the whole batch alive
+        self._keep(digest, features)
+        self._write(digest, features)
+
+    def _keep(self, digest: Digest, features: Tensor) -> None:
+        if features.nbytes > self._max_bytes:
+            return
+        with self._lock:
+            previous = self._entries.pop(digest, None)
+            self._bytes += features.nbytes - (0 if previous is None else previous.nbytes)
+            self._entries[digest] = features
+            while self._bytes > self._max_bytes:
+                _, oldest = self._entries.popitem(last=False)
+                self._bytes -= oldest.nbytes
+
+    def _path(self, digest: Digest) -> Path | None:
+        if self._folder is None:
+            return None
+        name = digest.hex()
+        return self._folder / name[:2] / f"{name}.safetensors"
+
+    def _read(self, digest: Digest) -> Tensor | None:
+        path = self._path(digest)
+        if path is None:
+            return None
+        try:
+            return load(path.read_bytes())[_TENSOR]
+        except (OSError, SafetensorError, KeyError):
+            return None
+
+    def _write(self, digest: Digest, features: Tensor) -> None:
+        path = self._path(digest)
+        if path is None or path.exists():
+            return
+        temporary = None
+        with suppress(OSError):  # a full or read-only disk costs speed, not the result
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+                temporary = file.name
+                file.write(save({_TENSOR: features.contiguous()}))
+            os.replace(temporary, path)
+            temporary = None
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+
+
+def item_digests(items: Tensor, encoder: str) -> list[Digest]:
+    """A digest of each item (n, ...) as ``encoder`` sees it.
+
+    Args:
+        items: on the CPU, of any dtype that numpy knows.
+        encoder: identifies the network, its weights and its precision.
+    """
+    salt = hashlib.sha256(b"\0".join((_VERSION, encoder.encode(), _layout(items)))).digest()
+    rows = items.contiguous().flatten(1).view(torch.uint8).numpy()
+    return [_digest(salt, row) for row in rows]
+
+
+def _layout(items: Tensor) -> bytes:
+    return f"{items.dtype}{tuple(items.shape[1:])}".encode()
+
+
+def _digest(salt: bytes, row: np.ndarray) -> Digest:
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES, key=salt)
+    digest.update(row.data)
+    return digest.digest()
+
+
+def weights_fingerprint(path: Path, blocks: int = 64, block_bytes: int = 64 * 1024) -> str:
+    """A fingerprint of a weights file that does not depend on its name or place.
+
+    Its size, its beginning and blocks spread evenly over it: quick for files of several GB, and
+    different for any two trainings, which change every tensor.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for offset in _offsets(size, blocks, block_bytes):
+            file.seek(offset)
+            digest.update(file.read(block_bytes))
+    return digest.hexdigest()
+
+
+def _offsets(size: int, blocks: int, block_bytes: int) -> Sequence[int]:
+    last = max(0, size - block_bytes)
+    return sorted({index * last // max(1, blocks - 1) for index in range(blocks)})
