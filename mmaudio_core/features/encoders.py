@@ -1,10 +1,11 @@
-"""Running the CLIP and Synchformer encoders in batches, skipping repeated inputs."""
+"""Running the CLIP and Synchformer encoders in batches, on what the cache lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,10 +13,12 @@ from torch import Tensor
 from ..checkpoint import PartKind
 from ..progress import Progress, no_progress, tick_on_forward
 from ..providers import ModelProvider, check_finite
+from .feature_cache import Digest, item_digests
+
+log = logging.getLogger(__name__)
 
 CLIP_STAGE, SYNC_STAGE, TEXT_STAGE = "CLIP", "Synchformer", "text"
 _LIVE_TENSORS = 12  # of (tokens, width), at the peak of a block
-_PRECHECK_STRIDE = 97  # items are first compared at every 97th element
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,13 @@ CLIP_TEXT = Encoder(
 )
 
 
+class Encoded(NamedTuple):
+    """Features of items, one row per item, and the digests they are cached under."""
+
+    features: Tensor
+    digests: tuple[Digest, ...]
+
+
 def run_encoder(
     networks: ModelProvider,
     encoder: Encoder,
@@ -72,13 +82,16 @@ def run_encoder(
     progress: Progress = no_progress,
     done: int = 0,
     total: int | None = None,
-) -> Tensor:
+) -> Encoded:
     """Features of each item: (n, ...), float32 on the CPU.
 
+    Only items that are neither in the provider's cache nor repeated here are encoded; if there are
+    none, the network is not even acquired.
+
     Args:
-        networks: provides the encoder's network.
+        networks: provides the encoder's network and the cache.
         encoder: which encoder to run.
-        items: (n, ...) network inputs.
+        items: (n, ...) network inputs on the CPU.
         progress: called at least once per transformer block.
         done: items of the job that were encoded before.
         total: items of the whole job; by default n.
@@ -87,8 +100,40 @@ def run_encoder(
         NumericsError: the network produced NaN or infinity.
     """
     total = len(items) if total is None else total
-    distinct, index = distinct_items(items)
-    activations = min(len(distinct), encoder.batch_size) * encoder.activations
+    digests = item_digests(items, f"{encoder.name}:{networks.fingerprint(encoder.kind)}")
+    cache = networks.feature_cache
+    features = {digest: found for digest in digests if (found := cache.get(digest)) is not None}
+    missing = {digest: index for index, digest in enumerate(digests) if digest not in features}
+    if missing:
+        inputs = items[list(missing.values())]
+        already = done + len(items) - len(inputs)
+        for digest, row in zip(
+            missing, _encode(networks, encoder, inputs, progress, already, total), strict=True
+        ):
+            features[digest] = row
+            cache.put(digest, row)
+    log.info("%s: encoded %d of %d inputs", encoder.name, len(missing), len(items))
+    progress(encoder.stage, min(done + len(items), total), total)
+    return Encoded(torch.stack([features[digest] for digest in digests]), tuple(digests))
+
+
+def concatenate(parts: Sequence[Encoded]) -> Encoded:
+    """All items of all parts, in order."""
+    return Encoded(
+        torch.cat([part.features for part in parts]),
+        tuple(digest for part in parts for digest in part.digests),
+    )
+
+
+def _encode(
+    networks: ModelProvider,
+    encoder: Encoder,
+    items: Tensor,
+    progress: Progress,
+    done: int,
+    total: int,
+) -> Tensor:
+    activations = min(len(items), encoder.batch_size) * encoder.activations
     activation_bytes = activations * networks.compute_dtype(encoder.kind).itemsize
     loaded = networks.acquire(encoder.kind, activation_bytes)
     batches: list[Tensor] = []
@@ -98,24 +143,8 @@ def run_encoder(
         progress(encoder.stage, min(done + encoded, total), total)
 
     with torch.no_grad(), tick_on_forward(loaded.network, tick):
-        for batch in torch.split(distinct, encoder.batch_size):
+        for batch in torch.split(items, encoder.batch_size):
             features = encoder.run(loaded.network, batch.to(loaded.device), loaded.dtype)
             batches.append(features.float().cpu())
             encoded += len(batch)
-    progress(encoder.stage, min(done + len(items), total), total)
-    return check_finite(torch.cat(batches), encoder.name, loaded)[index]
-
-
-def distinct_items(items: Tensor) -> tuple[Tensor, Tensor]:
-    """Drop items that equal their predecessor, as in stills and animation.
-
-    Returns:
-        The remaining items (m, ...), and for each of the n items its index among them: (n,).
-    """
-    samples = items.flatten(1)[:, ::_PRECHECK_STRIDE]
-    repeated = torch.zeros(len(items), dtype=torch.bool)
-    for index, similar in enumerate((samples[1:] == samples[:-1]).all(dim=1), 1):
-        repeated[index] = bool(similar) and torch.equal(items[index], items[index - 1])
-    if not bool(repeated.any()):
-        return items, torch.arange(len(items))
-    return items[~repeated], (~repeated).cumsum(0) - 1
+    return check_finite(torch.cat(batches), encoder.name, loaded)

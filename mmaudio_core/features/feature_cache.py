@@ -13,8 +13,10 @@ import os
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +29,25 @@ DEFAULT_BYTES = 256 * 1024 * 1024
 _DIGEST_BYTES = 20
 _VERSION = b"1"  # of what a digest covers; raise it when preprocessing or encoders change
 _TENSOR = "features"
+_MAX_VIDEOS = 256
 
 Digest = bytes
+VideoKey = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoDigests:
+    """What a range of a video file decodes to, so that it need not be decoded again.
+
+    Attributes:
+        duration: seconds of video that were decoded.
+        clip: digests of the CLIP frames; None if they were left out.
+        sync: digests of the sync segments.
+    """
+
+    duration: Fraction
+    clip: tuple[Digest, ...] | None
+    sync: tuple[Digest, ...]
 
 
 class FeatureCache:
@@ -47,7 +66,7 @@ class FeatureCache:
         self._max_bytes = max_bytes
         self._folder = folder
         self._entries: OrderedDict[Digest, Tensor] = OrderedDict()
-        self._item_digests: OrderedDict[object, tuple[Digest, ...]] = OrderedDict()
+        self._videos: OrderedDict[VideoKey, VideoDigests] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -73,6 +92,24 @@ class FeatureCache:
         features = features.detach().clone()  # a row of a batch would keep the whole batch alive
         self._keep(digest, features)
         self._write(digest, features)
+
+    def get_all(self, digests: Sequence[Digest]) -> Tensor | None:
+        """Features of all items, (n, ...), or None if any is missing."""
+        rows = [self.get(digest) for digest in digests]
+        found = [row for row in rows if row is not None]
+        return torch.stack(found) if found and len(found) == len(rows) else None
+
+    def get_video(self, key: VideoKey) -> VideoDigests | None:
+        """What a range of a file decoded to, or None."""
+        with self._lock:
+            return self._videos.get(key)
+
+    def put_video(self, key: VideoKey, digests: VideoDigests) -> None:
+        """Remember what a range of a file, identified by ``key``, decoded to."""
+        with self._lock:
+            self._videos[key] = digests
+            while len(self._videos) > _MAX_VIDEOS:
+                self._videos.popitem(last=False)
 
     def _keep(self, digest: Digest, features: Tensor) -> None:
         if features.nbytes > self._max_bytes:

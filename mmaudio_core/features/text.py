@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -17,8 +16,6 @@ from ..providers import ModelProvider
 from .encoders import CLIP_TEXT, run_encoder
 from .prompt_schedule import parse_schedule, plan_crossfades
 from .types import Features, TextFeatures
-
-log = logging.getLogger(__name__)
 
 
 def encode_prompts(
@@ -72,6 +69,4 @@ def schedule_prompts(
 
 def _encode_text(networks: ModelProvider, texts: Sequence[str], progress: Progress) -> Tensor:
     """(texts, 77, text_dim), float32 on the CPU."""
-    features = run_encoder(networks, CLIP_TEXT, tokenize(texts), progress)
-    log.info("encoded %d prompts", len(texts))
-    return features
+    return run_encoder(networks, CLIP_TEXT, tokenize(texts), progress).features

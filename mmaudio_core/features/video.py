@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
@@ -22,12 +22,44 @@ from ..errors import MMAudioError, Problem
 from ..media import FrameChunk, FrameReader, Masks, image_for_clip, prefetch
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
-from .encoders import CLIP_IMAGE, SYNCHFORMER, run_encoder
+from .encoders import CLIP_IMAGE, SYNCHFORMER, Encoded, concatenate, run_encoder
+from .feature_cache import VideoDigests
 from .types import VisualFeatures
 
-log = logging.getLogger(__name__)
-
 _SYNC_GROUP_FRAMES = 8 * SYNC_FPS
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedVideo:
+    """Features of a video's frames and segments.
+
+    Attributes:
+        duration: seconds of video that were decoded.
+        clip: (V, clip_dim), one row per CLIP frame; None if CLIP was left out.
+        sync: (segments, 8, sync_dim).
+    """
+
+    duration: Fraction
+    clip: Encoded | None
+    sync: Encoded
+
+    @property
+    def digests(self) -> VideoDigests:
+        """What the video decoded to."""
+        return VideoDigests(
+            duration=self.duration,
+            clip=None if self.clip is None else self.clip.digests,
+            sync=self.sync.digests,
+        )
+
+    @property
+    def visual(self) -> VisualFeatures:
+        """The same as the flow network's conditions take them."""
+        return VisualFeatures(
+            duration=self.duration,
+            clip=None if self.clip is None else self.clip.features[None],
+            sync=self.sync.features.flatten(0, 1)[None],
+        )
 
 
 def encode_image(
@@ -37,7 +69,7 @@ def encode_image(
     masks: Masks | None = None,
 ) -> Tensor:
     """CLIP features (1, 1, clip_dim) of an image (H, W, C) in [0, 1], optionally masked."""
-    return run_encoder(networks, CLIP_IMAGE, image_for_clip(image, masks), progress)[None]
+    return run_encoder(networks, CLIP_IMAGE, image_for_clip(image, masks), progress).features[None]
 
 
 def encode_video(
@@ -47,7 +79,7 @@ def encode_video(
     progress: Progress = no_progress,
     *,
     prefetch_frames: bool = False,
-) -> VisualFeatures:
+) -> EncodedVideo:
     """CLIP and sync features of the frames of a reader, one chunk at a time.
 
     Args:
@@ -61,8 +93,8 @@ def encode_video(
     Raises:
         MMAudioError: less than one segment (0.64 s) could be decoded.
     """
-    clip_parts: list[Tensor] = []
-    sync_parts: list[Tensor] = []
+    clip_parts: list[Encoded] = []
+    sync_parts: list[Encoded] = []
     clip_total = int(CLIP_FPS * total)
     sync_total = sync_tokens(int(SYNC_FPS * total)) // SEGMENT_TOKENS
     clip_done = sync_done = 0
@@ -76,8 +108,9 @@ def encode_video(
         pending = chunk.sync if pending is None else torch.cat((pending, chunk.sync))
         segments, pending = _split_segments(pending)
         if len(segments):
-            tokens = run_encoder(networks, SYNCHFORMER, segments, progress, sync_done, sync_total)
-            sync_parts.append(tokens.flatten(0, 1))
+            sync_parts.append(
+                run_encoder(networks, SYNCHFORMER, segments, progress, sync_done, sync_total)
+            )
             sync_done += len(segments)
     if not sync_parts:
         raise MMAudioError(
@@ -85,11 +118,10 @@ def encode_video(
             f"{float(MIN_VIDEO_SECONDS):g} s",
             Problem.VIDEO_TOO_SHORT,
         )
-    log.info("encoded %d CLIP frames and %d sync segments", clip_done, sync_done)
-    return VisualFeatures(
+    return EncodedVideo(
         duration=reader.duration,
-        clip=torch.cat(clip_parts)[None] if clip_parts else None,
-        sync=torch.cat(sync_parts)[None],
+        clip=concatenate(clip_parts) if clip_parts else None,
+        sync=concatenate(sync_parts),
     )
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from torch import Tensor
 
+from ..checkpoint import PartKind
 from ..errors import MMAudioError, Problem
 from ..media import (
     FrameReader,
@@ -19,6 +20,7 @@ from ..media import (
 )
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
+from .feature_cache import FeatureCache, VideoKey
 from .types import VisualFeatures
 from .video import encode_image, encode_video
 
@@ -103,19 +105,50 @@ def extract_visual_features(
     duration = resolve_range(available, time_range.start, time_range.duration or None)
     duration = min(duration, MAX_SECONDS)
     masks, notices = _align_masks(video, source, available)
-    reader = FrameReader(
-        source,
-        start=video.start + time_range.start,
-        duration=duration,
-        clip=not time_range.mask_away_clip,
-        masks=masks,
-        chunk_seconds=_PREFETCH_CHUNK if prefetch_frames else _CHUNK,
-    )
-    features = encode_video(networks, reader, duration, progress, prefetch_frames=prefetch_frames)
+    start, with_clip = video.start + time_range.start, not time_range.mask_away_clip
+    key = None
+    if masks is None and source.identity is not None:
+        key = (source.identity, start, duration, with_clip, *_fingerprints(networks))
+    features = None if key is None else _recall(networks.feature_cache, key)
+    if features is None:
+        reader = FrameReader(
+            source,
+            start=start,
+            duration=duration,
+            clip=with_clip,
+            masks=masks,
+            chunk_seconds=_PREFETCH_CHUNK if prefetch_frames else _CHUNK,
+        )
+        encoded = encode_video(
+            networks, reader, duration, progress, prefetch_frames=prefetch_frames
+        )
+        features = encoded.visual
+        if key is not None:
+            networks.feature_cache.put_video(key, encoded.digests)
     requested = time_range.duration or available - time_range.start
     if features.duration < requested - _REPORTED_CUT:
         notices = (*notices, _shortened(features.duration, requested, time_range.start))
     return VisualResult(features=features, notices=notices)
+
+
+def _fingerprints(networks: ModelProvider) -> tuple[str, str]:
+    return networks.fingerprint(PartKind.CLIP), networks.fingerprint(PartKind.SYNCHFORMER)
+
+
+def _recall(cache: FeatureCache, key: VideoKey) -> VisualFeatures | None:
+    """Features of a range that was decoded before, if none of them has been dropped since."""
+    digests = cache.get_video(key)
+    if digests is None:
+        return None
+    sync = cache.get_all(digests.sync)
+    clip = None if digests.clip is None else cache.get_all(digests.clip)
+    if sync is None or (clip is None) != (digests.clip is None):
+        return None
+    return VisualFeatures(
+        duration=digests.duration,
+        clip=None if clip is None else clip[None],
+        sync=sync.flatten(0, 1)[None],
+    )
 
 
 def _shortened(duration: Fraction, requested: Fraction, start: Fraction) -> str:
