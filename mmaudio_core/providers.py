@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .checkpoint import Bundle, PartKind, load_part
 from .errors import NumericsError, Problem
+from .feature_cache import FeatureCache, weights_fingerprint
 from .models.flow import FlowParams
 
 
@@ -37,8 +38,17 @@ class ModelProvider(Protocol):
         """Architecture of the flow network, which decides all lengths."""
         ...
 
+    @property
+    def feature_cache(self) -> FeatureCache:
+        """Where encoders keep features, and look for them first."""
+        ...
+
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         """Dtype of a network's arithmetic, known before it is loaded."""
+        ...
+
+    def fingerprint(self, kind: PartKind) -> str:
+        """Identifies what a network computes: its weights and the precision."""
         ...
 
     def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
@@ -56,6 +66,7 @@ class CachedModels:
     bundle: Bundle
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
+    feature_cache: FeatureCache = field(default_factory=FeatureCache)
     _models: dict[PartKind, LoadedModel] = field(default_factory=dict[PartKind, LoadedModel])
 
     @property
@@ -64,6 +75,9 @@ class CachedModels:
 
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return self.dtype
+
+    def fingerprint(self, kind: PartKind) -> str:
+        return f"{weights_fingerprint(self.bundle.parts[kind].path)}:{self.dtype}"
 
     def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
         if kind not in self._models:

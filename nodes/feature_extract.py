@@ -1,24 +1,29 @@
 """MMAudioFeatureExtract: from a video, images or prompts to what a sampler is conditioned on.
 
-The node expands into its three parts (``visual_features``, ``text_features``, ``join_features``),
-which ComfyUI caches separately: a new prompt does not encode the video again.
+What was encoded before is taken from the cache of the loaded model: a new prompt does not encode
+the video again.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from comfy_api.latest import io
-from comfy_execution.graph_utils import GraphBuilder
+from comfy_api.latest import Input, io
+from torch import Tensor
 
+from ..mmaudio_core.config import exact_seconds
+from ..mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
+from ..mmaudio_core.features.text import encode_prompts
+from ..mmaudio_core.features.types import Features
+from ..mmaudio_core.features.visual import TimeRange
 from .cures import Node
-from .footage import check_one_source, images_rate
+from .features import extract_visual, to_outputs
+from .feedback import NodeProgress, notify
+from .footage import images_rate, to_clip
 from .inputs import FRAME_RATE, frame_rate, seconds, video_info
+from .model_manager import ComfyModels
 from .presets import NEGATIVE_PRESETS, NONE, with_preset
 from .types import CATEGORY, MMAudio, MMAudioFeatures
-
-# The parts get the link instead of the value: ComfyUI's cache compares links, not values.
-_LINK = {"rawLink": True}
 
 
 class MMAudioFeatureExtract(Node):
@@ -35,7 +40,7 @@ class MMAudioFeatureExtract(Node):
                 "audio. With one image: image to audio."
             ),
             inputs=[
-                MMAudio.Input("mmaudio", tooltip="From Load MMAudio Model.", extra_dict=_LINK),
+                MMAudio.Input("mmaudio", tooltip="From Load MMAudio Model."),
                 io.String.Input(
                     "prompt",
                     default="",
@@ -67,13 +72,11 @@ class MMAudioFeatureExtract(Node):
                     "video",
                     optional=True,
                     tooltip="Its own sound, if any, is ignored.",
-                    extra_dict=_LINK,
                 ),
                 io.Image.Input(
                     "images",
                     optional=True,
                     tooltip="Frames instead of a video.",
-                    extra_dict=_LINK,
                 ),
                 frame_rate(),
                 io.Combo.Input(
@@ -90,7 +93,6 @@ class MMAudioFeatureExtract(Node):
                         "Generate sound only for what is white; black is hidden. One mask, or one "
                         "per frame."
                     ),
-                    extra_dict=_LINK,
                 ),
                 video_info(),
             ],
@@ -102,45 +104,35 @@ class MMAudioFeatureExtract(Node):
                     display_name="latent", tooltip="Empty, of the right length, for KSampler."
                 ),
             ],
-            enable_expand=True,
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
         cls,
-        mmaudio: Any,
+        mmaudio: ComfyModels,
         prompt: str,
         negative_prompt: str,
         duration: float,
         start_offset: float,
         mask_away_clip: bool,
-        video: Any = None,
-        images: Any = None,
+        video: Input.Video | None = None,
+        images: Tensor | None = None,
         frame_rate: float = FRAME_RATE,
         negative_preset: str = NONE,
-        mask: Any = None,
+        mask: Tensor | None = None,
         video_info: Any = None,
     ) -> io.NodeOutput:
-        check_one_source(video, images)
-        graph = GraphBuilder()
-        pictures = {"video": video, "images": images, "mask": mask}
-        if images is not None:  # beside a video, a new rate would only invalidate the cache
-            pictures["frame_rate"] = images_rate(frame_rate, video_info)
-        visual = graph.node(
-            "MMAudioVisualFeatures",
-            mmaudio=mmaudio,
-            duration=duration,
-            start_offset=start_offset,
+        rate = frame_rate if images is None else images_rate(frame_rate, video_info)
+        clip = to_clip(video, images, rate, mask)
+        time_range = TimeRange(
+            duration=exact_seconds(duration),
+            start=exact_seconds(start_offset),
             mask_away_clip=mask_away_clip,
-            **{name: value for name, value in pictures.items() if value is not None},
         )
-        text = graph.node(
-            "MMAudioTextFeatures",
-            mmaudio=mmaudio,
-            prompt=prompt,
-            negative_prompt=with_preset(negative_prompt, negative_preset),
-        )
-        joined = graph.node(
-            "MMAudioJoinFeatures", mmaudio=mmaudio, visual=visual.out(0), text=text.out(0)
-        )
-        return io.NodeOutput(*(joined.out(slot) for slot in range(4)), expand=graph.finalize())
+        progress = NodeProgress({CLIP_STAGE: 8, SYNC_STAGE: 8, TEXT_STAGE: 1})
+        visual = extract_visual(mmaudio, clip, time_range, progress)
+        negative = with_preset(negative_prompt, negative_preset)
+        text = encode_prompts(mmaudio, prompt, negative, progress)
+        notify(cls.hidden.unique_id, visual.notices)
+        return to_outputs(mmaudio, Features.join(visual.features, text))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..mmaudio_core.features.types import Features, TextFeatures, VisualFeatures
-from .conditioning import to_conditioning
 from .cures import Node
+from .features import to_outputs
 from .inputs import mmaudio
-from .latents import empty_latent
 from .model_manager import ComfyModels
 from .types import PARTS, MMAudioFeatures, MMAudioText, MMAudioVisual
 
@@ -22,6 +21,7 @@ class MMAudioJoinFeatures(Node):
             node_id="MMAudioJoinFeatures",
             display_name="MMAudio Join Features",
             category=PARTS,
+            is_deprecated=True,
             description="The part of MMAudio Feature Extract that joins picture and prompts.",
             inputs=[
                 mmaudio(),
@@ -40,6 +40,4 @@ class MMAudioJoinFeatures(Node):
     def execute(
         cls, mmaudio: ComfyModels, visual: VisualFeatures, text: TextFeatures
     ) -> io.NodeOutput:
-        features = Features.join(visual, text)
-        latent = empty_latent(features.duration, mmaudio.params.audio)
-        return io.NodeOutput(features, *to_conditioning(features), latent)
+        return to_outputs(mmaudio, Features.join(visual, text))

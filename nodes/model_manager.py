@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
+from ..mmaudio_core.feature_cache import weights_fingerprint
 from ..mmaudio_core.models.flow import FlowParams
 from ..mmaudio_core.providers import LoadedModel, fast_bf16_cpu
 from . import compat
 from .comfy_model import ComfyFlowNetwork, MMAudioBaseModel
+from .feature_cache import feature_cache_from_environment
 
 AUTO, FP8 = "auto", "fp8_e4m3fn"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -46,6 +48,8 @@ class ComfyModels:
     def __init__(self, bundle: Bundle, precision: str) -> None:
         self.bundle = bundle
         self.precision = precision
+        self.feature_cache = feature_cache_from_environment()
+        self._fingerprints: dict[PartKind, str] = {}
         self._patchers: dict[PartKind, comfy.model_patcher.ModelPatcher] = {}
 
     @property
@@ -61,6 +65,18 @@ class ComfyModels:
     def encoders_on_gpu(self) -> bool:
         """Whether CLIP and Synchformer run on an accelerator."""
         return not mm.is_device_cpu(_devices(PartKind.CLIP)[0])
+
+    def get_models(self) -> list[comfy.model_patcher.ModelPatcher]:
+        """The networks that were read, for ComfyUI's memory management."""
+        return list(self._patchers.values())
+
+    def fingerprint(self, kind: PartKind) -> str:
+        """See ``ModelProvider``."""
+        if kind not in self._fingerprints:
+            weights = weights_fingerprint(self.bundle.parts[kind].path)
+            stored = FP8 if self.precision == FP8 else "plain"
+            self._fingerprints[kind] = f"{weights}:{stored}:{self.compute_dtype(kind)}"
+        return self._fingerprints[kind]
 
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return precision_dtype(self.precision, kind)

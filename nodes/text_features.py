@@ -22,6 +22,7 @@ class MMAudioTextFeatures(Node):
             node_id="MMAudioTextFeatures",
             display_name="MMAudio Text Features",
             category=PARTS,
+            is_deprecated=True,
             description="The part of MMAudio Feature Extract that encodes the prompts.",
             inputs=[
                 mmaudio(),

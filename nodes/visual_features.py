@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE
-from ..mmaudio_core.features.visual import TimeRange, extract_visual_features
+from ..mmaudio_core.features.visual import TimeRange
 from .cures import Node
+from .features import extract_visual
 from .feedback import NodeProgress, notify
 from .footage import to_clip
 from .inputs import FRAME_RATE, frame_rate, mmaudio, seconds
@@ -25,6 +26,7 @@ class MMAudioVisualFeatures(Node):
             node_id="MMAudioVisualFeatures",
             display_name="MMAudio Visual Features",
             category=PARTS,
+            is_deprecated=True,
             description="The part of MMAudio Feature Extract that encodes the picture.",
             inputs=[
                 mmaudio(),
@@ -65,8 +67,6 @@ class MMAudioVisualFeatures(Node):
         )
         clip = to_clip(video, images, frame_rate, mask)
         progress = NodeProgress({CLIP_STAGE: 1, SYNC_STAGE: 1})
-        result = extract_visual_features(
-            mmaudio, clip, time_range, progress, prefetch_frames=mmaudio.encoders_on_gpu
-        )
+        result = extract_visual(mmaudio, clip, time_range, progress)
         notify(cls.hidden.unique_id, result.notices)
         return io.NodeOutput(result.features)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..checkpoint import PartKind
+from ..feature_cache import Digest, item_digests
 from ..progress import Progress, no_progress, tick_on_forward
 from ..providers import ModelProvider, check_finite
-from .feature_cache import Digest, item_digests
 
 log = logging.getLogger(__name__)
 

@@ -19,11 +19,11 @@ from ..config import (
     sync_tokens,
 )
 from ..errors import MMAudioError, Problem
+from ..feature_cache import VideoDigests
 from ..media import FrameChunk, FrameReader, Masks, image_for_clip, prefetch
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
 from .encoders import CLIP_IMAGE, SYNCHFORMER, Encoded, concatenate, run_encoder
-from .feature_cache import VideoDigests
 from .types import VisualFeatures
 
 _SYNC_GROUP_FRAMES = 8 * SYNC_FPS

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..checkpoint import PartKind
 from ..errors import MMAudioError, Problem
+from ..feature_cache import FeatureCache, VideoKey
 from ..media import (
     FrameReader,
     FrameSource,
@@ -20,7 +21,6 @@ from ..media import (
 )
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
-from .feature_cache import FeatureCache, VideoKey
 from .types import VisualFeatures
 from .video import encode_image, encode_video
 

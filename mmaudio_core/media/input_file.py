@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Hashable
 from typing import TypeAlias, Union
 
 from ..errors import MediaError
@@ -39,6 +40,18 @@ class InputFile:
                 return file.read(count)
         except OSError:
             return b""
+
+    @property
+    def identity(self) -> tuple[Hashable, ...] | None:
+        """Path, size and times of a file on disk, which change with its content; else None."""
+        if isinstance(self._file, io.BytesIO):
+            return None
+        try:
+            stat = os.stat(self._file)
+        except OSError:
+            return None
+        times = stat.st_mtime_ns, stat.st_ctime_ns
+        return (os.path.abspath(self._file), stat.st_size, stat.st_ino, *times)
 
     def size(self) -> int:
         """Size in bytes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -58,6 +58,11 @@ class FrameSource(ABC):
     def info(self) -> VideoInfo:
         """Duration, size, frame rate and codec, read once."""
         return self._read_info()
+
+    @property
+    def identity(self) -> tuple[Hashable, ...] | None:
+        """Equal only for the same file with the same content; None if there is no telling."""
+        return None
 
     @abstractmethod
     def _read_info(self) -> VideoInfo: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import cached_property
@@ -42,6 +42,10 @@ class VideoFile(FrameSource):
         """Times of all packets of the video stream, from one walk through the file."""
         with self.open() as (container, stream):
             return index_packets(container, stream)
+
+    @property
+    def identity(self) -> tuple[Hashable, ...] | None:
+        return self._file.identity
 
     def _read_info(self) -> VideoInfo:
         """Read from the packets; of a large file without an index, from those at its two ends."""

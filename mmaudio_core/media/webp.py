@@ -5,7 +5,7 @@ Pillow is no requirement of the core, so it is imported only when a WebP file co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from functools import cached_property
@@ -47,6 +47,10 @@ class WebPFile(FrameSource):
 
     def __init__(self, file: PathOrBytes) -> None:
         self._file = InputFile(file)
+
+    @property
+    def identity(self) -> tuple[Hashable, ...] | None:
+        return self._file.identity
 
     def _read_info(self) -> VideoInfo:
         with closing(self._open()) as image:

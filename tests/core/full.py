@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.feature_cache import FeatureCache
 from mmaudio_core.models.flow import FlowNetwork, FlowParams
 from mmaudio_core.providers import LoadedModel
 from tests.parity.build import build, full_weights, manifest_name
@@ -18,12 +19,16 @@ class FullNetworks:
 
     variant: str = "small_16k"
     placed: dict[PartKind, LoadedModel] = field(default_factory=dict)
+    feature_cache: FeatureCache = field(default_factory=FeatureCache)
 
     @property
     def params(self) -> FlowParams:
         flow = self.acquire(PartKind.FLOW, 0).network
         assert isinstance(flow, FlowNetwork)
         return flow.params
+
+    def fingerprint(self, kind: PartKind) -> str:
+        return f"{self.variant}:{kind.value}"
 
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return torch.float32

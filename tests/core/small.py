@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.feature_cache import FeatureCache
 from mmaudio_core.models.flow import FlowNetwork, FlowParams
 from mmaudio_core.providers import LoadedModel
 from tests.golden_files import GOLDEN, tiny_weights
@@ -47,12 +48,16 @@ class MemoryNetworks:
     variant: str = "small_16k"
     dtype: torch.dtype = torch.float32
     placed: dict[PartKind, LoadedModel] = field(default_factory=dict)
+    feature_cache: FeatureCache = field(default_factory=FeatureCache)
 
     @property
     def params(self) -> FlowParams:
         flow = self.acquire(PartKind.FLOW, 0).network
         assert isinstance(flow, FlowNetwork)
         return flow.params
+
+    def fingerprint(self, kind: PartKind) -> str:
+        return f"{self.variant}:{kind.value}:{self.dtype}"
 
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return self.dtype

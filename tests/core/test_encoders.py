@@ -1,4 +1,4 @@
-"""What repeats is encoded once, and comes out as often as it went in."""
+"""Encoders run on what is neither repeated nor cached, and give every item its features."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmaudio_core.feature_cache import FeatureCache
 from mmaudio_core.features.encoders import (
     CLIP_IMAGE,
     SYNCHFORMER,
     Encoder,
-    distinct_items,
     run_encoder,
 )
 from tests.core.small import MemoryNetworks
 from tests.golden_files import relative_error
 
-NETWORKS = MemoryNetworks()
+NETWORKS = MemoryNetworks(feature_cache=FeatureCache(0))
+CACHING = MemoryNetworks(placed=NETWORKS.placed)
 
 
 def pictures(*shape: int, seed: int = 0) -> Tensor:
@@ -51,19 +52,28 @@ def rows(encoder: Encoder) -> Iterator[list[int]]:
 def test_a_held_picture_is_encoded_once(encoder: Encoder, shape: tuple[int, ...]) -> None:
     a, b = pictures(2, *shape)
     with rows(encoder) as ran:
-        got = run_encoder(NETWORKS, encoder, torch.stack((a, a, b, b, b, a)))
-    assert ran == [3]
+        got = run_encoder(NETWORKS, encoder, torch.stack((a, a, b, b, b, a))).features
+    assert ran == [2]
     for index, item in enumerate((a, a, b, b, b, a)):
-        assert relative_error(got[index], run_encoder(NETWORKS, encoder, item[None])[0]) < 1e-5
+        alone = run_encoder(NETWORKS, encoder, item[None]).features[0]
+        assert relative_error(got[index], alone) < 1e-5
 
 
-def test_a_difference_anywhere_counts() -> None:
-    items = pictures(1, 3, 64, 64).repeat(4, 1, 1, 1)
-    items[1:, 2, 63, 62] ^= 1  # not among the numbers that are compared first
-    kept, which = distinct_items(items)
-    assert len(kept) == 2
-    assert which.tolist() == [0, 1, 1, 1]
-    assert torch.equal(kept[which], items)
+def test_only_new_frames_are_encoded() -> None:
+    frames = pictures(6, 3, 384, 384, seed=1)
+    with rows(CLIP_IMAGE) as ran:
+        first = run_encoder(CACHING, CLIP_IMAGE, frames[:4]).features
+        both = run_encoder(CACHING, CLIP_IMAGE, frames[2:]).features
+    assert ran == [4, 2]
+    assert torch.equal(both[:2], first[2:])
+
+
+def test_another_precision_shares_nothing() -> None:
+    frames = pictures(1, 3, 384, 384, seed=2)
+    half = MemoryNetworks(dtype=torch.bfloat16, feature_cache=CACHING.feature_cache)
+    exact = run_encoder(CACHING, CLIP_IMAGE, frames).features
+    rounded = run_encoder(half, CLIP_IMAGE, frames).features
+    assert not torch.equal(exact, rounded)
 
 
 def test_progress_counts_what_repeats_too() -> None:

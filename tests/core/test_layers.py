@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LAYERS = (  # from low to high; rooms of one layer do not import each other
     {"errors"},
-    {"config", "progress"},
+    {"config", "feature_cache", "progress"},
     {"models", "media"},
     {"audio", "checkpoint"},
     {"mux", "providers"},

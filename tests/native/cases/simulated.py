@@ -38,14 +38,18 @@ def _run(kind: PartKind, provider: Any) -> None:
     lengths = sequence_lengths(Fraction(2), params.audio)
     network = loaded.network
     if kind is PartKind.CLIP:
-        network.encode_image(torch.zeros(2, 3, 384, 384, dtype=torch.uint8, device=device), dtype=dtype)
+        network.encode_image(
+            torch.zeros(2, 3, 384, 384, dtype=torch.uint8, device=device), dtype=dtype
+        )
         network.encode_text(torch.zeros(2, 77, dtype=torch.int64, device=device), dtype=dtype)
     elif kind is PartKind.SYNCHFORMER:
         network.encode_segments(
             torch.zeros(2, 16, 3, 224, 224, dtype=torch.uint8, device=device), dtype=dtype
         )
     elif kind is PartKind.VAE:
-        network.decode(torch.zeros(1, params.latent_dim, lengths.latent, device=device, dtype=dtype))
+        network.decode(
+            torch.zeros(1, params.latent_dim, lengths.latent, device=device, dtype=dtype)
+        )
     elif kind is PartKind.VOCODER:
         network(torch.zeros(1, params.audio.mels, 64, device=device, dtype=dtype))
     else:
@@ -61,7 +65,9 @@ def case_precisions() -> dict[str, Any]:
                 with simulated_gpu.DeviceWatch() as watch:
                     _run(kind, provider)
                 found[f"{precision} {kind.value}"] = {
-                    "mixed": watch.mixed, "operations": sum(watch.operations.values()), "peak": watch.peak,
+                    "mixed": watch.mixed,
+                    "operations": sum(watch.operations.values()),
+                    "peak": watch.peak,
                     "non_blocking": {f"{a}>{b}": n for (a, b), n in watch.non_blocking.items()},
                 }
     return found
