@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import comfy.conds
@@ -18,7 +19,9 @@ import comfy.model_base
 import comfy.model_management as mm
 import comfy.supported_models_base
 import torch
+from comfy import patcher_extension
 from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
 from ..mmaudio_core.config import TEXT_TOKENS
@@ -27,6 +30,7 @@ from ..mmaudio_core.models.flow import FlowNetwork, FlowParams
 from ..mmaudio_core.sampling.guidance import predict_velocity, project_conditions
 from ..mmaudio_core.sampling.memory import MAX_BATCHED_WINDOWS, activation_bytes
 from ..mmaudio_core.sampling.windows import WindowParams, WindowPlan, plan_windows
+from .block_hooks import TransformerOptionsHooks
 from .conditioning import (
     CLIP,
     SYNC,
@@ -50,14 +54,32 @@ class ComfyFlowNetwork(FlowNetwork):
         for module in self.interruptible_modules():  # so every sampler sees an interrupt in time
             module.register_forward_pre_hook(_check_interrupt)
 
-    def forward(self, x: Tensor, t: Tensor, **conditions: Any) -> Tensor:
-        """Velocity towards noise (B, 1, N, C) of latents ``x`` at the network's time ``t`` (B,)."""
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        transformer_options: dict[str, Any] | None = None,
+        **conditions: Any,
+    ) -> Tensor:
+        """Velocity towards noise (B, 1, N, C) of latents ``x`` at the network's time ``t`` (B,).
+
+        Wrappers of ComfyUI (EasyCache and others) go around it.
+        """
+        options = {} if transformer_options is None else transformer_options
+        wrappers = patcher_extension.get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
+        executor = patcher_extension.WrapperExecutor.new_class_executor(
+            self._predict, self, wrappers
+        )
+        return executor.execute(x, t, options, **conditions)
+
+    def _predict(
+        self, x: Tensor, t: Tensor, transformer_options: dict[str, Any], **conditions: Any
+    ) -> Tensor:
         projected: ProjectedConditions = conditions[_PROJECTED]
         plan = projected.plan
         max_batch = 1 if plan is None else self._max_batch(plan, x.device)
-        v = predict_velocity(
-            super().forward, x[:, 0], t[:1], projected.branches, plan, max_batch=max_batch
-        )
+        network = partial(super().forward, hooks=TransformerOptionsHooks(transformer_options))
+        v = predict_velocity(network, x[:, 0], t[:1], projected.branches, plan, max_batch=max_batch)
         return -v[:, None]
 
     def _max_batch(self, plan: WindowPlan, device: torch.device) -> int:
@@ -69,6 +91,8 @@ class ComfyFlowNetwork(FlowNetwork):
 
 
 def _check_interrupt(_module: nn.Module, _inputs: Any) -> None:
+    if torch.compiler.is_compiling():  # it would cut the compiled graph at every block
+        return
     mm.throw_exception_if_processing_interrupted()
 
 
@@ -125,7 +149,8 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         )
         place = {"device": inputs["device"], "dtype": self.get_dtype()}
         clip, sync = (None if x is None else x.to(**place) for x in (clip, sync))
-        branch = project_conditions(network, plan, clip, sync, text.to(**place), lengths)
+        with torch.no_grad():  # in training, every step goes backward through the same conditions
+            branch = project_conditions(network, plan, clip, sync, text.to(**place), lengths)
         return {_PROJECTED: CondProjected(ProjectedConditions(plan=plan, branches=(branch,)))}
 
     def memory_required(self, input_shape: Sequence[int], cond_shapes: Any = None) -> float:

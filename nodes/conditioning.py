@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import comfy.conds
+import torch
 from torch import Tensor
 
 from ..mmaudio_core.config import SequenceLengths, sequence_lengths
@@ -68,6 +69,11 @@ class ProjectedConditions:
 
     plan: WindowPlan | None
     branches: tuple[GuidanceBranch, ...]
+
+    def to(self, device: torch.device) -> ProjectedConditions:
+        """The same conditions on another device, for a model that is split over several."""
+        moved = tuple(tuple(c.to(device) for c in branch) for branch in self.branches)
+        return replace(self, branches=moved)
 
 
 class CondProjected(comfy.conds.CONDConstant):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.ops
 import torch
 from torch import nn
 
-from ..mmaudio_core.checkpoint import Bundle, PartKind, load_part
+from ..mmaudio_core.checkpoint import Bundle, Part, PartKind, load_part
+from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.feature_cache import weights_fingerprint
+from ..mmaudio_core.models.clip import CLIP
 from ..mmaudio_core.models.flow import FlowParams
+from ..mmaudio_core.models.synchformer import Synchformer
 from ..mmaudio_core.providers import LoadedModel, fast_bf16_cpu
 from . import compat
+from .attention import encoder_attention
 from .comfy_model import ComfyFlowNetwork, MMAudioBaseModel
 from .feature_cache import feature_cache_from_environment
 
@@ -95,24 +102,57 @@ class ComfyModels:
 
     def _patcher(self, kind: PartKind) -> comfy.model_patcher.ModelPatcher:
         if kind not in self._patchers:
-            self._patchers[kind] = self._read(kind)
+            self._patchers[kind] = read_patcher(self.bundle.parts[kind], self.precision)
         return self._patchers[kind]
 
-    def _read(self, kind: PartKind) -> comfy.model_patcher.ModelPatcher:
-        load_device, offload_device = _devices(kind)
-        network = load_part(
-            self.bundle.parts[kind],
-            dtype=self.compute_dtype(kind),
-            device=offload_device,
-            operations=comfy.ops.manual_cast,
-            network=ComfyFlowNetwork if kind is PartKind.FLOW else None,
-        )
-        if self.precision == FP8 and kind not in _DECODERS:
-            _store_fp8(network)
-        if isinstance(network, ComfyFlowNetwork):
-            network = MMAudioBaseModel(network, self.bundle.parts[kind].path.name)
-        return compat.model_patcher_class()(
-            network, load_device=load_device, offload_device=offload_device
+
+def read_patcher(
+    part: Part, precision: str, *, disable_dynamic: bool = False
+) -> comfy.model_patcher.ModelPatcher:
+    """Read one network from disk as a ModelPatcher.
+
+    ComfyUI calls it again through ``cached_patcher_init`` for clones with weights of their own: to
+    compile, to train, for hooks, for another device.
+
+    Args:
+        part: which network.
+        precision: one of ``PRECISIONS``.
+        disable_dynamic: weights stay where they are put, instead of being paged in at use.
+    """
+    load_device, offload_device = _devices(part.kind)
+    dtype = precision_dtype(precision, part.kind)
+    network = load_part(
+        part,
+        dtype=dtype,
+        device=offload_device,
+        operations=comfy.ops.manual_cast,
+        network=_BUILDERS.get(part.kind),
+    )
+    if precision == FP8 and part.kind not in _DECODERS:
+        _check_fp8(load_device)
+        _store_fp8(network)
+    if isinstance(network, ComfyFlowNetwork):
+        network = MMAudioBaseModel(network, part.path.name)
+    patcher_class = (
+        comfy.model_patcher.ModelPatcher if disable_dynamic else compat.model_patcher_class()
+    )
+    patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
+    patcher.cached_patcher_init = (read_patcher, (part, precision))
+    return patcher
+
+
+_BUILDERS: dict[PartKind, Callable[..., nn.Module]] = {
+    PartKind.FLOW: ComfyFlowNetwork,
+    PartKind.CLIP: partial(CLIP, attention=encoder_attention),
+    PartKind.SYNCHFORMER: partial(Synchformer, attention=encoder_attention),
+}
+
+
+def _check_fp8(device: torch.device) -> None:
+    if not mm.supports_cast(device, torch.float8_e4m3fn):
+        raise MMAudioError(
+            f"got precision {FP8}, which {device.type} cannot convert from. Choose another "
+            "precision in Load MMAudio Model."
         )
 
 
@@ -126,6 +166,8 @@ def _store_fp8(network: nn.Module) -> None:
         is_layer = hasattr(module, "comfy_cast_weights") and not isinstance(module, nn.Embedding)
         if is_layer and weight is not None and weight.ndim > 1:
             module.weight = nn.Parameter(weight.to(torch.float8_e4m3fn), requires_grad=False)
+            # so that it is paged in as it is stored
+            setattr(module, "weight_comfy_model_dtype", torch.float8_e4m3fn)  # noqa: B010
 
 
 def _devices(kind: PartKind) -> tuple[torch.device, torch.device]:
@@ -134,4 +176,5 @@ def _devices(kind: PartKind) -> tuple[torch.device, torch.device]:
         return mm.get_torch_device(), mm.unet_offload_device()
     if kind in _DECODERS:
         return mm.vae_device(), mm.vae_offload_device()
-    return mm.text_encoder_device(), mm.text_encoder_offload_device()
+    # vision models: ComfyUI's device for text encoders is the CPU on Apple and with --lowvram
+    return mm.get_torch_device(), mm.text_encoder_offload_device()

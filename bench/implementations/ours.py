@@ -12,6 +12,7 @@ from torch import Tensor
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.codec.decode import decode
 from mmaudio_core.config import SEGMENT_FRAMES, SEGMENT_STEP
+from mmaudio_core.feature_cache import FeatureCache
 from mmaudio_core.features.encoders import CLIP_IMAGE, SYNCHFORMER, run_encoder
 from mmaudio_core.features.text import encode_prompts
 from mmaudio_core.features.types import Features
@@ -80,14 +81,15 @@ class Ours:
 
     def _clip(self) -> Run:
         frames = self._inputs.clip_frames
-        return lambda _clock: run_encoder(self._models, CLIP_IMAGE, frames)[None]
+        return lambda _clock: run_encoder(self._models, CLIP_IMAGE, frames).features[None]
 
     def _synchformer(self) -> Run:
         frames = self._inputs.sync_frames
 
         def run(_clock: Clock) -> Tensor:
             segments = frames.unfold(0, SEGMENT_FRAMES, SEGMENT_STEP).movedim(-1, 1).contiguous()
-            return run_encoder(self._models, SYNCHFORMER, segments).flatten(0, 1)[None]
+            tokens = run_encoder(self._models, SYNCHFORMER, segments).features
+            return tokens.flatten(0, 1)[None]
 
         return run
 
@@ -172,8 +174,12 @@ class _Models:
         job, device = inputs.job, torch.device(inputs.job.device)
         bundle = open_bundle(job.weights, job.variant)
         self.params: FlowParams = bundle.params
+        self.feature_cache = FeatureCache(0)  # every round encodes anew
         self._decoders = CachedModels(bundle=bundle, device=device, dtype=DTYPES[job.decoders])
         self._others = CachedModels(bundle=bundle, device=device, dtype=DTYPES[job.precision])
+
+    def fingerprint(self, kind: PartKind) -> str:
+        return kind.value
 
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return self._holding(kind).compute_dtype(kind)
@@ -199,6 +205,13 @@ class _AtVocoder:
     @property
     def params(self) -> FlowParams:
         return self.models.params
+
+    @property
+    def feature_cache(self) -> FeatureCache:
+        return self.models.feature_cache
+
+    def fingerprint(self, kind: PartKind) -> str:
+        return self.models.fingerprint(kind)
 
     def compute_dtype(self, kind: PartKind) -> torch.dtype:
         return self.models.compute_dtype(kind)

@@ -73,6 +73,15 @@ class LayerFactory:
         return nn.Parameter(empty, requires_grad=False)
 
 
+def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
+    """A small tensor of main memory on ``device``, without waiting for a busy GPU.
+
+    Only CUDA takes a copy of memory that is freed at once; elsewhere (Apple's MPS) what arrives may
+    be what was written there since.
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
 def cast_to(parameter: Tensor, like: Tensor) -> Tensor:
     """``parameter`` on the device and in the dtype of ``like``."""
     return parameter.to(device=like.device, dtype=like.dtype)

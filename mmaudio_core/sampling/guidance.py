@@ -16,6 +16,7 @@ from ..config import SequenceLengths
 from ..errors import MMAudioError, Problem
 from ..models.flow import FlowNetwork, FlowParams
 from ..models.flow.conditions import Conditions
+from ..models.ops import copy_to
 from .memory import MAX_BATCHED_WINDOWS
 from .windows import Window, WindowPlan
 
@@ -135,8 +136,7 @@ def _batch_conditions(
                 which.append(offset + index + (take if sets > 1 else 0))
         stacked += conditions
         offset += len(conditions) * sets
-    # non_blocking: do not wait for a GPU that still computes the previous step
-    return Conditions.stack(stacked), torch.tensor(which).to(device, non_blocking=True)
+    return Conditions.stack(stacked), copy_to(torch.tensor(which), device)
 
 
 def _check_widths(

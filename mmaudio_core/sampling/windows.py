@@ -30,6 +30,7 @@ from ..config import (
 )
 from ..errors import MMAudioError, Problem
 from ..features.prompt_schedule import Crossfade, prompt_weights
+from ..models.ops import copy_to
 
 _SEGMENT_SECONDS = Fraction(SEGMENT_STEP, SYNC_FPS)  # windows start at a sync segment
 
@@ -116,7 +117,7 @@ class WindowPlan:
     def join(self, parts: Tensor, length: int) -> Tensor:
         """Join windows (B, windows, n, C) into latents (B, length, C)."""
         joined = parts.new_zeros(parts.shape[0], length, parts.shape[3])
-        weights = self.weights.to(parts.device, non_blocking=True).to(parts.dtype)
+        weights = copy_to(self.weights, parts.device).to(parts.dtype)
         for index, window in enumerate(self.windows):
             end = window.latent + self.lengths.latent
             joined[:, window.latent : end] += parts[:, index] * weights[index, :, None]

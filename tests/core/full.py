@@ -19,7 +19,7 @@ class FullNetworks:
 
     variant: str = "small_16k"
     placed: dict[PartKind, LoadedModel] = field(default_factory=dict)
-    feature_cache: FeatureCache = field(default_factory=FeatureCache)
+    feature_cache: FeatureCache = field(default_factory=lambda: FeatureCache(0))
 
     @property
     def params(self) -> FlowParams:

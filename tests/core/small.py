@@ -48,7 +48,7 @@ class MemoryNetworks:
     variant: str = "small_16k"
     dtype: torch.dtype = torch.float32
     placed: dict[PartKind, LoadedModel] = field(default_factory=dict)
-    feature_cache: FeatureCache = field(default_factory=FeatureCache)
+    feature_cache: FeatureCache = field(default_factory=lambda: FeatureCache(0))
 
     @property
     def params(self) -> FlowParams:

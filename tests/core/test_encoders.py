@@ -19,8 +19,8 @@ from mmaudio_core.features.encoders import (
 from tests.core.small import MemoryNetworks
 from tests.golden_files import relative_error
 
-NETWORKS = MemoryNetworks(feature_cache=FeatureCache(0))
-CACHING = MemoryNetworks(placed=NETWORKS.placed)
+NETWORKS = MemoryNetworks()
+CACHING = MemoryNetworks(placed=NETWORKS.placed, feature_cache=FeatureCache())
 
 
 def pictures(*shape: int, seed: int = 0) -> Tensor:

@@ -161,7 +161,7 @@ def test_features_do_not_depend_on_the_chunks_that_are_read(monkeypatch: pytest.
     monkeypatch.setattr("mmaudio_core.features.video._SYNC_GROUP_FRAMES", 1)
     source = footage(frames=60).source
     short, long = (
-        encode_video(NETWORKS, FrameReader(source, chunk_seconds=seconds), Fraction(12, 5))
+        encode_video(NETWORKS, FrameReader(source, chunk_seconds=seconds), Fraction(12, 5)).visual
         for seconds in (1, 8)
     )
     assert short.sync is not None and long.sync is not None

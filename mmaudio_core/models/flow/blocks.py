@@ -7,13 +7,11 @@ latent stream.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-from ..attention import Attention
 from ..ops import LayerFactory
+from .hooks import NO_HOOKS, BlockHooks, Streams
 from .layers import (
     QKV,
     ConditionVectors,
@@ -26,9 +24,10 @@ from .layers import (
 )
 
 
-def attend(attention: Attention, qkv: QKV) -> Tensor:
+def attend(hooks: BlockHooks, qkv: QKV, latents: int) -> Tensor:
     """Attention with merged heads: (B, heads, L, 64) -> (B, L, heads * 64)."""
-    return attention(qkv.q, qkv.k, qkv.v.contiguous()).transpose(1, 2).flatten(2)
+    output = hooks.attend(qkv.q, qkv.k, qkv.v.contiguous())
+    return hooks.attention_output(output, latents)
 
 
 class StreamBlock(nn.Module):
@@ -72,19 +71,12 @@ class FusedBlock(StreamBlock):
 
     def __init__(self, make: LayerFactory, width: int) -> None:
         super().__init__(make, width, 3)
-        self.attention = make.attention
 
-    def forward(self, x: Tensor, condition: ConditionVectors, rotation: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, condition: ConditionVectors, rotation: Tensor, hooks: BlockHooks = NO_HOOKS
+    ) -> Tensor:
         qkv, modulation = self.prepare(x, condition, rotation)
-        return self.finish(x, attend(self.attention, qkv), modulation)
-
-
-class Streams(NamedTuple):
-    """The three streams, each (B, L, D)."""
-
-    latent: Tensor
-    clip: Tensor
-    text: Tensor
+        return self.finish(x, attend(hooks, qkv, x.shape[1]), modulation)
 
 
 class JointBlock(nn.Module):
@@ -92,7 +84,6 @@ class JointBlock(nn.Module):
 
     def __init__(self, make: LayerFactory, width: int, *, last: bool) -> None:
         super().__init__()
-        self.attention = make.attention
         self.last = last
         self.latent_block = StreamBlock(make, width, 3)
         self.clip_block = StreamBlock(make, width, 3, feeds_attention_only=last)
@@ -106,6 +97,7 @@ class JointBlock(nn.Module):
         global_condition: ConditionVectors,
         latent_rotation: Tensor,
         clip_rotation: Tensor,
+        hooks: BlockHooks = NO_HOOKS,
     ) -> Streams:
         """``global_condition`` modulates CLIP and text. The last block leaves those unchanged."""
         latent_qkv, latent_mod = self.latent_block.prepare(
@@ -117,7 +109,8 @@ class JointBlock(nn.Module):
             *(torch.cat(p, dim=2) for p in zip(latent_qkv, clip_qkv, text_qkv, strict=True))
         )
         lengths = [x.latent.shape[1], x.clip.shape[1], x.text.shape[1]]
-        latent, clip, text = torch.split(attend(self.attention, joined), lengths, dim=1)
+        attended = attend(hooks, joined, lengths[0])
+        latent, clip, text = torch.split(attended, lengths, dim=1)
         latent = self.latent_block.finish(x.latent, latent, latent_mod)
         if self.last:
             return Streams(latent, x.clip, x.text)

@@ -41,6 +41,10 @@ class Conditions:
     def __len__(self) -> int:
         return len(self.pooled)
 
+    def to(self, device: torch.device) -> Conditions:
+        """The same sets on another device."""
+        return Conditions(**{name: value.to(device) for name, value in vars(self).items()})
+
     def split(self) -> list[Conditions]:
         """One object per set. All sets have the same number of rows, as the network makes them."""
         rows = len(self.sync_rows) // len(self)

@@ -111,20 +111,20 @@ class ConditionVectors(NamedTuple):
     indices: Tensor
 
 
-class Modulation(nn.Module):
+class Modulation(nn.ModuleList):
     """Adaptive layer norm's ``Linear(silu(condition))``, split into equal chunks.
 
     Peebles & Xie (DiT), arXiv 2212.09748.
     """
 
     def __init__(self, make: LayerFactory, width: int, chunks: int) -> None:
-        super().__init__()
+        super().__init__([nn.SiLU(), make.linear(width, chunks * width)])
         self.chunks = chunks
-        self.add_module("1", make.linear(width, chunks * width))  # the published key
 
     def forward(self, condition: ConditionVectors) -> tuple[Tensor, ...]:
         """``chunks`` tensors, each (B, L, D) or (B, 1, D)."""
-        out = self.get_submodule("1")(F.silu(condition.vectors))
+        activation, projection = self
+        out: Tensor = projection(activation(condition.vectors))
         return F.embedding(condition.indices, out).chunk(self.chunks, dim=-1)
 
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ...config import SEGMENT_TOKENS, TEXT_TOKENS, AudioFormat, audio_format
-from ..attention import Attention, sdpa
 from ..ops import TORCH_OPERATIONS, LayerFactory, Operations, cast_to
 from ..rope import rotations
 from ..shapes import CheckpointShapes
-from .blocks import FinalLayer, FusedBlock, JointBlock, Streams
+from .blocks import FinalLayer, FusedBlock, JointBlock
 from .conditions import Conditions, nearest_rows, unique_sync_rows
+from .hooks import NO_HOOKS, BlockHooks, Streams
 from .layers import HEAD_WIDTH, ConditionVectors, GatedMLP, TimeEmbedding, apply_over_length
 
 # Tables that older files contain; they are computed here.
@@ -79,11 +80,10 @@ class FlowNetwork(nn.Module):
         operations: Operations = TORCH_OPERATIONS,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
-        attention: Attention = sdpa,
     ) -> None:
         super().__init__()
         self.params = params
-        make = LayerFactory(operations, device, dtype, attention)
+        make = LayerFactory(operations, device, dtype)
         width, v2 = params.width, params.v2
         self.latent_mean = make.parameter(1, 1, params.latent_dim)
         self.latent_std = make.parameter(1, 1, params.latent_dim)
@@ -174,7 +174,12 @@ class FlowNetwork(nn.Module):
         )
 
     def forward(
-        self, x: Tensor, t: Tensor, conditions: Conditions, set_index: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        conditions: Conditions,
+        set_index: Tensor | None = None,
+        hooks: BlockHooks = NO_HOOKS,
     ) -> Tensor:
         """Velocity of ``x``, with its shape.
 
@@ -183,6 +188,7 @@ class FlowNetwork(nn.Module):
             t: times, (U,) for one per condition set or (1,) for all.
             conditions: U sets.
             set_index: (B,) int64, the set that each latent uses; by default set i for latent i.
+            hooks: interventions of a host.
         """
         clip, text = conditions.clip, conditions.text
         if set_index is None:
@@ -198,17 +204,20 @@ class FlowNetwork(nn.Module):
         latent_condition = ConditionVectors(per_row, conditions.row_of_latent[set_index])
 
         streams = Streams(_apply_all(self.audio_input_proj, x), clip, text)
-        for block in self.joint_blocks:
-            streams = block(
-                streams,
+        for index, block in enumerate(self.joint_blocks):
+            run = partial(
+                block,
                 latent_condition=latent_condition,
                 global_condition=global_condition,
                 latent_rotation=latent_rotation,
                 clip_rotation=clip_rotation,
+                hooks=hooks,
             )
+            streams = hooks.joint_block(index, streams, run)
         latent = streams.latent
-        for block in self.fused_blocks:
-            latent = block(latent, latent_condition, latent_rotation)
+        for index, block in enumerate(self.fused_blocks):
+            run = partial(block, condition=latent_condition, rotation=latent_rotation, hooks=hooks)
+            latent = hooks.fused_block(index, latent, run)
         return self.final_layer(latent, global_condition)
 
     def normalize(self, z: Tensor) -> Tensor:
