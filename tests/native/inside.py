@@ -1,4 +1,4 @@
-"""Code that runs inside ComfyUI's own process: its modules, the pack, no server.
+"""Run test cases with ComfyUI's modules and the pack imported, without a server.
 
 pytest never imports ComfyUI (both have modules named ``nodes`` and ``tests``), so the functions of
 a file in ``cases`` run in one fresh interpreter, and what they return comes back as JSON.
@@ -22,14 +22,14 @@ _TIMEOUT = 280  # seconds, below pytest's own limit
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What the cases of a file returned, or how they failed."""
+    """What the cases of a file returned, or the tracebacks of those that failed."""
 
     returned: dict[str, Any]
     failed: dict[str, str]
     log: str
 
     def __call__(self, name: str) -> Any:
-        """What ``case_<name>()`` returned; its failure is raised with its traceback."""
+        """What ``case_<name>()`` returned; AssertionError with its traceback if it failed."""
         if name in self.failed:
             raise AssertionError(f"case_{name} failed inside ComfyUI\n{self.failed[name]}")
         if name not in self.returned:

@@ -41,7 +41,7 @@ def test_guidance_patches_work_in_the_guider(inside: Inside) -> None:
     assert max(errors.values()) < EXACT, errors
 
 
-def test_what_does_not_fit_is_told(inside: Inside) -> None:
+def test_inputs_of_other_models_are_refused(inside: Inside) -> None:
     said = inside("guider")("errors")
     assert "Load MMAudio Model" in said["guider"]
     assert "Load MMAudio Model" in said["scheduler"]

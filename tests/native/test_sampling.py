@@ -41,7 +41,7 @@ def test_an_interrupt_ends_within_one_block(inside: Inside) -> None:
     assert got["next"] == 0
 
 
-def test_a_latent_of_another_model_is_told(inside: Inside) -> None:
+def test_a_latent_of_another_model_is_refused(inside: Inside) -> None:
     message = inside("sampling")("wrong_latent")
     assert "(1, 1, 172)" in message
     assert "expected (takes, 1, 63, 20)" in message

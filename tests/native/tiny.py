@@ -1,4 +1,4 @@
-"""For the cases: a tiny MODEL of seeded weights, features for it, and short runs of it.
+"""For the cases: a tiny MODEL with seeded weights, features for it, and short runs.
 
 Imported inside ComfyUI only, as ``tiny``.
 """
@@ -30,7 +30,7 @@ SMALL, LARGE = "small_16k", "large_44k_v2"
 
 @lru_cache
 def networks(variant: str = SMALL, precision: str = "fp32") -> ComfyModels:
-    """All five networks of a small stand-in, in float32."""
+    """All five networks of a small synthetic model."""
     folder = Path("synthetics") / variant
     if not folder.exists():
         write_synthetic_bundle(folder, variant=variant)

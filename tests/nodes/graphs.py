@@ -1,4 +1,4 @@
-"""API prompts for the tests, and what comes out of them."""
+"""API prompts for the tests, and their results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dev.server import ComfyServer
 Graph = dict[str, dict[str, Any]]
 Inputs = Mapping[str, Any]
 
-# Of the two stand-ins, the one with fewer samples to make.
+# The faster of the two synthetic models.
 MODEL, RATE = "small_16k", 16_000
-STEP = 2**-15  # of the 16 bits that SaveAudio keeps
+STEP = 2**-15  # SaveAudio writes 16 bits
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
@@ -33,11 +33,11 @@ def sound(
     video: str | None = None,
     **others: dict[str, Any],
 ) -> Graph:
-    """Nodes ``load``, ``extract``, ``sample``, and ``video`` where a file is given.
+    """Nodes ``load``, ``extract`` and ``sample``, ``video`` if a file is given, and ``others``.
 
-    Without more, it is 0.64 s of sound from text, in one step. ``others`` are further nodes.
+    By default they generate 0.64 s of sound from text, in one step.
     """
-    seen: Inputs = {"video": ["video", 0]} if video else {}
+    source: Inputs = {"video": ["video", 0]} if video else {}
     return {
         "load": node(
             "LoadMMAudioModel",
@@ -54,7 +54,7 @@ def sound(
                 "start_offset": 0.0,
                 "mask_away_clip": False,
             }
-            | dict(seen)
+            | dict(source)
             | dict(extract or {}),
         ),
         "sample": node(
@@ -74,7 +74,7 @@ def sound(
 
 
 def saved(graph: Graph, source: str = "sample") -> Graph:
-    """``graph`` with its sound saved, losslessly but for rounding to 16 bits."""
+    """``graph`` with its sound saved, lossless except for rounding to 16 bits."""
     save = node("SaveAudio", audio=[source, 0], filename_prefix="test/audio")
     return {**graph, "save": save}
 
@@ -86,14 +86,14 @@ def muxed(graph: Graph, **inputs: Any) -> Graph:
 
 
 def run(server: ComfyServer, graph: Graph) -> Result:
-    """What comes of ``graph``, which must end well."""
+    """The result of ``graph``, which must succeed."""
     result = server.client.run(graph)
     assert result.status == "success", f"{result.message}\n{server.log_tail()}"
     return result
 
 
 def failure(server: ComfyServer, graph: Graph) -> str:
-    """The message that ``graph`` ends in, before or while it runs; it leaves no file behind."""
+    """The error message of ``graph``, which must fail and leave no file behind."""
     before = files(server)
     try:
         result = server.client.run(graph)
@@ -107,7 +107,7 @@ def failure(server: ComfyServer, graph: Graph) -> str:
 
 
 def files(server: ComfyServer) -> set[Path]:
-    """Every file under the output and temp folders, hidden ones too."""
+    """All files under the output and temp folders, including hidden ones."""
     return {
         path
         for folder in (server.output, server.temp)
@@ -117,18 +117,18 @@ def files(server: ComfyServer) -> set[Path]:
 
 
 def paths(server: ComfyServer, result: Result) -> list[Path]:
-    """Where the files of a result are."""
+    """Paths of the files of a result."""
     folders = {"output": server.output, "temp": server.temp}
     return [folders[f["type"]] / f["subfolder"] / f["filename"] for f in result.files()]
 
 
-def heard(server: ComfyServer, graph: Graph) -> list[np.ndarray]:
-    """The takes (T,) that ``graph`` makes, rounded to ``STEP``."""
-    return [decoded(path)[0] for path in paths(server, run(server, saved(graph)))]
+def generate(server: ComfyServer, graph: Graph) -> list[np.ndarray]:
+    """The takes (T,) that ``graph`` generates, rounded to ``STEP``."""
+    return [read_audio(path)[0] for path in paths(server, run(server, saved(graph)))]
 
 
-def decoded(path: Path) -> np.ndarray:
-    """A file's sound (C, T), float32."""
+def read_audio(path: Path) -> np.ndarray:
+    """The audio of a file (C, T), float32."""
     with av.open(path) as container:
         stream = container.streams.audio[0]
         resampler = av.AudioResampler(format="fltp", layout=stream.layout)
@@ -141,12 +141,12 @@ def decoded(path: Path) -> np.ndarray:
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two takes differ by no more than their rounding."""
+    """Whether two takes are equal except for rounding."""
     return a.shape == b.shape and float(np.abs(a - b).max()) <= 1.5 * STEP
 
 
-def ran(result: Result) -> set[str]:
-    """Ids of the nodes that ran, not taken from an earlier prompt."""
+def executed(result: Result) -> set[str]:
+    """Ids of the nodes that were executed instead of taken from the cache."""
     return {
         str(event.data["node"])
         for event in result.events
@@ -155,7 +155,7 @@ def ran(result: Result) -> set[str]:
 
 
 def notices(result: Result) -> dict[str, str]:
-    """The words put on nodes, by node id."""
+    """Notices shown on nodes, by node id."""
     return {
         event.data["node"]: event.data["text"]
         for event in result.events

@@ -1,6 +1,6 @@
-"""What cannot work says what was got, what was wanted and what to do, and leaves nothing behind.
+"""Errors say what was got, what was expected and what to do, and leave nothing behind.
 
-Each case goes through a real ComfyUI, and after each the next good job must work.
+Each case runs in a real ComfyUI, and after each the next valid job must succeed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mmaudio_core.checkpoint.layouts import LAYOUTS
 from mmaudio_core.checkpoint.synthetic import seeded_state_dict
 from mmaudio_core.models.clip import CLIP, CLIPParams
 from tests.core.made_videos import steady, write_sound, write_video
-from tests.nodes.graphs import MODEL, Graph, failure, heard, muxed, node, saved, sound
+from tests.nodes.graphs import MODEL, Graph, failure, generate, muxed, node, saved, sound
 
 SEEDS = itertools.count(1000)
 FILES = "files of that kind"
@@ -31,12 +31,12 @@ FILES = "files of that kind"
 
 @pytest.fixture
 def refused(comfy: ComfyServer) -> Callable[..., str]:
-    """Runs a graph that must fail with a message that holds all of ``parts``."""
+    """Runs a graph that must fail with a message that contains all of ``parts``."""
 
     def check(graph: Graph, *parts: str) -> str:
         message = failure(comfy, graph)
         assert all(part.lower() in message.lower() for part in parts), message
-        good = heard(comfy, sound(sample={"seed": next(SEEDS)}))[0]
+        good = generate(comfy, sound(sample={"seed": next(SEEDS)}))[0]
         assert len(good) == 10_240 and float(np.abs(good).max()) > 0.01
         return message
 
@@ -55,7 +55,7 @@ def truncated(path: Path) -> None:
 
 
 def zeroed(path: Path) -> None:
-    """Whole to look at, but every frame's data is zeros."""
+    """A complete file, but the data of every frame is zeros."""
     write_video(path, steady(50, 25))
     data = path.read_bytes()
     begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
@@ -105,7 +105,7 @@ def test_muxing(comfy: ComfyServer, refused: Refused, name: str) -> None:
     refused(muxed(graph, video=["file", 0]), *parts, f"{name}.mp4")
 
 
-# --- what is asked of good ones
+# --- settings that do not fit
 
 
 def test_both_video_and_images(refused: Refused, clip: str) -> None:
@@ -121,7 +121,7 @@ def test_neither_video_nor_images_to_mux(refused: Refused) -> None:
     refused(muxed(sound()), "neither video nor images", "connect one of them")
 
 
-def test_the_end_of_no_video(refused: Refused) -> None:
+def test_no_duration_without_a_video(refused: Refused) -> None:
     graph = sound(extract={"duration": 0.0})
     refused(saved(graph), "a duration of 0", "without a video", "set duration to", "or connect")
 
@@ -141,7 +141,7 @@ def test_too_little_of_a_video(
     refused(saved(sound(video=clip, extract=extract)), *parts)
 
 
-def test_a_schedule_that_does_not_read(refused: Refused) -> None:
+def test_an_invalid_schedule(refused: Refused) -> None:
     inputs = {"mmaudio": ["load", 0], "features": ["extract", 0]}
     schedule = node("MMAudioPromptSchedule", **inputs, schedule="0-4: rain | thunder")
     graph = sound(sample={"features": ["schedule", 0]}, schedule=schedule)
@@ -213,7 +213,7 @@ def test_a_latent_of_another_model(refused: Refused) -> None:
 
 @pytest.mark.parametrize("name", ["sampler_name", "scheduler"])
 def test_a_choice_that_is_not_there(refused: Refused, name: str) -> None:
-    """0.8 answers with its own words, and leaves out long lists."""
+    """ComfyUI refuses it itself; in 0.8 without listing many choices."""
     refused(saved(sound(sample={name: "zigzag"})), name, "zigzag")
 
 
@@ -222,7 +222,7 @@ def test_a_choice_that_is_not_there(refused: Refused, name: str) -> None:
 
 @pytest.fixture
 def odd(comfy: ComfyServer) -> Iterator[Path]:
-    """A folder for weights that are not right; last in path order, so that none is preferred."""
+    """A folder for bad weights; last in path order, so that ``auto`` never picks them."""
     folder = comfy.models / "mmaudio" / "zz_odd"
     folder.mkdir()
     yield folder
@@ -320,7 +320,7 @@ def test_a_precision_that_is_not_there(refused: Refused) -> None:
 
 
 def test_a_missing_part(comfy: ComfyServer, refused: Refused) -> None:
-    """Named with where it comes from, its size and its licence; the others are not."""
+    """Listed with its address, size and license; the others are not listed."""
     path = synthetic(comfy, PartKind.VOCODER)
     hidden = path.with_suffix(".hidden")
     path.rename(hidden)
@@ -338,7 +338,7 @@ def test_a_missing_part(comfy: ComfyServer, refused: Refused) -> None:
     ):
         assert part.lower() in message.lower()
     assert "VAE" not in message and "CLIP" not in message
-    assert heard(comfy, sound(sample={"seed": next(SEEDS)}))
+    assert generate(comfy, sound(sample={"seed": next(SEEDS)}))
 
 
 def test_a_missing_model(refused: Refused) -> None:
@@ -353,7 +353,7 @@ def test_a_missing_model(refused: Refused) -> None:
 
 
 def with_nan(path: Path, kind: PartKind, target: Path) -> Path:
-    """A copy of a part's file with one weight that is not a number."""
+    """A copy of a part's file with NaN as one weight."""
     pickled = kind is PartKind.VOCODER
     state = torch.load(path, weights_only=True)["generator"] if pickled else load_file(path)
     matrices = [key for key, value in state.items() if value.ndim > 2] or [
@@ -369,7 +369,7 @@ def with_nan(path: Path, kind: PartKind, target: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", PartKind, ids=lambda kind: kind.value)
-def test_weights_that_are_no_numbers(
+def test_weights_with_nan(
     comfy: ComfyServer, refused: Refused, odd: Path, clip: str, kind: PartKind
 ) -> None:
     broken = with_nan(synthetic(comfy, kind), kind, odd)
@@ -384,7 +384,7 @@ def test_weights_that_are_no_numbers(
 
 
 def test_features_of_another_model(comfy: ComfyServer, refused: Refused, odd: Path) -> None:
-    """Of one with a wider text encoder, which no published model has."""
+    """A model with a wider text encoder, which no published model has."""
     flow = load_file(synthetic(comfy, PartKind.FLOW))
     params = CLIPParams(
         image_size=384,

@@ -1,4 +1,4 @@
-"""What runs again when something changes: told by ComfyUI's events and by the log."""
+"""What runs again when an input changes, according to ComfyUI's events and the log."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from dev.server import ComfyServer
-from tests.nodes.graphs import Graph, Inputs, muxed, ran, run, sound
+from tests.nodes.graphs import Graph, Inputs, executed, muxed, run, sound
 
 CLIP_FRAMES, PROMPTS = "CLIP frames", "encoded 2 prompts"
 
 
 def graph(clip: str, *, extract: Inputs = {}, sample: Inputs = {}, take: int = 0) -> Graph:  # noqa: B006
-    """A video's sound, in two takes, muxed."""
+    """Two takes for a video, one of them muxed."""
     made = sound(
         video=clip,
         extract={"duration": 1.0} | dict(extract),
@@ -23,18 +23,18 @@ def graph(clip: str, *, extract: Inputs = {}, sample: Inputs = {}, take: int = 0
 
 
 class Counted:
-    """What a run executed, and how often the encoders were called meanwhile."""
+    """The nodes that a run executed, and how often it called the encoders."""
 
     def __init__(self, server: ComfyServer, graph: Graph) -> None:
         before = server.log_text()
-        self.nodes = {node.split(".")[0] for node in ran(run(server, graph))}
-        said = server.log_text()[len(before) :]
-        self.videos, self.prompts = said.count(CLIP_FRAMES), said.count(PROMPTS)
+        self.nodes = {node.split(".")[0] for node in executed(run(server, graph))}
+        logged = server.log_text()[len(before) :]
+        self.videos, self.prompts = logged.count(CLIP_FRAMES), logged.count(PROMPTS)
 
 
 @pytest.fixture
 def clip_graph(comfy: ComfyServer, clip: str) -> Iterator[str]:
-    """The clip, after a first run of its graph, which encodes everything once."""
+    """The clip, after a first run of its graph has encoded everything."""
     comfy.client.free()
     first = Counted(comfy, graph(clip))
     assert (first.videos, first.prompts) == (1, 1)
@@ -49,7 +49,7 @@ def test_seed_and_steps_run_sampling_and_what_follows(comfy: ComfyServer, clip_g
         assert (again.videos, again.prompts) == (0, 0)
 
 
-def test_another_prompt_does_not_look_at_the_video_again(
+def test_another_prompt_does_not_encode_the_video_again(
     comfy: ComfyServer, clip_graph: str
 ) -> None:
     again = Counted(comfy, graph(clip_graph, extract={"prompt": "thunder"}))
@@ -57,7 +57,7 @@ def test_another_prompt_does_not_look_at_the_video_again(
     assert (again.videos, again.prompts) == (0, 1)
 
 
-def test_another_part_of_the_video_does_not_read_the_prompts_again(
+def test_another_start_does_not_encode_the_prompts_again(
     comfy: ComfyServer, clip_graph: str
 ) -> None:
     again = Counted(comfy, graph(clip_graph, extract={"start_offset": 0.5}))

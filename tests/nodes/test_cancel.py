@@ -1,4 +1,4 @@
-"""Cancelling in every stage: at once, nothing left behind, the next job as if nothing had been."""
+"""Canceling in every stage: at once, without files left behind or effects on the next job."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from dev.server import ComfyServer
 from tests.core.made_videos import steady, write_video
 from tests.nodes.graphs import (
     Graph,
-    decoded,
+    executed,
     files,
     muxed,
     node,
     paths,
-    ran,
+    read_audio,
     run,
     same,
     saved,
     sound,
 )
 
-SECONDS = 5.0  # from the request to the word that it is done, on a busy machine
+SECONDS = 5.0  # from the request to its confirmation, on a busy machine
 Trigger = Callable[[Event], bool]
 
 
 @pytest.fixture(scope="module")
 def long_clip(comfy: ComfyServer) -> str:
-    """24 s."""
+    """A video of 24 s."""
     write_video(comfy.input / "long.mp4", steady(288, 12))
     return "long.mp4"
 
@@ -56,13 +56,13 @@ def long_sound(comfy: ComfyServer) -> str:
 
 @pytest.fixture(scope="module")
 def following(clip: str) -> Graph:
-    """The job that waits behind the cancelled one."""
+    """The job in the queue behind the canceled one."""
     return saved(sound(video=clip, extract={"duration": 0.0}, sample={"seed": 42, "steps": 3}))
 
 
 @pytest.fixture(scope="module")
 def expected(comfy: ComfyServer, following: Graph) -> np.ndarray:
-    return decoded(paths(comfy, run(comfy, following))[0])[0]
+    return read_audio(paths(comfy, run(comfy, following))[0])[0]
 
 
 def starts(name: str) -> Trigger:
@@ -71,7 +71,7 @@ def starts(name: str) -> Trigger:
 
 
 def reaches(name: str, begin: float = 0.0, end: float = 1.0) -> Trigger:
-    """When the node's bar, or that of a part it expands into, shows a value in [begin, end)."""
+    """When the bar of the node, or of a node it expands into, is in [begin, end)."""
 
     def check(event: Event) -> bool:
         if event.kind != "progress" or str(event.data["node"]).split(".")[0] != name:
@@ -100,10 +100,10 @@ def check_cancelled(
     result = waiting.result()
     assert running.events[-1].kind == "execution_interrupted", running.events[-1]
     assert result.status == "success", result.message
-    assert {"extract", "sample", "save"} <= ran(result)
+    assert {"extract", "sample", "save"} <= executed(result)
     (path,) = paths(comfy, result)
     assert files(comfy) == before | {path}
-    assert same(decoded(path)[0], expected)
+    assert same(read_audio(path)[0], expected)
     assert took < SECONDS
 
 
@@ -135,7 +135,7 @@ def test_making_sound(
     sample: dict[str, int],
     trigger: Trigger,
 ) -> None:
-    # only what is asked for takes long; another precision makes the loader run again
+    # only the stage under test takes long; another precision makes the loader run again
     video = long_clip if extract["duration"] == 0 else None
     load = {"precision": "auto"} if stage == "loading" else {}
     graph = saved(sound(video=video, load=load, extract=extract, sample=sample))

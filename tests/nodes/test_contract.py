@@ -1,7 +1,6 @@
-"""The nodes' interface, which saved workflows rely on: slots never move, defaults never change.
+"""The nodes' interface, which saved workflows rely on: no slot moves, no default changes.
 
-Inputs and outputs added later come after those listed here, and each such input is optional or
-has a default.
+New inputs and outputs come after those listed here, and new inputs are optional or have a default.
 """
 
 from __future__ import annotations
@@ -123,7 +122,7 @@ def inputs(node: dict[str, Any], group: str) -> dict[str, Any]:
 
 
 def options(described: list[Any]) -> list[str]:
-    """The choices of a combo, in either of ComfyUI's spellings."""
+    """The choices of a combo, in either of ComfyUI's formats."""
     return described[0] if isinstance(described[0], list) else described[1]["options"]
 
 
@@ -187,7 +186,7 @@ def test_choices_of_the_muxer(info: dict[str, Any]) -> None:
 
 @pytest.fixture
 def nested(comfy: ComfyServer) -> Iterator[Path]:
-    """A copy of the small stand-in, renamed, two folders down."""
+    """A copy of the small synthetic model, renamed, two folders down."""
     folder = comfy.models / "mmaudio" / "more" / "of them"
     folder.mkdir(parents=True)
     for number, path in enumerate(sorted((comfy.models / "mmaudio" / "small_16k").iterdir())):

@@ -12,7 +12,7 @@ import pytest
 from dev.server import ComfyServer
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from tests.nodes.fake_hub import FakeHub, serving
-from tests.nodes.graphs import MODEL, RATE, failure, heard, run, saved, sound
+from tests.nodes.graphs import MODEL, RATE, failure, generate, run, saved, sound
 
 V2 = "large_44k_v2"
 VOCODER = "nvidia/bigvgan_v2_44khz_128band_512x/bigvgan_generator.pt"
@@ -85,7 +85,7 @@ def names(folder: Path) -> set[str]:
 
 def test_files_elsewhere_with_meaningless_names(server: ComfyServer, elsewhere: Path) -> None:
     """Found by what they hold, below the folder that extra_model_paths.yaml adds."""
-    (take,) = heard(server, sound(load={"model": MODEL}))
+    (take,) = generate(server, sound(load={"model": MODEL}))
     assert len(take) == round(0.64 * RATE)
     assert names(server.models / "mmaudio") == set()
     inputs = server.client.object_info("LoadMMAudioModel")["LoadMMAudioModel"]["input"]
@@ -99,7 +99,7 @@ def test_files_elsewhere_with_meaningless_names(server: ComfyServer, elsewhere: 
 def test_a_file_chosen_by_its_relative_path(server: ComfyServer) -> None:
     inputs = server.client.object_info("LoadMMAudioModel")["LoadMMAudioModel"]["input"]
     (flow,) = [n for n in inputs["required"]["model"][1]["options"] if "/" in n]
-    assert heard(server, sound(load={"model": flow}, sample={"seed": 2}))
+    assert generate(server, sound(load={"model": flow}, sample={"seed": 2}))
 
 
 def test_nothing_is_fetched_unasked(server: ComfyServer, hub: FakeHub, weights: Path) -> None:
@@ -122,7 +122,7 @@ def test_missing_files_are_fetched(server: ComfyServer, hub: FakeHub, weights: P
     ]
     assert bar and bar == sorted(bar) and bar[-1] == 1
     asked = len(hub.requests)
-    assert heard(server, sound(load=graph["load"]["inputs"], sample={"seed": 3}))
+    assert generate(server, sound(load=graph["load"]["inputs"], sample={"seed": 3}))
     assert len(hub.requests) == asked
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_not_the_published_one(
     ):
         assert part in message
     assert not any("v1-44" in name for name in names(weights) - before)
-    assert heard(server, sound(load={"model": MODEL}, sample={"seed": 4}))
+    assert generate(server, sound(load={"model": MODEL}, sample={"seed": 4}))
 
 
 def test_a_cancelled_download(server: ComfyServer, hub: FakeHub, weights: Path) -> None:

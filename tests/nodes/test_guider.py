@@ -9,14 +9,14 @@ from safetensors.torch import load_file
 from dev.server import ComfyServer
 from tests.native.lora_files import formats
 
-from .graphs import MODEL, Graph, failure, heard, node, same, saved, sound
+from .graphs import MODEL, Graph, failure, generate, node, same, saved, sound
 
 _NAME = "mine/kohya.safetensors"
 
 
 @pytest.fixture(scope="module")
 def lora(comfy: ComfyServer) -> str:
-    """The name of a LoRA for the stand-in."""
+    """The name of a LoRA for the synthetic model."""
     (flow,) = (comfy.models / "mmaudio" / MODEL).glob("*_flow.safetensors")
     shapes = {key: tuple(value.shape) for key, value in load_file(flow).items()}
     formats(shapes)["kohya"].write(comfy.models / "loras" / "mine", "kohya")
@@ -52,9 +52,9 @@ def graph(name: str, strength: float, *, text: float = 4.5, video: float = 4.5) 
     )
 
 
-def take(server: ComfyServer, made: Graph, source: str) -> np.ndarray:
-    kept = {**made, "sample": made["decode"]} if source == "decode" else made
-    (got,) = heard(server, kept)
+def take(server: ComfyServer, graph: Graph, source: str) -> np.ndarray:
+    kept = {**graph, "sample": graph["decode"]} if source == "decode" else graph
+    (got,) = generate(server, kept)
     return got
 
 
@@ -62,16 +62,16 @@ def test_equal_strengths_are_the_sampler_with_that_cfg(comfy: ComfyServer, lora:
     made = graph(lora, 1.0)
     by_guider, by_sampler = take(comfy, made, "decode"), take(comfy, made, "sample")
     assert same(by_guider, by_sampler)
-    (plain,) = heard(comfy, sound())
+    (plain,) = generate(comfy, sound())
     assert not same(by_sampler, plain)
     assert not same(take(comfy, graph(lora, 1.0, text=9.0), "decode"), by_guider)
 
 
 def test_a_lora_at_zero_changes_nothing(comfy: ComfyServer, lora: str) -> None:
-    (plain,) = heard(comfy, sound())
+    (plain,) = generate(comfy, sound())
     assert np.array_equal(take(comfy, graph(lora, 0.0), "sample"), plain)
 
 
-def test_a_lora_that_is_not_there_is_told(comfy: ComfyServer, lora: str) -> None:
+def test_a_missing_lora_is_refused(comfy: ComfyServer, lora: str) -> None:
     message = failure(comfy, saved(graph("mine/other.safetensors", 1.0)))
     assert "mine/other.safetensors" in message

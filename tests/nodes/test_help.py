@@ -1,4 +1,4 @@
-"""Help pages and translations: one for every node and socket, and none for what is not there."""
+"""Help pages and translations cover exactly the nodes and sockets that exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dev.environment import ROOT
 from dev.server import ALIAS, ComfyServer
 
 PAGES = ROOT / "web" / "docs"
-# vue-i18n, which shows the texts, takes these for syntax.
+# vue-i18n, which shows the texts, interprets these characters.
 SYNTAX = re.compile(r"[{}@|]")
 FOREIGN = {"zh": re.compile(r"[\u4e00-\u9fff]"), "ja": re.compile(r"[\u3040-\u30ff]")}
 
@@ -24,7 +24,7 @@ Node = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def nodes(comfy: ComfyServer) -> dict[str, Node]:
-    """What the server says of this pack's nodes, by id."""
+    """The server's description of this pack's nodes, by id."""
     info = comfy.client.object_info()
     ours = {k: node for k, node in info.items() if node["python_module"].endswith(f".{ALIAS}")}
     assert ours, comfy.log_tail()
@@ -55,7 +55,7 @@ def inputs(node: Node) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a translation."""
+    """All texts of a translation."""
     if isinstance(value, str):
         yield value
     else:
@@ -64,7 +64,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def items(page: str, heading: str) -> dict[str, str]:
-    """The lines of a page's list of inputs or outputs, by each name that they begin with."""
+    """The lines of a page's list of inputs or outputs, by the names that they start with."""
     section = page.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
     found: dict[str, str] = {}
     for line in section.splitlines():
@@ -79,7 +79,7 @@ def test_every_node_has_a_page(nodes: dict[str, Node]) -> None:
     assert {path.stem for path in PAGES.glob("*.md")} == set(nodes)
 
 
-def test_pages_tell_every_input_and_output(nodes: dict[str, Node]) -> None:
+def test_pages_list_every_input_and_output(nodes: dict[str, Node]) -> None:
     for name, node in nodes.items():
         page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
         assert list(items(page, "Inputs")) == list(inputs(node)), name
@@ -88,7 +88,7 @@ def test_pages_tell_every_input_and_output(nodes: dict[str, Node]) -> None:
         assert not page.startswith("#"), f"{name}: the page shows the node's name itself"
 
 
-def test_pages_give_the_ranges_and_defaults_there_are(nodes: dict[str, Node]) -> None:
+def test_pages_give_ranges_and_defaults(nodes: dict[str, Node]) -> None:
     for name, node in nodes.items():
         lines = items((PAGES / f"{name}.md").read_text(encoding="utf-8"), "Inputs")
         for key, (kind, options) in inputs(node).items():
@@ -103,7 +103,7 @@ def test_pages_give_the_ranges_and_defaults_there_are(nodes: dict[str, Node]) ->
 
 
 def test_pages_name_every_choice(nodes: dict[str, Node]) -> None:
-    """Where the pack makes the list."""
+    """Of the combos whose choices the pack defines."""
     for name, key in (
         ("LoadMMAudioModel", "precision"),
         ("MMAudioFeatureExtract", "negative_preset"),
@@ -161,7 +161,7 @@ def test_translations_are_in_their_language(language: str, served: dict[str, Any
 def test_categories_are_translated(
     language: str, nodes: dict[str, Node], served: dict[str, Any]
 ) -> None:
-    """Those that are ComfyUI's own it translates itself."""
+    """ComfyUI translates its own categories."""
     names = {part for node in nodes.values() for part in node["category"].split("/")} - {"audio"}
     assert set(served[language]["nodeCategories"]) == names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dev.server import ComfyServer
-from tests.nodes.graphs import STEP, Graph, decoded, heard, node, paths, run, sound
+from tests.nodes.graphs import STEP, Graph, generate, node, paths, read_audio, run, sound
 
 SEED, STEPS, CFG = 11, 25, 4.5
 
@@ -37,12 +37,12 @@ def by_ksampler(clip: str, **inputs: object) -> Graph:
 
 def heard_by_ksampler(server: ComfyServer, graph: Graph) -> np.ndarray:
     (path,) = paths(server, run(server, graph))
-    return decoded(path)[0]
+    return read_audio(path)[0]
 
 
 def test_it_makes_the_sound_of_mmaudio_sampler(comfy: ComfyServer, clip: str) -> None:
     own = {"seed": SEED, "steps": STEPS, "cfg": CFG}
-    (expected,) = heard(comfy, sound(video=clip, extract={"duration": 1.0}, sample=own))
+    (expected,) = generate(comfy, sound(video=clip, extract={"duration": 1.0}, sample=own))
     got = heard_by_ksampler(comfy, by_ksampler(clip))
     assert got.shape == expected.shape
     error = np.linalg.norm(got - expected) / np.linalg.norm(expected)
@@ -50,7 +50,7 @@ def test_it_makes_the_sound_of_mmaudio_sampler(comfy: ComfyServer, clip: str) ->
 
 
 def test_audio_to_audio(comfy: ComfyServer, clip: str) -> None:
-    """A result encoded again: with denoise 0.5 it is changed, and as long as it was."""
+    """Encoding a result and sampling with denoise 0.5 changes it and keeps its length."""
     graph = by_ksampler(clip)
     encode = node("MMAudioEncode", mmaudio=["load", 0], audio=["decode", 0], duration=1.0)
     second = dict(graph["ksampler"]["inputs"], latent_image=["encode", 0], denoise=0.5, seed=3)

@@ -13,13 +13,13 @@ from tests.core.made_videos import numbered
 from tests.nodes.graphs import (
     Graph,
     Inputs,
+    executed,
     failure,
-    heard,
+    generate,
     muxed,
     node,
     notices,
     paths,
-    ran,
     run,
     same,
     saved,
@@ -29,8 +29,8 @@ from tests.nodes.graphs import (
 
 def masked(clip: str, value: float, count: int = 1, **extract: object) -> Graph:
     """The sound of a clip behind ``count`` masks, all white (1) or black (0)."""
-    seen: Inputs = {"duration": 1.0, "mask": ["masks", 0], **extract}
-    return sound(video=clip, extract=seen) | {
+    inputs: Inputs = {"duration": 1.0, "mask": ["masks", 0], **extract}
+    return sound(video=clip, extract=inputs) | {
         "mask": node("SolidMask", value=value, width=32, height=16),
         "picture": node("MaskToImage", mask=["mask", 0]),
         "pictures": node("RepeatImageBatch", image=["picture", 0], amount=count),
@@ -39,13 +39,13 @@ def masked(clip: str, value: float, count: int = 1, **extract: object) -> Graph:
 
 
 def test_white_keeps_and_black_hides(comfy: ComfyServer, clip: str) -> None:
-    (plain,) = heard(comfy, sound(video=clip, extract={"duration": 1.0}))
-    (white,) = heard(comfy, masked(clip, 1.0))
-    (black,) = heard(comfy, masked(clip, 0.0))
+    (plain,) = generate(comfy, sound(video=clip, extract={"duration": 1.0}))
+    (white,) = generate(comfy, masked(clip, 1.0))
+    (black,) = generate(comfy, masked(clip, 0.0))
     assert same(plain, white) and not same(plain, black)
 
 
-def test_only_the_look_at_the_picture_runs_again(
+def test_a_new_mask_does_not_encode_the_prompts_again(
     comfy: ComfyServer, clip: str, request: pytest.FixtureRequest
 ) -> None:
     version = comfy.client.system_stats()["system"]["comfyui_version"]
@@ -56,15 +56,15 @@ def test_only_the_look_at_the_picture_runs_again(
             )
         )
     run(comfy, saved(masked(clip, 0.25)))
-    again = ran(run(comfy, saved(masked(clip, 0.75))))
+    again = executed(run(comfy, saved(masked(clip, 0.75))))
     parts = [name for name in again if name.startswith("extract.")]
-    assert len(parts) == 2, again  # looking, joining; the prompts are not read again
+    assert len(parts) == 2, again  # visual features and join
 
 
-def test_one_a_frame_or_told(comfy: ComfyServer, clip: str) -> None:
+def test_another_number_of_masks_than_frames_is_noted(comfy: ComfyServer, clip: str) -> None:
     assert notices(run(comfy, saved(masked(clip, 0.5, count=50)))) == {}
-    (told,) = notices(run(comfy, saved(masked(clip, 0.5, count=7)))).values()
-    assert "got 7 masks for the video's 50 frames" in told
+    (notice,) = notices(run(comfy, saved(masked(clip, 0.5, count=7)))).values()
+    assert "got 7 masks for the video's 50 frames" in notice
 
 
 def test_a_mask_alone_is_refused(comfy: ComfyServer, clip: str) -> None:
@@ -80,10 +80,10 @@ def test_images_with_the_info_of_video_helper_suite(comfy: ComfyServer, clip: st
             "parts": node("GetVideoComponents", video=["file", 0]),
         }
 
-    (slow,) = heard(comfy, graph(frame_rate=12.5))
+    (slow,) = generate(comfy, graph(frame_rate=12.5))
     for info in ({"loaded_fps": 12.5, "source_fps": 25}, {"source_fps": 12.5}):
-        (told,) = heard(comfy, graph(video_info=info))
-        assert same(told, slow)
+        (take,) = generate(comfy, graph(video_info=info))
+        assert same(take, slow)
     message = failure(comfy, saved(graph(video_info={"loaded_fps": 0})))
     assert "got video_info without a frame rate ({'loaded_fps': 0}), expected" in message
 
@@ -114,8 +114,8 @@ def test_webp(comfy: ComfyServer, count: int) -> None:
     path = comfy.input / f"{count}.webp"
     frames[0].save(path, save_all=count > 1, append_images=frames[1:], duration=50, lossless=True)
     graph = sound(video=path.name, extract={"duration": 0.8})
-    (take,) = heard(comfy, graph)
-    (text,) = heard(comfy, sound(extract={"duration": 0.8}))
+    (take,) = generate(comfy, graph)
+    (text,) = generate(comfy, sound(extract={"duration": 0.8}))
     assert len(take) == len(text) and not same(take, text)
     assert np.isfinite(take).all()
     (written,) = paths(comfy, run(comfy, muxed(graph, video=["video", 0])))

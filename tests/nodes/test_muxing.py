@@ -1,4 +1,4 @@
-"""MuxAudioVideo through a real ComfyUI: the picture untouched, the sound in step."""
+"""MuxAudioVideo in a real ComfyUI: picture copied, sound in sync."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dev.server import ComfyServer
 from tests.nodes.graphs import (
     RATE,
     Graph,
-    decoded,
-    heard,
+    generate,
     muxed,
     node,
     notices,
     paths,
+    read_audio,
     run,
     sound,
 )
@@ -39,7 +39,7 @@ def packets(path: Path) -> list[bytes]:
 
 
 def streams(path: Path) -> dict[str, Any]:
-    """What a file holds: codec, start and end in seconds, by type of stream."""
+    """Codec, start and end in seconds, by type of stream."""
     with av.open(path) as container:
         found: dict[str, Any] = {}
         for stream in container.streams:
@@ -78,7 +78,7 @@ def test_the_picture_is_copied_and_the_sound_replaced(
     assert path.suffix == ".mp4" and path.parent == comfy.output / "test"
     assert packets(path) == packets(comfy.input / name)
     check_step(path)
-    got = decoded(path)[0]
+    got = read_audio(path)[0]
     assert float(got.std()) > 0.01
 
 
@@ -116,18 +116,18 @@ def test_a_video_made_of_images(comfy: ComfyServer, clip: str) -> None:
 
 def test_takes(comfy: ComfyServer, clip: str) -> None:
     graph = sound(video=clip, extract={"duration": 0.0}, sample={"num_samples": 2, "steps": 2})
-    takes = heard(comfy, graph)
+    takes = generate(comfy, graph)
     for number, take in enumerate(takes):
         result = run(comfy, muxed(graph, video=["video", 0], take=number))
-        got = decoded(paths(comfy, result)[0])[0][: len(take)]
+        got = read_audio(paths(comfy, result)[0])[0][: len(take)]
         likeness = [float(np.corrcoef(got, one[: len(got)])[0, 1]) for one in takes]
         assert likeness[number] > 0.8 and likeness[1 - number] < 0.5, likeness
 
 
 def test_every_take(comfy: ComfyServer, clip: str) -> None:
-    """A file each, all shown; what comes out is the first."""
+    """One file each, all shown; the output is the first."""
     graph = sound(video=clip, extract={"duration": 0.0}, sample={"num_samples": 2, "steps": 2})
-    takes = heard(comfy, graph)
+    takes = generate(comfy, graph)
     graph = muxed(graph, video=["video", 0], take=-1, audio_codec="pcm")
     save = node(
         "SaveVideo", video=["mux", 0], filename_prefix="test/first", format="auto", codec="auto"
@@ -138,7 +138,7 @@ def test_every_take(comfy: ComfyServer, clip: str) -> None:
     files = [folder / file["filename"] for file in result.outputs["mux"]["images"]]
     (file,) = result.outputs["save"]["images"]
     for path, take in zip([*files, folder / file["filename"]], [*takes, takes[0]], strict=True):
-        got = decoded(path)[0][: len(take)]
+        got = read_audio(path)[0][: len(take)]
         assert float(np.abs(got - take[: len(got)]).max()) < 4 * 2**-15
 
 
@@ -156,7 +156,7 @@ def test_the_original_as_a_track(comfy: ComfyServer, clip_with_sound: str) -> No
 
 
 def test_the_original_of_a_video_made_of_parts(comfy: ComfyServer, clip: str) -> None:
-    """Mixed into webm, at the loudness asked for; no picture is copied, so none is noted."""
+    """Mixed into webm, at the chosen loudness."""
     first = sound(video=clip, extract={"duration": 0.0}, sample={"seed": 22})
     graph = {
         **first,
@@ -167,7 +167,7 @@ def test_the_original_of_a_video_made_of_parts(comfy: ComfyServer, clip: str) ->
     path = made(comfy, muxed(graph, video=["made", 0], **options))
     found = streams(path)
     assert (path.suffix, found["video"][0], found["audio"][0]) == (".webm", "vp9", "opus")
-    assert -26 < 20 * np.log10(decoded(path)[0].std()) < -16
+    assert -26 < 20 * np.log10(read_audio(path)[0].std()) < -16
 
 
 def test_trimmed_to_the_sound(comfy: ComfyServer, clip: str) -> None:
@@ -178,33 +178,33 @@ def test_trimmed_to_the_sound(comfy: ComfyServer, clip: str) -> None:
 
 
 def test_the_workflow_is_in_the_file(comfy: ComfyServer, clip: str) -> None:
-    """As SaveVideo writes it, word for word."""
+    """Exactly as SaveVideo writes it."""
     graph = muxed(sound(video=clip, sample={"seed": 23}), video=["video", 0])
     save = node(
         "SaveVideo", video=["video", 0], filename_prefix="test/save", format="auto", codec="auto"
     )
     graph = {**graph, "save": save}
-    told = []
+    written = []
     for path in paths(comfy, run(comfy, graph)):
         with av.open(path) as container:
-            told.append(container.metadata["prompt"])
-    assert told[0] == told[1] and json.loads(told[0])["mux"] == graph["mux"]
+            written.append(container.metadata["prompt"])
+    assert written[0] == written[1] and json.loads(written[0])["mux"] == graph["mux"]
 
 
 def test_start_offset(comfy: ComfyServer, clip: str) -> None:
-    """Silence first; what sounds past the picture's end is cut, and that is said."""
+    """Silence first; sound past the end of the picture is cut, with a notice."""
     graph = sound(video=clip, extract={"duration": 0.0})
     result = run(comfy, muxed(graph, video=["video", 0], start_offset=1.0))
     assert "cut at its end" in notices(result)["mux"]
     (path,) = paths(comfy, result)
     check_step(path)
-    got = decoded(path)[0]
+    got = read_audio(path)[0]
     early, late = got[: RATE - 2048], got[RATE + 2048 :]
     assert float(np.abs(early).max()) < 0.01 < float(late.std())
 
 
 def test_names(comfy: ComfyServer, clip: str) -> None:
-    """Folders are made, files counted, and what only ComfyUI's page fills in is left alone."""
+    """Folders are created, files numbered, and tokens that only the page replaces are kept."""
     first, second = (
         made(
             comfy,
@@ -222,7 +222,7 @@ def test_names(comfy: ComfyServer, clip: str) -> None:
 
 
 def test_what_comes_out_is_a_video(comfy: ComfyServer, clip: str) -> None:
-    """For other nodes too: its parts are the picture and the new sound."""
+    """Other nodes can use it: its components are the picture and the new sound."""
     graph = muxed(sound(video=clip, extract={"duration": 0.0}), video=["video", 0])
     result = run(
         comfy,
@@ -233,7 +233,7 @@ def test_what_comes_out_is_a_video(comfy: ComfyServer, clip: str) -> None:
         },
     )
     sounds = [path for path in paths(comfy, result) if path.suffix == ".flac"]
-    assert abs(decoded(sounds[0]).shape[1] - 2 * RATE) <= 1024
+    assert abs(read_audio(sounds[0]).shape[1] - 2 * RATE) <= 1024
 
 
 def test_it_is_previewed(comfy: ComfyServer, clip: str) -> None:

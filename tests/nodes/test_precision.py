@@ -1,4 +1,4 @@
-"""Half precision through a real ComfyUI: finite, and close to float32."""
+"""Half precision in a real ComfyUI: finite, and close to float32."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 
 from dev.server import ComfyServer
 from mmaudio_core.providers import fast_bf16_cpu
-from tests.nodes.graphs import MODEL, heard, same, sound
+from tests.nodes.graphs import MODEL, generate, same, sound
 
-# Relative L2 errors. What each network alone loses (1.4% in bf16) grows: guidance triples it, and
-# the stand-ins' vocoder, whose weights are random, makes it five times larger.
+# Relative L2 errors. Each network's own error (1.4% in bf16) grows: guidance triples it, and the
+# synthetic vocoder, whose weights are random, makes it five times larger.
 CLOSE = {"fp16": 0.05, "bf16": 0.25}
 
 
@@ -21,7 +21,7 @@ def take(comfy: ComfyServer, clip: str, model: str, precision: str) -> np.ndarra
         extract={"duration": 1.0},
         sample={"steps": 4},
     )
-    return heard(comfy, graph)[0]
+    return generate(comfy, graph)[0]
 
 
 @pytest.fixture(scope="module", params=[MODEL, "large_44k_v2"])
@@ -34,7 +34,7 @@ def exact(comfy: ComfyServer, clip: str, model: str) -> np.ndarray:
     return take(comfy, clip, model, "fp32")
 
 
-def test_auto_is_what_the_cpu_does_well(
+def test_auto_is_the_fastest_on_this_cpu(
     comfy: ComfyServer, clip: str, model: str, exact: np.ndarray
 ) -> None:
     got = take(comfy, clip, model, "auto")

@@ -1,4 +1,4 @@
-"""What a running ComfyUI says of its nodes, and whether saved graphs fit to it."""
+"""Checks of saved graphs and API prompts against the nodes of a running ComfyUI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
     "STRING": (str,),
     "BOOLEAN": (bool,),
 }
-# Chosen by whoever opens the template, from files of their own.
+# The user who opens the template chooses one of their own files.
 _FILES = ("video_upload", "image_upload", "audio_upload")
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
 
@@ -38,7 +38,7 @@ class Input:
 
     @property
     def widgets(self) -> int:
-        """Values that a saved graph holds for it: seeds and files have a second widget."""
+        """How many values a saved graph holds for it: seeds and files have a second widget."""
         second = self.settings.get("control_after_generate") or self.is_file
         return 0 if not self.is_widget else 1 + bool(second)
 
@@ -90,7 +90,7 @@ def _inputs(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[Input]:
 
 
 def prompt_faults(graph: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
-    """What does not fit in an API prompt."""
+    """Faults of an API prompt."""
     faults: list[str] = []
     for key, entry in graph.items():
         if entry["class_type"] not in info:
@@ -127,7 +127,10 @@ def _link_fault(
 
 
 def template_faults(template: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
-    """What does not fit in a saved graph, but for what its prompt shows."""
+    """Faults of a saved graph that its API prompt does not show.
+
+    Only linked outputs count: newer versions of ComfyUI add outputs to their nodes.
+    """
     faults: list[str] = []
     nodes = {entry["id"]: entry for entry in template["nodes"]}
     for entry in nodes.values():
@@ -156,7 +159,7 @@ def template_faults(template: Mapping[str, Any], info: Mapping[str, Any]) -> lis
 
 
 def to_prompt(template: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-    """The API prompt that the page makes of a saved graph."""
+    """The API prompt that the page makes from a saved graph."""
     links = {number: [str(source), slot] for number, source, slot, *_ in template["links"]}
     prompt: dict[str, Any] = {}
     for entry in template["nodes"]:
@@ -178,12 +181,12 @@ def to_prompt(template: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
 
 
 def is_note(entry: Mapping[str, Any]) -> bool:
-    """Whether it is in the page only."""
+    """Whether the node exists in the page only."""
     return entry["type"] in ("MarkdownNote", "Note")
 
 
 def overlaps(template: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Ids of nodes that lie on each other, title bars included."""
+    """Ids of overlapping nodes, title bars included."""
     title = 30
     boxes = [
         (n["id"], n["pos"][0], n["pos"][1] - title, n["size"][0], n["size"][1] + title)

@@ -1,4 +1,4 @@
-"""The shipped workflows, checked against a running ComfyUI and run by it."""
+"""The shipped workflows, checked against a running ComfyUI and run in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from dev.server import ALIAS, ComfyServer
 from mmaudio_core.checkpoint.published import DEFAULT_VARIANT, files_for
 from tests.core.made_videos import steady, write_video
-from tests.nodes.graphs import decoded, paths, run
+from tests.nodes.graphs import paths, read_audio, run
 
 from .schema import overlaps, prompt_faults, template_faults, to_prompt
 
@@ -37,7 +37,7 @@ def video(comfy: ComfyServer) -> str:
 
 
 def as_tested(prompt: Json, video: str) -> Json:
-    """The prompt with a file that is there, and less to do."""
+    """The prompt with an existing file and less work."""
     changes: dict[str, Json] = {
         "LoadVideo": {"file": video},
         "MMAudioFeatureExtract": {"duration": 0.7},
@@ -49,9 +49,9 @@ def as_tested(prompt: Json, video: str) -> Json:
 
 
 def check_run(comfy: ComfyServer, prompt: Json) -> None:
-    """It ends in one file of as much sound as was asked for."""
+    """It writes one file with the expected amount of sound."""
     (path,) = paths(comfy, run(comfy, prompt))
-    sound = decoded(path)
+    sound = read_audio(path)
     # an encoder rounds up to whole frames of 1024
     assert round(0.7 * 44_100) <= sound.shape[1] <= round(0.7 * 44_100) + 2 * 1024
 
@@ -116,7 +116,7 @@ def test_comfyui_lists_the_templates_alone(comfy: ComfyServer) -> None:
         ({"features": ["1", 0]}, "gives a MMAUDIO"),
     ],
 )
-def test_what_does_not_fit_is_found(info: Json, change: Json, words: str) -> None:
+def test_a_faulty_prompt_is_found(info: Json, change: Json, words: str) -> None:
     prompt = read("api/text_to_audio.json")
     sampler = next(n for n in prompt.values() if n["class_type"] == "MMAudioSampler")
     sampler["inputs"].update(change)
