@@ -45,7 +45,7 @@ def test_white_keeps_and_black_hides(comfy: ComfyServer, clip: str) -> None:
     assert same(plain, white) and not same(plain, black)
 
 
-def test_a_new_mask_does_not_encode_the_prompts_again(
+def test_only_the_look_at_the_picture_runs_again(
     comfy: ComfyServer, clip: str, request: pytest.FixtureRequest
 ) -> None:
     version = comfy.client.system_stats()["system"]["comfyui_version"]
