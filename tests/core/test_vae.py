@@ -54,3 +54,12 @@ def test_a_run_can_stop_before_every_block():
     with counted(vae) as ran:
         vae.decode(tensors["z"])
     assert len(ran) == 2 + 1 + 9 + 1  # mid's blocks and attention, three levels of three, upsample
+
+
+def test_log_variance_is_limited():
+    vae = build(PartKind.VAE, tiny_weights("vae_16k"))
+    assert isinstance(vae, VAE)
+    with torch.no_grad():
+        vae.get_parameter("encoder.conv_out.weight").mul_(1e6)
+        _, logvar = vae.encode(golden("tiny_vae_16k")[0]["mel_in"])
+    assert (logvar.min(), logvar.max()) == (-30, 20)
