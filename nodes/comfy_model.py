@@ -67,6 +67,8 @@ class ComfyFlowNetwork(FlowNetwork):
         """
         options = {} if transformer_options is None else transformer_options
         wrappers = patcher_extension.get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
+        if wrappers:  # EasyCache writes into ``x``, which in float32 is the sampler's own tensor
+            x = x.clone()
         executor = patcher_extension.WrapperExecutor.new_class_executor(
             self._predict, self, wrappers
         )
@@ -105,6 +107,11 @@ class MMAudioLatentFormat(comfy.latent_formats.LatentFormat):
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         """``mean`` and ``std`` have shape (1, 1, C)."""
         self._mean, self._std = mean.float().cpu(), std.float().cpu()
+
+    @property
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation."""
+        return self._mean, self._std
 
     def process_in(self, latent: Tensor) -> Tensor:
         return (latent - self._mean.to(latent.device)) / self._std.to(latent.device)

@@ -22,6 +22,7 @@ from . import compat
 from .attention import encoder_attention
 from .comfy_model import ComfyFlowNetwork, MMAudioBaseModel
 from .feature_cache import feature_cache_from_environment
+from .sampling_checks import add_sampling_checks
 
 AUTO, FP8 = "auto", "fp8_e4m3fn"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -138,6 +139,8 @@ def read_patcher(
     )
     patcher = patcher_class(network, load_device=load_device, offload_device=offload_device)
     patcher.cached_patcher_init = (read_patcher, (part, precision))
+    if part.kind is PartKind.FLOW:
+        add_sampling_checks(patcher)
     return patcher
 
 
