@@ -16,7 +16,7 @@ from .mask import CLIP_NEUTRAL, SYNC_NEUTRAL, MaskBlend, Masks
 from .open import open_source
 from .resize import CLIP_SIZE, SYNC_SIZE, resize_for_clip, resize_for_sync
 from .source import Frame, FrameSource
-from .timestamps import first_output, whole_frames
+from .timestamps import first_frame_showing, whole_frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,10 +183,10 @@ class _Stream:
 class _Chunks:
     """Both streams, cut at the same times.
 
-    A frame shown until ``time`` decides every output frame below ``first_output(time)``. The last
-    of these may still lie past the video's end, by rounding, if the video ends right there; it
-    always falls into the chunk that ``time`` lies in. So a chunk goes out once a frame at or after
-    its end has come, and the last one is cut to the length then known.
+    A frame shown until ``time`` decides every output frame below ``first_frame_showing(time)``.
+    The last of these may still lie past the video's end, by rounding, if the video ends right
+    there; it always falls into the chunk that ``time`` lies in. So a chunk goes out once a frame at
+    or after its end has come, and the last one is cut to the length then known.
     """
 
     def __init__(self, seconds: int, *, clip: bool, sync: bool) -> None:
@@ -200,7 +200,7 @@ class _Chunks:
     def show(self, current: _CurrentFrame, time: Fraction) -> None:
         """Show ``current`` until ``time``."""
         for stream in self._streams:
-            stream.show(current, first_output(time, stream.form.rate))
+            stream.show(current, first_frame_showing(time, stream.form.rate))
 
     def complete(self, time: Fraction, current: _CurrentFrame) -> Iterator[FrameChunk]:
         """The chunks that end at or before ``time``, with ``current`` shown until then."""

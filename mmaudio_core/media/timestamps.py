@@ -21,8 +21,16 @@ from .compat import FrameDurations
 _DEFAULT_STEP = Fraction(1, 25)
 
 
-def first_output(time: Fraction, rate: int) -> int:
-    """The first output frame, at ``rate`` per second, that may show a source frame of this time."""
+def first_frame_showing(time: Fraction, rate: int) -> int:
+    """Index of the first output frame that shows a source frame, if no later one replaces it.
+
+    This is ``floor(time * rate + 1/2)``, so an output frame may show a source frame that appears
+    up to half an output frame after it.
+
+    Args:
+        time: when the source frame appears, in seconds.
+        rate: output frames per second.
+    """
     return (2 * rate * time.numerator + time.denominator) // (2 * time.denominator)
 
 

@@ -13,7 +13,7 @@ from .windows import WindowPlan
 SAMPLING_STAGE = "sampling"
 
 
-def denoise(
+def integrate_euler(
     network: FlowNetwork,
     noise: Tensor,
     positive: GuidanceBranch,

@@ -21,7 +21,7 @@ from .memory import MAX_BATCHED_WINDOWS
 from .windows import Window, WindowPlan
 
 _PROJECTION_BATCH = 8  # windows
-_SINGLE_PASS = (Window(latent=0, clip=0, sync=0),)
+_SINGLE_PASS = (Window(latent_start=0, clip_start=0, sync_start=0),)
 
 # Conditions of each window; a single element if all windows share them.
 GuidanceBranch = Sequence[Conditions]
@@ -70,8 +70,8 @@ def project_conditions(
     for first in range(0, len(windows), _PROJECTION_BATCH):
         batch = windows[first : first + _PROJECTION_BATCH]
         conditions = network.conditions(
-            torch.cat([clip[:, w.clip : w.clip + window_lengths.clip] for w in batch]),
-            torch.cat([sync[:, w.sync : w.sync + window_lengths.sync] for w in batch]),
+            torch.cat([clip[:, w.clip_start : w.clip_start + window_lengths.clip] for w in batch]),
+            torch.cat([sync[:, w.sync_start : w.sync_start + window_lengths.sync] for w in batch]),
             text[[w.prompt for w in batch]],
             window_lengths.latent,
             repeating=repeating,

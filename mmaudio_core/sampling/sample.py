@@ -14,7 +14,7 @@ from ..features.types import Features
 from ..models.flow import FlowNetwork
 from ..progress import Progress, no_progress
 from ..providers import LoadedModel, ModelProvider, check_finite
-from .euler import denoise
+from .euler import integrate_euler
 from .guidance import GuidanceBranch, project_conditions
 from .memory import MAX_BATCHED_WINDOWS, activation_bytes
 from .noise import get_noise
@@ -65,7 +65,7 @@ def sample(
     with torch.no_grad():
         positive, negative = project_features(loaded, features, lengths, plan)
         noise = get_noise([s % _SEED_RANGE for s in seeds], lengths.latent, params.latent_dim)
-        latents = denoise(
+        latents = integrate_euler(
             flow,
             noise.to(loaded.device),
             positive,

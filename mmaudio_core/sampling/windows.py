@@ -17,6 +17,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from typing_extensions import assert_never  # torch requires it; typing's is new in Python 3.11
 
 from ..config import (
     CLIP_FPS,
@@ -77,11 +78,18 @@ class WindowParams:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Offsets of a window's latents, CLIP frames and sync tokens, and the index of its prompt."""
+    """Where a window starts in each sequence, and the index of its prompt.
 
-    latent: int
-    clip: int
-    sync: int
+    Attributes:
+        latent_start: index of its first latent.
+        clip_start: index of its first CLIP frame.
+        sync_start: index of its first sync token.
+        prompt: index of its prompt.
+    """
+
+    latent_start: int
+    clip_start: int
+    sync_start: int
     prompt: int = 0
 
 
@@ -112,15 +120,17 @@ class WindowPlan:
     def split(self, latent: Tensor) -> Tensor:
         """Split latents (B, N, C) into windows (B, windows, n, C)."""
         length = self.lengths.latent
-        return torch.stack([latent[:, w.latent : w.latent + length] for w in self.windows], dim=1)
+        return torch.stack(
+            [latent[:, w.latent_start : w.latent_start + length] for w in self.windows], dim=1
+        )
 
     def join(self, parts: Tensor, length: int) -> Tensor:
         """Join windows (B, windows, n, C) into latents (B, length, C)."""
         joined = parts.new_zeros(parts.shape[0], length, parts.shape[3])
         weights = copy_to(self.weights, parts.device).to(parts.dtype)
         for index, window in enumerate(self.windows):
-            end = window.latent + self.lengths.latent
-            joined[:, window.latent : end] += parts[:, index] * weights[index, :, None]
+            end = window.latent_start + self.lengths.latent
+            joined[:, window.latent_start : end] += parts[:, index] * weights[index, :, None]
         return joined
 
 
@@ -145,7 +155,7 @@ def plan_windows(
     if duration > params.single_pass:
         windows, window_lengths, weights = _split_duration(lengths, fmt, params, cuts)
     elif crossfades:
-        windows, window_lengths = (Window(latent=0, clip=0, sync=0),), lengths
+        windows, window_lengths = (Window(latent_start=0, clip_start=0, sync_start=0),), lengths
         weights = torch.ones(1, lengths.latent)
     else:
         return None
@@ -167,16 +177,16 @@ def _split_duration(
     latent_rate = Fraction(fmt.sample_rate, fmt.samples_per_latent)
     windows = tuple(
         Window(
-            latent=round(start * _SEGMENT_SECONDS * latent_rate),
-            clip=round(start * _SEGMENT_SECONDS * CLIP_FPS),
-            sync=start * SEGMENT_TOKENS,
+            latent_start=round(start * _SEGMENT_SECONDS * latent_rate),
+            clip_start=round(start * _SEGMENT_SECONDS * CLIP_FPS),
+            sync_start=start * SEGMENT_TOKENS,
         )
         for start in starts
     )
-    length = lengths.latent - windows[-1].latent
+    length = lengths.latent - windows[-1].latent_start
     window_lengths = SequenceLengths(
         latent=length,
-        clip=lengths.clip - windows[-1].clip,
+        clip=lengths.clip - windows[-1].clip_start,
         sync=window_segments * SEGMENT_TOKENS,
         samples=length * fmt.samples_per_latent,
     )
@@ -193,7 +203,7 @@ def _split_by_prompt(
     rows: list[Tensor] = []
     for window, weight in zip(windows, weights, strict=True):
         for prompt, prompt_weight in enumerate(by_prompt):
-            row = weight * prompt_weight[window.latent : window.latent + len(weight)]
+            row = weight * prompt_weight[window.latent_start : window.latent_start + len(weight)]
             if bool((row > 0).any()):
                 prompted.append(replace(window, prompt=prompt))
                 rows.append(row)
@@ -206,8 +216,8 @@ def _weights(
     """Weight of each window at each of its latents: (windows, length)."""
     weights = torch.ones(len(windows), length)
     for index, (left, right) in enumerate(pairwise(windows)):
-        spacing = right.latent - left.latent
-        middle = (right.latent + left.latent + length) / 2
+        spacing = right.latent_start - left.latent_start
+        middle = (right.latent_start + left.latent_start + length) / 2
         # limited so that joins do not overlap and at most two windows share a latent
         near = [cut for cut in cuts if abs(cut - middle) < min(spacing, length - spacing) / 2]
         zone = min(overlap, spacing, length - spacing)
@@ -215,17 +225,21 @@ def _weights(
             middle, zone = min(near, key=lambda cut: abs(cut - middle)), 0
         first = round(middle - zone / 2)
         after = torch.cat(
-            (torch.zeros(first), _ramp(zone, join), torch.ones(right.latent + length))
+            (torch.zeros(first), _ramp(zone, join), torch.ones(right.latent_start + length))
         )
-        weights[index] *= 1 - after[left.latent : left.latent + length]
-        weights[index + 1] *= after[right.latent : right.latent + length]
+        weights[index] *= 1 - after[left.latent_start : left.latent_start + length]
+        weights[index + 1] *= after[right.latent_start : right.latent_start + length]
     return weights
 
 
 def _ramp(zone: int, join: JoinMode) -> Tensor:
     """Weight of the later window across a join: (zone,)."""
-    if join is JoinMode.AVERAGE:
-        return torch.full((zone,), 0.5)
-    if join is JoinMode.INTERLEAVE:
-        return (torch.arange(zone) % 2).float()
-    return (torch.arange(zone) + 0.5) / max(zone, 1)
+    match join:
+        case JoinMode.AVERAGE:
+            return torch.full((zone,), 0.5)
+        case JoinMode.BLEND:
+            return (torch.arange(zone) + 0.5) / max(zone, 1)
+        case JoinMode.INTERLEAVE:
+            return (torch.arange(zone) % 2).float()
+        case _:
+            assert_never(join)

@@ -100,8 +100,8 @@ def apart(seed: int) -> Tensor:
         part = replace(
             whole,
             duration=Fraction(inside.samples, FORMAT_16K.sample_rate),
-            clip=whole.clip[:, window.clip : window.clip + inside.clip],
-            sync=whole.sync[:, window.sync : window.sync + inside.sync],
+            clip=whole.clip[:, window.clip_start : window.clip_start + inside.clip],
+            sync=whole.sync[:, window.sync_start : window.sync_start + inside.sync],
         )
         parts.append(sample(networks(), part, [1000 * (seed + 1) + number], steps=STEPS))
     return torch.stack(parts, dim=1)
@@ -130,7 +130,7 @@ def middles() -> tuple[list[int], list[int]]:
     """Mel frames in the middle of each join, and as many in the middle between joins."""
     length = plan().lengths.latent
     joins = [
-        (left.latent + length + right.latent) * MEL_PER_LATENT // 2
+        (left.latent_start + length + right.latent_start) * MEL_PER_LATENT // 2
         for left, right in pairwise(plan().windows)
     ]
     inside = [(left + right) // 2 for left, right in pairwise(joins)]

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from mmaudio_core.media import Frame, FrameReader, ImageSequence, VideoFile, decode, open_source
-from mmaudio_core.media.timestamps import FrameClock, FrameTime, first_output
+from mmaudio_core.media.timestamps import FrameClock, FrameTime, first_frame_showing
 
 from ..golden_files import golden
 from .made_videos import expected_picks, numbered, numbers, steady, write_video
@@ -125,11 +125,11 @@ def test_published_picks(name: str) -> None:
 
 
 def test_rounding_is_exact() -> None:
-    assert [first_output(F(i, 50), 25) for i in range(5)] == [0, 1, 1, 2, 2]
-    assert first_output(F(1, 16) - F(1, 10**12), 8) == 0
-    assert first_output(F(1, 16), 8) == 1
-    assert first_output(F(-1, 16), 8) == 0
-    assert first_output(F(-3, 16), 8) == -1
+    assert [first_frame_showing(F(i, 50), 25) for i in range(5)] == [0, 1, 1, 2, 2]
+    assert first_frame_showing(F(1, 16) - F(1, 10**12), 8) == 0
+    assert first_frame_showing(F(1, 16), 8) == 1
+    assert first_frame_showing(F(-1, 16), 8) == 0
+    assert first_frame_showing(F(-3, 16), 8) == -1
 
 
 Ticks: TypeAlias = list[tuple[int | None, int | None]]

@@ -14,7 +14,7 @@ from mmaudio_core.config import FORMAT_16K, sequence_lengths
 from mmaudio_core.features.types import Features
 from mmaudio_core.models.flow.conditions import Conditions
 from mmaudio_core.providers import LoadedModel
-from mmaudio_core.sampling.euler import SAMPLING_STAGE, denoise
+from mmaudio_core.sampling.euler import SAMPLING_STAGE, integrate_euler
 from mmaudio_core.sampling.guidance import GuidanceBranch, predict_velocity, project_conditions
 from mmaudio_core.sampling.noise import get_noise
 from mmaudio_core.sampling.sample import sample
@@ -42,7 +42,7 @@ def run(
 ) -> torch.Tensor:
     positive, other = conditions()
     with torch.no_grad():
-        return denoise(
+        return integrate_euler(
             tiny_flow(),
             get_noise(seeds, 166, 20),
             positive,
@@ -165,7 +165,7 @@ def test_room_for_activations_follows_dtype_and_takes_and_is_bounded_by_windows(
 def test_cancelling_stops_before_the_next_block(calls: int):
     positive, negative = conditions()
     with torch.no_grad(), counted(tiny_flow()) as ran, pytest.raises(Cancelled):
-        denoise(
+        integrate_euler(
             tiny_flow(),
             get_noise([1], 166, 20),
             positive,
@@ -183,7 +183,7 @@ def test_progress_counts_steps():
     seen: list[tuple[str, int, int]] = []
     positive, negative = conditions()
     with torch.no_grad():
-        denoise(
+        integrate_euler(
             tiny_flow(),
             get_noise([1], 166, 20),
             positive,

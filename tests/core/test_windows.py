@@ -41,9 +41,9 @@ def test_weights_sum_to_one_and_windows_end_with_the_job(
     torch.testing.assert_close(made.join(ones, length), torch.ones(1, length, 1))
     whole = sequence_lengths(Fraction(seconds), fmt)
     last = made.windows[-1]
-    assert last.latent + made.lengths.latent == whole.latent
-    assert last.clip + made.lengths.clip == whole.clip
-    assert last.sync + made.lengths.sync == whole.sync
+    assert last.latent_start + made.lengths.latent == whole.latent
+    assert last.clip_start + made.lengths.clip == whole.clip
+    assert last.sync_start + made.lengths.sync == whole.sync
     assert bool((made.weights > 0).any(dim=1).all())
 
 
@@ -54,7 +54,7 @@ def test_joins_of_windows_that_start_close_together_do_not_overlap() -> None:
     assert made is not None and len(made.windows) == 3
     shared = torch.zeros(lengths.latent)
     for window, weights in zip(made.windows, made.weights, strict=True):
-        shared[window.latent : window.latent + len(weights)] += (weights > 0).float()
+        shared[window.latent_start : window.latent_start + len(weights)] += (weights > 0).float()
     assert shared.min() == 1 and shared.max() == 2
 
 
@@ -63,9 +63,9 @@ def test_a_windows_streams_start_together(seconds: str) -> None:
     made, _ = plan(seconds)
     rate = FORMAT_44K.sample_rate / FORMAT_44K.samples_per_latent
     for window in made.windows:
-        start = window.sync / 8 * 0.32  # seconds: sync segments start every 8 of 25 frames
-        assert abs(window.latent / rate - start) <= 0.5 / rate + 1e-9
-        assert abs(window.clip / 8 - start) <= 0.5 / 8
+        start = window.sync_start / 8 * 0.32  # seconds: sync segments start every 8 of 25 frames
+        assert abs(window.latent_start / rate - start) <= 0.5 / rate + 1e-9
+        assert abs(window.clip_start / 8 - start) <= 0.5 / 8
 
 
 def test_up_to_ten_seconds_is_one_pass() -> None:
@@ -141,7 +141,7 @@ def _join_ratios(made: WindowPlan, length: int, seed: int) -> tuple[float, float
         if bool(((weights == 0) | (weights == 1)).all()):  # interleave: where weights alternate
             flips = weights.diff().abs() > 0
             zone = torch.cat((flips, flips[-1:]))
-        inside[window.latent : window.latent + len(zone)] |= zone
+        inside[window.latent_start : window.latent_start + len(zone)] |= zone
     level = joined[inside].std() / joined[~inside].std()
     return level.item(), _high_share(joined, inside) / _high_share(joined, ~inside)
 

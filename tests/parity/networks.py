@@ -20,7 +20,7 @@ from mmaudio_core.models.flow import FlowNetwork
 from mmaudio_core.models.flow.conditions import Conditions
 from mmaudio_core.models.synchformer import Synchformer
 from mmaudio_core.models.vae import VAE
-from mmaudio_core.sampling.euler import denoise
+from mmaudio_core.sampling.euler import integrate_euler
 
 from .build import build
 from .comparison import FLOAT32, HALF, Comparison, exact
@@ -83,7 +83,7 @@ def flow(case: Case) -> Iterator[Comparison]:
             t = torch.full((batch,), float(found[1]))
             yield case.compare(name, network(x0.to(case.dtype), t, positive))
         elif found := re.fullmatch(r"x1_(steps(\d+)_cfg([\d.]+))", name):
-            x1 = denoise(
+            x1 = integrate_euler(
                 network,
                 x0,
                 [positive],
