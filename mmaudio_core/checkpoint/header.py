@@ -123,7 +123,7 @@ def _format(path: Path) -> Format:
         return Format.SAFETENSORS
     raise CheckpointError(
         f"{path.name} is not a weights file but {_looks_like(start)}; expected a .safetensors, "
-        f".pth, .pt or .bin file"
+        f".pth, .pt, .bin or .ckpt file"
     )
 
 
