@@ -252,7 +252,7 @@ def test_results_are_cached_until_the_file_changes(tmp_path: Path, monkeypatch: 
         (b"", ("is empty (0 bytes)",)),
         (
             b"<!DOCTYPE html><html><body>Sign in</body></html>",
-            ("a web page", "expected a .safetensors, .pth, .pt or .bin file"),
+            ("a web page", "expected a .safetensors, .pth, .pt, .bin or .ckpt file"),
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4122302432\n",
