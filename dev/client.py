@@ -25,7 +25,11 @@ Prompt = Mapping[str, Mapping[str, Any]]
 
 
 class PromptRejectedError(Exception):
-    """ComfyUI refused a prompt before running it."""
+    """ComfyUI refused a prompt before running it.
+
+    Attributes:
+        node_errors: ``class_type`` and ``errors`` by node id.
+    """
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         lines = [str(body.get("error", {}).get("message", body))]
@@ -34,6 +38,7 @@ class PromptRejectedError(Exception):
                 where = f"node {node} ({rejected['class_type']})"
                 lines.append(f"{where}: {error['message']}: {error['details']}")
         super().__init__("\n".join(lines))
+        self.node_errors: dict[str, dict[str, Any]] = body.get("node_errors") or {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +165,10 @@ class ComfyClient:
     def object_info(self, node: str = "") -> dict[str, Any]:
         """Interfaces by node id: of every node, or of one."""
         return self._get(f"/object_info/{node}" if node else "/object_info").json()
+
+    def extensions(self) -> list[str]:
+        """Addresses of the scripts that the page loads."""
+        return self._get("/extensions").json()
 
     def templates(self) -> dict[str, list[str]]:
         """Names of the workflow templates, by pack."""

@@ -5,9 +5,11 @@ Each function says which oldest supported version would make it unnecessary.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import comfy.model_patcher
+from comfy_api.latest import io
 
 
 def model_patcher_class() -> type[comfy.model_patcher.ModelPatcher]:
@@ -38,3 +40,13 @@ def has_frame_edits(video: Any) -> bool:
     """
     pending = getattr(video, "has_pending_frame_edits", None)
     return pending is not None and pending()
+
+
+def later_schema_fields(**values: Any) -> dict[str, Any]:
+    """Those of ``values`` that ``io.Schema`` has in this version.
+
+    0.8.0 lacks ``search_aliases`` and ``has_intermediate_output``. With 0.33.0 as the oldest
+    version, pass them directly.
+    """
+    known = {field.name for field in fields(io.Schema)}
+    return {name: value for name, value in values.items() if name in known}

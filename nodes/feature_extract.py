@@ -6,19 +6,22 @@ the video again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from comfy_api.latest import Input, io
 from torch import Tensor
 
 from ..mmaudio_core.config import exact_seconds
+from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
 from ..mmaudio_core.features.text import encode_prompts
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.features.visual import TimeRange
+from . import compat, wiring
 from .cures import Node
 from .features import extract_visual, to_outputs
-from .feedback import NodeProgress, notify
+from .feedback import NodeProgress, with_notices
 from .footage import images_rate, to_clip
 from .inputs import FRAME_RATE, frame_rate, seconds, video_info
 from .model_manager import ComfyModels
@@ -104,8 +107,43 @@ class MMAudioFeatureExtract(Node):
                     display_name="latent", tooltip="Empty, of the right length, for KSampler."
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
+            **compat.later_schema_fields(
+                search_aliases=[
+                    "foley",
+                    "sfx",
+                    "sound effects",
+                    "video to audio",
+                    "text to audio",
+                    "image to audio",
+                    "generate sound",
+                ],
+                has_intermediate_output=True,
+            ),
         )
+
+    @classmethod
+    def validate_inputs(cls, input_types: Mapping[str, Any], duration: float | None = None) -> bool:
+        """Refuse what cannot work before anything runs; a linked ``duration`` is None here.
+
+        Naming ``duration`` turns off ComfyUI's own check of its bounds.
+
+        Raises:
+            MediaError: raised, not returned, which would show it once for each argument.
+        """
+        problem = (
+            wiring.wrong_type(cls, input_types)
+            or wiring.two_pictures(input_types)
+            or wiring.mask_without_picture(input_types)
+            or wiring.out_of_bounds(cls, "duration", duration)
+        )
+        if problem is None and duration == 0 and not wiring.has_picture(input_types):
+            problem = (
+                "got a duration of 0 (to the end of the video) without a video or images. Set "
+                "duration to the seconds of sound you want, or connect a video."
+            )
+        if problem is not None:
+            raise MediaError(problem)
+        return True
 
     @classmethod
     def execute(
@@ -134,5 +172,5 @@ class MMAudioFeatureExtract(Node):
         visual = extract_visual(mmaudio, clip, time_range, progress)
         negative = with_preset(negative_prompt, negative_preset)
         text = encode_prompts(mmaudio, prompt, negative, progress)
-        notify(cls.hidden.unique_id, visual.notices)
-        return to_outputs(mmaudio, Features.join(visual.features, text))
+        features = Features.join(visual.features, text)
+        return with_notices(*to_outputs(mmaudio, features), notices=visual.notices)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import io
+from typing import Any
 
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.features.visual import (
@@ -26,7 +26,7 @@ def extract_visual(
     )
 
 
-def to_outputs(models: ComfyModels, features: Features) -> io.NodeOutput:
+def to_outputs(models: ComfyModels, features: Features) -> tuple[Any, ...]:
     """``features``, both branches of guidance and an empty latent of their length."""
     latent = empty_latent(features.duration, models.params.audio)
-    return io.NodeOutput(features, *to_conditioning(features), latent)
+    return (features, *to_conditioning(features), latent)

@@ -1,16 +1,24 @@
-"""Progress bar, cancellation and notices of a running node."""
+"""Progress bar, cancellation, notices and the text on a running node."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import comfy.model_management
 import comfy.utils
+from comfy_api.latest import io
+from comfy_execution.utils import get_executing_context
 
 log = logging.getLogger(__name__)
 
 _RESOLUTION = 1000
+NOTICES = "text"  # the key of a node's UI output that ComfyUI's own text previews use
+
+# Node on the page -> the text it was last given. The page has no way to ask for it or to remove
+# it; a node that never had a text must not be sent an empty one, which would add a text box to it.
+_shown: dict[str, str] = {}
 
 
 class NodeProgress:
@@ -39,15 +47,47 @@ class NodeProgress:
             self._bar.update_absolute(value, _RESOLUTION)
 
 
-def notify(node_id: str | None, notices: Iterable[str]) -> None:
-    """Show notices on the node and log them: worth knowing, but no error."""
-    text = "\n".join(notices)
-    if not text:
+def with_notices(
+    *values: Any, notices: Iterable[str], ui: Mapping[str, Any] | None = None
+) -> io.NodeOutput:
+    """A node's output with things worth knowing that are no errors.
+
+    They are part of the UI output, so that ComfyUI keeps them in the history and sends them again
+    for a cached node. ``Node`` shows them on the node and logs them.
+    """
+    # always a list: ComfyUI joins those of a node that runs several times for a list of inputs
+    return io.NodeOutput(*values, ui={**(ui or {}), NOTICES: list(notices)})
+
+
+def show_notices(output: io.NodeOutput) -> None:
+    """Put an output's notices on the running node; remove an earlier text if there are none."""
+    ui = output.ui if isinstance(output.ui, Mapping) else {}
+    text = "\n".join(ui.get(NOTICES, ()))
+    if text:
+        log.warning("MMAudio: %s", text)
+    show_text(text)
+
+
+def show_text(text: str) -> None:
+    """Put ``text`` on the running node, or remove what stands there if it is empty.
+
+    A node that runs several times for a list of inputs shows the texts of all of them.
+    """
+    context = get_executing_context()
+    if context is None:
         return
-    log.warning("MMAudio: %s", text)
     from server import PromptServer  # not importable before ComfyUI has started
 
     server = getattr(PromptServer, "instance", None)
-    if server is not None and node_id is not None:
-        # the id of a node made by expansion is "<node on the page>.<number>"
-        server.send_progress_text(text, node_id.split(".")[0])
+    if server is None:
+        return
+    # the id of a node made by expansion is "<node on the page>.<number>"
+    node = context.node_id.split(".")[0]
+    before = _shown.pop(node, "")
+    after = text
+    if context.list_index and before:
+        after = "\n".join(dict.fromkeys([*before.splitlines(), *text.splitlines()]))
+    if after:
+        _shown[node] = after
+    if before or after:
+        server.send_progress_text(after or " ", node)  # the page ignores an empty text

@@ -17,6 +17,13 @@ from ..mmaudio_core.features.visual import VideoClip
 from ..mmaudio_core.media import ImageSequence, open_source
 from . import compat
 
+BOTH_PICTURES = "both video and images are connected, expected one of them. Disconnect one."
+NO_PICTURE = "neither video nor images are connected. Connect one of them."
+MASK_ALONE = (
+    "a mask is connected, but no picture for it to hide. Connect video or images, or disconnect "
+    "the mask."
+)
+
 
 def to_clip(
     video: Input.Video | None,
@@ -39,10 +46,7 @@ def to_clip(
     elif video is not None:
         clip = _from_video(video, frame_rate)
     elif mask is not None:
-        raise MediaError(
-            "a mask is connected, but no picture for it to hide. Connect video or images, or "
-            "disconnect the mask."
-        )
+        raise MediaError(MASK_ALONE)
     else:
         return None
     return replace(clip, mask=mask)
@@ -51,9 +55,7 @@ def to_clip(
 def check_one_source(video: Any, images: Any) -> None:
     """Raise MediaError if both a video and images are connected."""
     if video is not None and images is not None:
-        raise MediaError(
-            "both video and images are connected, expected one of them. Disconnect one."
-        )
+        raise MediaError(BOTH_PICTURES)
 
 
 def images_rate(frame_rate: float, video_info: Any) -> float:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from .types import MMAudio, VideoInfo
 
 FRAME_RATE = 25.0
+ADVANCED = {"advanced": True}  # as extra_dict: folded behind "Show advanced inputs"
 
 
 def mmaudio(tooltip: str = "From Load MMAudio Model.") -> io.Input:
@@ -52,7 +55,7 @@ def steps() -> io.Int.Input:
     )
 
 
-def denoise(*, optional: bool = False) -> io.Float.Input:
+def denoise(*, optional: bool = False, extra_dict: dict[str, Any] | None = None) -> io.Float.Input:
     """How much of a latent is generated anew."""
     return io.Float.Input(
         "denoise",
@@ -62,6 +65,7 @@ def denoise(*, optional: bool = False) -> io.Float.Input:
         step=0.01,
         optional=optional,
         tooltip="How much of the latent to generate anew. 1: all of it.",
+        extra_dict=extra_dict,
     )
 
 

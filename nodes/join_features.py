@@ -40,4 +40,4 @@ class MMAudioJoinFeatures(Node):
     def execute(
         cls, mmaudio: ComfyModels, visual: VisualFeatures, text: TextFeatures
     ) -> io.NodeOutput:
-        return to_outputs(mmaudio, Features.join(visual, text))
+        return io.NodeOutput(*to_outputs(mmaudio, Features.join(visual, text)))

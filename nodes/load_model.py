@@ -10,13 +10,14 @@ from comfy_api.latest import io
 from ..mmaudio_core.checkpoint import VARIANTS, Bundle, MissingPartsError, PartKind, verify_part
 from ..mmaudio_core.checkpoint.published import DEFAULT_VARIANT
 from ..mmaudio_core.errors import MMAudioError
-from . import folders
+from . import compat, folders, inputs
 from .cures import Node
 from .download import download
-from .feedback import NodeProgress, notify
+from .feedback import NodeProgress, with_notices
 from .model_manager import AUTO, PRECISIONS, ComfyModels, precision_dtype
 from .types import CATEGORY, MMAudio
 
+_SYNTHETIC = "these are synthetic weights, made up for trying things out: the sound is noise"
 _OPTIONAL = (PartKind.VAE, PartKind.VOCODER, PartKind.CLIP, PartKind.SYNCHFORMER)
 
 
@@ -69,6 +70,7 @@ class LoadMMAudioModel(Node):
                         default=AUTO,
                         optional=True,
                         tooltip=f"The {kind.title}; auto finds the one that fits.",
+                        extra_dict=inputs.ADVANCED,
                     )
                     for kind in _OPTIONAL
                 ),
@@ -80,7 +82,7 @@ class LoadMMAudioModel(Node):
                     tooltip="The flow network, for KSampler, LoRA and other nodes of ComfyUI.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
+            **compat.later_schema_fields(has_intermediate_output=True),
         )
 
     @classmethod
@@ -118,13 +120,8 @@ class LoadMMAudioModel(Node):
         bundle = _find_bundle(model, precision_dtype(precision), chosen, download_missing)
         for part in bundle.parts.values():
             verify_part(part)
-        if bundle.synthetic:
-            notify(
-                cls.hidden.unique_id,
-                ["these are synthetic weights, made up for trying things out: the sound is noise"],
-            )
         models = ComfyModels(bundle, precision)
-        return io.NodeOutput(models, models.model)
+        return with_notices(models, models.model, notices=[_SYNTHETIC] if bundle.synthetic else [])
 
 
 def _find_bundle(

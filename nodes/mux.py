@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from ..mmaudio_core.audio.waveform import check_waveform
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.visual import VideoClip
-from ..mmaudio_core.media import ImageSequence
+from ..mmaudio_core.media import ImageSequence, open_source
 from ..mmaudio_core.mux import AudioOptions, FileOptions, MuxResult, mux_audio
-from . import inputs
+from . import compat, inputs, wiring
 from .cures import Node
-from .feedback import NodeProgress, notify
-from .footage import images_rate, to_clip, waveform_and_rate
+from .feedback import NodeProgress, with_notices
+from .filename_tokens import expand_tokens, named_nodes
+from .footage import NO_PICTURE, images_rate, to_clip, waveform_and_rate
 from .mux_options import AUDIO, FILE, LOUDNESS, OFF, option_inputs, workflow_metadata
 from .types import CATEGORY
 
@@ -49,7 +51,10 @@ class MuxAudioVideo(Node):
                 io.String.Input(
                     "filename_prefix",
                     default="mmaudio/video",
-                    tooltip="Folder and start of the file name, under ComfyUI's output folder.",
+                    tooltip=(
+                        "Folder and start of the file name, under ComfyUI's output folder. "
+                        "%date:yyyy-MM-dd%, %width%, %height% and %Node.widget% are replaced."
+                    ),
                 ),
                 io.Video.Input(
                     "video",
@@ -76,8 +81,21 @@ class MuxAudioVideo(Node):
                 inputs.video_info(),
             ],
             outputs=[io.Video.Output(display_name="video")],
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
+            **compat.later_schema_fields(
+                search_aliases=["add audio to video", "combine audio and video", "save video"]
+            ),
+        )
+
+    @classmethod
+    def validate_inputs(cls, input_types: Mapping[str, Any]) -> bool | str:
+        """Refuse what cannot work before anything runs."""
+        return (
+            wiring.wrong_type(cls, input_types)
+            or wiring.two_pictures(input_types)
+            or wiring.no_picture(input_types)
+            or True
         )
 
     @classmethod
@@ -106,7 +124,7 @@ class MuxAudioVideo(Node):
         takes, rate = _choose_takes(audio, take)
         clip = to_clip(video, images, images_rate(frame_rate, video_info))
         if clip is None:
-            raise MediaError("neither video nor images are connected. Connect one of them.")
+            raise MediaError(NO_PICTURE)
         job = _MuxJob(
             clip=clip,
             video=video,
@@ -128,11 +146,12 @@ class MuxAudioVideo(Node):
                 metadata=workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo),
             ),
         )
-        results, subfolder = _write_takes(job, takes, rate, filename_prefix)
-        notify(cls.hidden.unique_id, dict.fromkeys(note for r in results for note in r.notes))
+        prefix, notes = _file_name(filename_prefix, clip, cls.hidden)
+        results, subfolder = _write_takes(job, takes, rate, prefix)
+        notices = dict.fromkeys([*notes, *(note for r in results for note in r.notes)])
         saved = [ui.SavedResult(r.path.name, subfolder, io.FolderType.output) for r in results]
         first = InputImpl.VideoFromFile(str(results[0].path))
-        return io.NodeOutput(first, ui=ui.PreviewVideo(saved))
+        return with_notices(first, notices=notices, ui=ui.PreviewVideo(saved).as_dict())
 
 
 def _choose_takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], int]:
@@ -147,6 +166,15 @@ def _choose_takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], i
     for waveform in chosen:
         check_waveform(waveform, rate)
     return chosen, rate
+
+
+def _file_name(prefix: str, clip: VideoClip, hidden: Any) -> tuple[str, list[str]]:
+    """The prefix with its tokens replaced, and a notice for each that is not known."""
+    if "%" not in prefix:
+        return prefix, []
+    info = open_source(clip.source).info
+    nodes = named_nodes(hidden.prompt, hidden.extra_pnginfo)
+    return expand_tokens(prefix, datetime.now(), (info.width, info.height), nodes)
 
 
 def _write_takes(

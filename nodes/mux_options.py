@@ -10,6 +10,7 @@ from comfy.cli_args import args
 from comfy_api.latest import io
 
 from ..mmaudio_core.mux import AudioOptions, FileOptions, options
+from .inputs import ADVANCED
 
 AUDIO, FILE = AudioOptions(), FileOptions()  # the defaults
 OFF = "off"
@@ -22,7 +23,7 @@ LOUDNESS: dict[str, float | None] = {
 
 
 def option_inputs() -> list[io.Input]:
-    """All optional; their defaults change nothing."""
+    """All optional and folded away; their defaults change nothing."""
     return [
         io.Combo.Input(
             "original_audio",
@@ -33,6 +34,7 @@ def option_inputs() -> list[io.Input]:
                 "The video's own sound: replace drops it, mix adds the new sound to it, duck also "
                 "lowers it under the new sound, keep_as_track keeps it as a second track."
             ),
+            extra_dict=ADVANCED,
         ),
         io.Float.Input(
             "gain_db",
@@ -42,6 +44,7 @@ def option_inputs() -> list[io.Input]:
             step=0.5,
             optional=True,
             tooltip="Gain of the new sound in decibels.",
+            extra_dict=ADVANCED,
         ),
         _fade("fade_in", "Seconds over which the new sound fades in."),
         _fade("fade_out", "Seconds over which the new sound fades out at its end."),
@@ -54,6 +57,7 @@ def option_inputs() -> list[io.Input]:
                 "Target loudness (BS.1770) of the result, with true peaks below -1 dB: -14 as "
                 "streaming services play, -16 for podcasts, -23 for European television."
             ),
+            extra_dict=ADVANCED,
         ),
         io.Combo.Input(
             "container",
@@ -65,6 +69,7 @@ def option_inputs() -> list[io.Input]:
                 "sound. If a chosen container cannot hold the picture's codec, the picture is "
                 "encoded again."
             ),
+            extra_dict=ADVANCED,
         ),
         io.Combo.Input(
             "audio_codec",
@@ -72,6 +77,7 @@ def option_inputs() -> list[io.Input]:
             default=FILE.audio_codec,
             optional=True,
             tooltip="auto is AAC, in webm Opus. flac and pcm are lossless (16 bits).",
+            extra_dict=ADVANCED,
         ),
         io.Int.Input(
             "bitrate",
@@ -80,12 +86,14 @@ def option_inputs() -> list[io.Input]:
             max=options.BITRATE_KBPS.max,
             optional=True,
             tooltip="Of AAC and Opus, in kbit/s. 0: a suitable one.",
+            extra_dict=ADVANCED,
         ),
         io.Boolean.Input(
             "trim_to_audio",
             default=FILE.trim_to_audio,
             optional=True,
             tooltip="End the picture with the sound. Off: keep the whole picture.",
+            extra_dict=ADVANCED,
         ),
         io.Int.Input(
             "crf",
@@ -94,6 +102,7 @@ def option_inputs() -> list[io.Input]:
             max=options.CRF.max,
             optional=True,
             tooltip="Quality of an encoded picture: lower is better and larger.",
+            extra_dict=ADVANCED,
         ),
         io.Combo.Input(
             "pix_fmt",
@@ -104,6 +113,7 @@ def option_inputs() -> list[io.Input]:
                 "Pixel format of an encoded picture: yuv420p plays everywhere, yuv420p10le has "
                 "finer gradations, yuv444p sharper colors."
             ),
+            extra_dict=ADVANCED,
         ),
     ]
 
@@ -117,6 +127,7 @@ def _fade(name: str, tooltip: str) -> io.Input:
         step=0.05,
         optional=True,
         tooltip=tooltip,
+        extra_dict=ADVANCED,
     )
 
 

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
-from . import inputs
+from . import compat, inputs
 from .comfy_sampling import LINEAR, sample, schedulers
 from .conditioning import to_conditioning
 from .cures import Node
@@ -74,13 +74,14 @@ class MMAudioSampler(Node):
                         "noise alone; with denoise below 1 it is kept in part."
                     ),
                 ),
-                inputs.denoise(optional=True),
+                inputs.denoise(optional=True, extra_dict=inputs.ADVANCED),
                 io.Combo.Input(
                     "sampler_name",
                     options=list(comfy.samplers.KSampler.SAMPLERS),
                     default="euler",
                     optional=True,
                     tooltip="MMAudio's authors use euler.",
+                    extra_dict=inputs.ADVANCED,
                 ),
                 io.Combo.Input(
                     "scheduler",
@@ -88,9 +89,11 @@ class MMAudioSampler(Node):
                     default=LINEAR,
                     optional=True,
                     tooltip="MMAudio's authors use linear: equal steps, however many.",
+                    extra_dict=inputs.ADVANCED,
                 ),
             ],
             outputs=[io.Audio.Output(display_name="audio")],
+            **compat.later_schema_fields(search_aliases=["foley", "sound effects", "sfx"]),
         )
 
     @classmethod

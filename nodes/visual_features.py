@@ -8,9 +8,10 @@ from torch import Tensor
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.features.encoders import CLIP_STAGE, SYNC_STAGE
 from ..mmaudio_core.features.visual import TimeRange
+from . import compat
 from .cures import Node
 from .features import extract_visual
-from .feedback import NodeProgress, notify
+from .feedback import NodeProgress, with_notices
 from .footage import to_clip
 from .inputs import FRAME_RATE, frame_rate, mmaudio, seconds
 from .model_manager import ComfyModels
@@ -45,7 +46,7 @@ class MMAudioVisualFeatures(Node):
                 io.Mask.Input("mask", optional=True, tooltip="White is used, black is hidden."),
             ],
             outputs=[MMAudioVisual.Output(display_name="visual")],
-            hidden=[io.Hidden.unique_id],
+            **compat.later_schema_fields(has_intermediate_output=True),
         )
 
     @classmethod
@@ -68,5 +69,4 @@ class MMAudioVisualFeatures(Node):
         clip = to_clip(video, images, frame_rate, mask)
         progress = NodeProgress({CLIP_STAGE: 1, SYNC_STAGE: 1})
         result = extract_visual(mmaudio, clip, time_range, progress)
-        notify(cls.hidden.unique_id, result.notices)
-        return io.NodeOutput(result.features)
+        return with_notices(result.features, notices=result.notices)
