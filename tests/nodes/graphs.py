@@ -155,7 +155,16 @@ def executed(result: Result) -> set[str]:
 
 
 def notices(result: Result) -> dict[str, str]:
-    """Notices shown on nodes, by node id."""
+    """The words that stand on nodes in the end, by node id."""
+    return {node: text for node, text in _texts(result).items() if text.strip()}
+
+
+def cleared(result: Result) -> set[str]:
+    """The nodes whose words were removed."""
+    return {node for node, text in _texts(result).items() if not text.strip()}
+
+
+def _texts(result: Result) -> dict[str, str]:
     return {
         event.data["node"]: event.data["text"]
         for event in result.events

@@ -8,7 +8,19 @@ import pytest
 
 from dev.client import PromptRejectedError
 from dev.server import ComfyServer
-from tests.nodes.graphs import Graph, files, muxed, node, notices, paths, ran, run, saved, sound
+from tests.nodes.graphs import (
+    Graph,
+    cleared,
+    files,
+    muxed,
+    node,
+    notices,
+    paths,
+    ran,
+    run,
+    saved,
+    sound,
+)
 
 IMAGE = node("EmptyImage", width=64, height=48, batch_size=1, color=0)
 MASK = node("SolidMask", value=1.0, width=64, height=64)
@@ -26,9 +38,9 @@ def test_an_error_stands_on_the_node_until_it_runs_well(comfy: ComfyServer, clip
     assert "start of 2.5 s" in text and "Lower start_offset" in text
 
     result = run(comfy, saved(sound(video=clip, extract={"start_offset": 0.5})))
-    assert notices(result)["extract"] == " "
+    assert cleared(result) == {"extract"} and "extract" not in notices(result)
     result = run(comfy, saved(sound(video=clip, extract={"start_offset": 0.6})))
-    assert "extract" not in notices(result)  # it has no text that would have to go
+    assert cleared(result) == set()  # it has no text that would have to go
 
 
 def test_other_errors_of_our_nodes_are_shown_too(comfy: ComfyServer, clip: str) -> None:
@@ -143,7 +155,18 @@ def test_notices_are_output_and_text(comfy: ComfyServer, clip: str) -> None:
 
     gone = run(comfy, graph(1.5, 2))
     assert gone.outputs["extract"]["text"] == []
-    assert notices(gone)["extract"] == " "
+    assert cleared(gone) == {"extract"}
+
+
+def test_notices_of_a_list_stand_on_the_node_together(comfy: ComfyServer) -> None:
+    """One second and 0.8 seconds of images."""
+    images = node("EmptyImage", width=64, height=64, batch_size=45, color=0)
+    halves = node("RebatchImages", images=["images", 0], batch_size=25)
+    extract = {"images": ["halves", 0], "duration": 3.0}
+    result = run(comfy, saved(sound(extract=extract, images=images, halves=halves)))
+    first, second = result.outputs["extract"]["text"]
+    assert "1.00 s long" in first and "0.80 s long" in second
+    assert notices(result)["extract"].splitlines() == [first, second]
 
 
 def test_the_video_stays_in_the_output_beside_notices(comfy: ComfyServer, clip: str) -> None:
