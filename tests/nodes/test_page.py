@@ -11,12 +11,12 @@ from dev.server import ComfyServer
 from tests.nodes.graphs import (
     Graph,
     cleared,
+    executed,
     files,
     muxed,
     node,
     notices,
     paths,
-    ran,
     run,
     saved,
     sound,
@@ -146,7 +146,7 @@ def test_notices_are_output_and_text(comfy: ComfyServer, clip: str) -> None:
     assert "2.00 s long" in notice and notices(result)["extract"] == notice
 
     again = run(comfy, graph(9.0, 2))  # with the features from the cache
-    assert "extract" not in ran(again)
+    assert "extract" not in executed(again)
     if later(comfy):
         assert again.outputs["extract"]["text"] == [notice]
         sent = [event.data for event in again.events if event.kind == "executed"]
