@@ -72,7 +72,7 @@ def project_conditions(
         conditions = network.conditions(
             torch.cat([clip[:, w.clip_start : w.clip_start + window_lengths.clip] for w in batch]),
             torch.cat([sync[:, w.sync_start : w.sync_start + window_lengths.sync] for w in batch]),
-            text[[w.prompt for w in batch]],
+            torch.stack([text[w.prompt] for w in batch]),
             window_lengths.latent,
             repeating=repeating,
         )

@@ -52,6 +52,7 @@ def simulate(*, dynamic: bool = True, free_bytes: int = 20 << 30, devices: int =
     )
     mm.soft_empty_cache = lambda force=False: None
     mm.synchronize = lambda *args: None
+    torch.cuda.synchronize = lambda device=None: None
     mm.should_use_bf16 = lambda *args, **keywords: True
     mm.should_use_fp16 = lambda *args, **keywords: True
     if dynamic:

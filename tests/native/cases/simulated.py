@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management as mm
 import simulated_gpu
 import tiny
 import torch
 from mmaudio_pack.mmaudio_core.checkpoint import PartKind, load
 from mmaudio_pack.mmaudio_core.checkpoint.header import read_header
 from mmaudio_pack.mmaudio_core.config import sequence_lengths
+from mmaudio_pack.nodes import conditioning
+from torch.utils._pytree import tree_map_only
 
-tiny.networks(tiny.LARGE)  # writes the files, with values
-simulated_gpu.simulate()
+PARAMS = tiny.networks(tiny.LARGE).params  # writes the files, with values
+POSITIVE, _ = conditioning.to_conditioning(tiny.features(PARAMS))
+LENGTHS = sequence_lengths(tiny.SECONDS, PARAMS.audio)
+simulated_gpu.simulate(devices=2)
 FAKE = simulated_gpu.fake_tensors()
 
 
@@ -31,43 +36,121 @@ def _without_values(path: Path, keys: Mapping[str, str]) -> dict[str, torch.Tens
 load.read_tensors = _without_values
 
 
-def _run(kind: PartKind, provider: Any) -> None:
-    params = provider.params
+def _conditions(model: Any, device: torch.device) -> dict[str, Any]:
+    ((text, entries),) = POSITIVE
+    text, entries = tree_map_only(torch.Tensor, FAKE.from_tensor, (text, entries))
+    latent = torch.empty(2, 1, LENGTHS.latent, PARAMS.latent_dim, device=device)
+    return model.model.extra_conds(cross_attn=text, noise=latent, device=device, **entries)
+
+
+def _flow(model: Any) -> torch.Tensor:
+    """One prediction of the MODEL, without a sampler, which looks at values."""
+    device = model.load_device
+    conds = _conditions(model, device)
+    given = {name: cond.process_cond(2, device=device).cond for name, cond in conds.items()}
+    latent = torch.empty(2, 1, LENGTHS.latent, PARAMS.latent_dim, device=device)
+    sigma = torch.ones(2, device=device)
+    return model.model.apply_model(latent, sigma, transformer_options={}, **given)
+
+
+def _run(kind: PartKind, provider: Any) -> torch.device:
     loaded = provider.acquire(kind, 0)
     device, dtype = loaded.device, loaded.dtype
-    lengths = sequence_lengths(Fraction(2), params.audio)
     network = loaded.network
     if kind is PartKind.CLIP:
-        network.encode_image(
-            torch.zeros(2, 3, 384, 384, dtype=torch.uint8, device=device), dtype=dtype
-        )
+        image = torch.zeros(2, 3, 384, 384, dtype=torch.uint8, device=device)
         network.encode_text(torch.zeros(2, 77, dtype=torch.int64, device=device), dtype=dtype)
-    elif kind is PartKind.SYNCHFORMER:
-        network.encode_segments(
-            torch.zeros(2, 16, 3, 224, 224, dtype=torch.uint8, device=device), dtype=dtype
-        )
-    elif kind is PartKind.VAE:
-        network.decode(
-            torch.zeros(1, params.latent_dim, lengths.latent, device=device, dtype=dtype)
-        )
-    elif kind is PartKind.VOCODER:
-        network(torch.zeros(1, params.audio.mels, 64, device=device, dtype=dtype))
-    else:
-        tiny.sample(provider.model, tiny.features(params), seeds=[1, 2], steps=2)
+        return network.encode_image(image, dtype=dtype).device
+    if kind is PartKind.SYNCHFORMER:
+        segments = torch.zeros(2, 16, 3, 224, 224, dtype=torch.uint8, device=device)
+        return network.encode_segments(segments, dtype=dtype).device
+    if kind is PartKind.VAE:
+        latent = torch.zeros(1, PARAMS.latent_dim, LENGTHS.latent, device=device, dtype=dtype)
+        return network.decode(latent).device
+    if kind is PartKind.VOCODER:
+        return network(torch.zeros(1, PARAMS.audio.mels, 64, device=device, dtype=dtype)).device
+    return _flow(provider.model).device
+
+
+def _stored(network: torch.nn.Module) -> dict[str, int]:
+    """Bytes of all parameters of layers that are paged in, and how many there are."""
+    layers = [m for m in network.modules() if hasattr(m, "comfy_cast_weights")]
+    parameters = [p for m in layers for p in m.parameters(recurse=False)]
+    return {"bytes": sum(p.nbytes for p in parameters), "count": len(parameters)}
 
 
 def case_precisions() -> dict[str, Any]:
+    """Load, run, unload, and run again; by precision and network."""
     found: dict[str, Any] = {}
     for precision in ("auto", "fp32", "fp8_e4m3fn"):
         with FAKE:
             provider = tiny.networks.__wrapped__(tiny.LARGE, precision)
             for kind in PartKind:
                 with simulated_gpu.DeviceWatch() as watch:
-                    _run(kind, provider)
+                    devices = [str(_run(kind, provider))]
+                    mm.unload_all_models()
+                    devices.append(str(_run(kind, provider)))
+                patcher = provider._patcher(kind)
+                buffer = patcher._vbar_get()
                 found[f"{precision} {kind.value}"] = {
+                    "devices": devices,
+                    "class": type(patcher).__name__,
                     "mixed": watch.mixed,
                     "operations": sum(watch.operations.values()),
                     "peak": watch.peak,
                     "non_blocking": {f"{a}>{b}": n for (a, b), n in watch.non_blocking.items()},
+                    "staged": buffer.off,
+                    "stored": _stored(patcher.model),
+                    "dtypes": sorted({str(p.dtype) for p in patcher.model.parameters()}),
                 }
+                mm.unload_all_models()
+    return found
+
+
+def case_clones() -> dict[str, Any]:
+    """Clones that leave dynamic memory, and their placement."""
+    with FAKE:
+        provider = tiny.networks.__wrapped__(tiny.LARGE, "auto")
+        model = provider.model
+        still = model.clone(disable_dynamic=True)
+        deep = model.clone(force_deepcopy=True)
+        found = {
+            name: {"class": type(clone).__name__, "own weights": clone.model is not model.model}
+            for name, clone in (("disable_dynamic", still), ("force_deepcopy", deep))
+        }
+        compile_node = importlib.import_module("comfy_extras.nodes_torch_compile")
+        compiled = compile_node.TorchCompileModel.execute(model, "inductor").args[0]
+        found["compiled"] = {
+            "class": type(compiled).__name__,
+            "own weights": compiled.model is not model.model,
+        }
+    return found
+
+
+def case_two_devices() -> dict[str, Any]:
+    """MultiGPU CFG Split and Select Model Device put networks on the second device."""
+    nodes = importlib.import_module("comfy_extras.nodes_multigpu")
+    found: dict[str, Any] = {}
+    with FAKE:
+        provider = tiny.networks.__wrapped__(tiny.LARGE, "auto")
+        model = provider.model
+        split = nodes.MultiGPUCFGSplitNode.execute(model, 2).args[0]
+        (second,) = split.get_additional_models_with_key("multigpu")
+        chosen = nodes.SelectModelDeviceNode.execute(model, "gpu:1").args[0]
+        for name, patcher in (("split", second), ("selected", chosen)):
+            mm.load_models_gpu([patcher])
+            with simulated_gpu.DeviceWatch() as watch:
+                out = _flow(patcher)
+            found[name] = {
+                "load device": str(patcher.load_device),
+                "output": str(out.device),
+                "own weights": patcher.model is not model.model,
+                "mixed": watch.mixed,
+            }
+        mm.load_models_gpu([model])
+        cond = _conditions(model, simulated_gpu.CUDA)["projected"]
+        other = cond.cond.to(simulated_gpu.SECOND)
+        found["conditions"] = sorted(
+            {str(t.device) for branch in other.branches for c in branch for t in vars(c).values()}
+        )
     return found
