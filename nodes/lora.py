@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from comfy.model_patcher import ModelPatcher
 from comfy.weight_adapter import LoRAAdapter
 from comfy_api.latest import io
 
-from ..mmaudio_core.checkpoint.lora.load import LowRank, load_lora
+from ..mmaudio_core.checkpoint.lora.load import Change, Difference, Replacement, load_lora
 from ..mmaudio_core.errors import MMAudioError
 from .comfy_model import flow_network
 from .cures import Node
@@ -56,7 +58,10 @@ class MMAudioLoraLoader(Node):
         changes = load_lora(_path(lora_name), shapes)
         patched = model.clone()
         if strength != 0:
-            patches = {f"diffusion_model.{k}": _adapter(change) for k, change in changes.items()}
+            patches = {
+                f"diffusion_model.{key}": _patch(change, shapes[key])
+                for key, change in changes.items()
+            }
             patched.add_patches(patches, strength)
         return io.NodeOutput(patched)
 
@@ -71,7 +76,11 @@ def _path(name: str) -> Path:
     return Path(path)
 
 
-def _adapter(change: LowRank) -> LoRAAdapter:
+def _patch(change: Change, shape: Sequence[int]) -> Any:
     """ComfyUI's form of a change; ComfyUI divides alpha by the rank."""
+    if isinstance(change, Replacement):
+        return "set", (change.value.reshape(tuple(shape)),)
+    if isinstance(change, Difference):
+        return "diff", (change.delta(shape),)
     alpha = change.scale * change.down.shape[0]
     return LoRAAdapter(set(), (change.up, change.down, alpha, None, None, None))

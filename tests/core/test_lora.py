@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from mmaudio_core.checkpoint.lora.load import load_lora, match_lora
+from mmaudio_core.checkpoint.lora.load import Change, Replacement, load_lora, match_lora
 from mmaudio_core.checkpoint.lora.settings import read_settings
 from mmaudio_core.errors import CheckpointError
 from tests.golden_files import relative_error, tiny_manifests
@@ -19,13 +20,18 @@ FORMATS = formats(SHAPES)
 QKV = "fused_blocks.0.attn.qkv"
 
 
+def delta(change: Change, shape: Sequence[int]) -> Tensor:
+    assert not isinstance(change, Replacement)
+    return change.delta(shape)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format(name: str, tmp_path: Path) -> None:
     file = FORMATS[name]
     changes = load_lora(file.write(tmp_path, name), SHAPES)
     assert changes.keys() == file.deltas.keys()
-    for key, delta in file.deltas.items():
-        assert relative_error(changes[key].delta(SHAPES[key]), delta) < 1e-6, key
+    for key, expected in file.deltas.items():
+        assert relative_error(delta(changes[key], SHAPES[key]), expected) < 1e-6, key
 
 
 def test_one_by_one_convolutions_fit_linear_layers() -> None:
@@ -33,8 +39,7 @@ def test_one_by_one_convolutions_fit_linear_layers() -> None:
     key = "joint_blocks.0.text_block.ffn.w2"
     stored = {f"{key}.lora_up.weight": up[..., None], f"{key}.lora_down.weight": down[..., None]}
     changes = match_lora(stored, SHAPES)
-    delta = changes[f"{key}.weight"].delta((128, 512))
-    torch.testing.assert_close(delta, up @ down)
+    torch.testing.assert_close(delta(changes[f"{key}.weight"], (128, 512)), up @ down)
 
 
 def test_a_fused_and_a_separate_change_add_up() -> None:
@@ -48,8 +53,31 @@ def test_a_fused_and_a_separate_change_add_up() -> None:
     }
     expected = whole[0] @ whole[1]
     expected.view(-1, 64, 3, width)[:, :, 1] += (part[0] @ part[1]).view(-1, 64, width)
-    got = match_lora(stored, SHAPES)[f"{QKV}.weight"].delta(expected.shape)
+    got = delta(match_lora(stored, SHAPES)[f"{QKV}.weight"], expected.shape)
     torch.testing.assert_close(got, expected)
+
+
+def test_whole_changes_and_weights() -> None:
+    """What ComfyUI's SaveLoRA and LoraSave write besides matrices."""
+    weight, bias = (torch.randn(SHAPES[f"{QKV}.{part}"]) for part in ("weight", "bias"))
+    got = match_lora(
+        {
+            f"diffusion_model.{QKV}.diff": weight,
+            f"diffusion_model.{QKV}.diff_b": bias,
+            "diffusion_model.fused_blocks.1.attn.qkv.set_weight": weight,
+        },
+        SHAPES,
+    )
+    assert got.keys() == {f"{QKV}.weight", f"{QKV}.bias", "fused_blocks.1.attn.qkv.weight"}
+    torch.testing.assert_close(delta(got[f"{QKV}.weight"], weight.shape), weight)
+    torch.testing.assert_close(delta(got[f"{QKV}.bias"], bias.shape), bias)
+    assert isinstance(got["fused_blocks.1.attn.qkv.weight"], Replacement)
+
+
+def test_a_weight_changed_twice_is_refused() -> None:
+    stored = {f"{QKV}.diff": torch.zeros(SHAPES[f"{QKV}.weight"]), **pair(QKV)}
+    with pytest.raises(CheckpointError, match="twice"):
+        match_lora(stored, SHAPES)
 
 
 def pair(module: str, out: int = 384, width: int = 128) -> dict[str, Tensor]:

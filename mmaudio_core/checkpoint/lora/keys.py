@@ -30,6 +30,8 @@ _MATRIX = re.compile(
     r"(?:\.(?!(?:weight|bias)$)[^.]+)?(?:\.weight)?"
 )
 _ALPHA = re.compile(r"(?P<module>.+?)\.(?:lora_)?alpha")
+# what ComfyUI's own nodes write besides: whole changes of a weight or bias, and whole weights
+_WHOLE = re.compile(r"(?P<module>.+?)\.(?P<kind>diff|diff_b|set_weight)")
 # Names of the query, key and value projections ({} is q, k or v) in files that keep them separate.
 _PROJECTIONS = ("{}", "to_{}", "{}_proj", "proj_{}", "w{}", "qkv_{}")
 _OTHER_METHODS = {
@@ -48,6 +50,14 @@ class Role(Enum):
     DOWN = "down"
     UP = "up"
     ALPHA = "alpha"
+    DIFFERENCE = "diff"
+    BIAS_DIFFERENCE = "diff_b"
+    REPLACEMENT = "set_weight"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the tensor has the shape of what it changes."""
+        return self in (Role.DIFFERENCE, Role.BIAS_DIFFERENCE, Role.REPLACEMENT)
 
 
 _ROLES = {"A": Role.DOWN, "down": Role.DOWN, "B": Role.UP, "up": Role.UP}
@@ -67,6 +77,8 @@ def split_key(key: str) -> tuple[str, Role | None]:
         return match["module"], _ROLES[match["letter"] or match["word"]]
     if (match := _ALPHA.fullmatch(key)) is not None:
         return match["module"], Role.ALPHA
+    if (match := _WHOLE.fullmatch(key)) is not None:
+        return match["module"], Role(match["kind"])
     return "", None
 
 
@@ -84,6 +96,18 @@ def targets_by_name(shapes: Mapping[str, Sequence[int]]) -> dict[str, Target]:
                 for form in _PROJECTIONS:
                     targets[stem + form.format(letter)] = Target(key, projection)
     return targets
+
+
+def find_whole(module: str, role: Role, shapes: Mapping[str, Sequence[int]]) -> str | None:
+    """The key of the weight or bias that a tensor of a ``whole`` role changes."""
+    ending = "bias" if role is Role.BIAS_DIFFERENCE else "weight"
+    names = {
+        key.removesuffix(f".{ending}").replace(".", "_"): Target(key)
+        for key in shapes
+        if key.endswith(f".{ending}")
+    }
+    target = find_target(module, names)
+    return None if target is None else target.key
 
 
 def find_target(module: str, targets: Mapping[str, Target]) -> Target | None:

@@ -16,13 +16,21 @@ from torch import Tensor
 
 from ...errors import CheckpointError
 from ..header import read_header, read_tensors
-from .keys import Role, Target, find_target, other_methods, split_key, targets_by_name
+from .keys import (
+    Role,
+    Target,
+    find_target,
+    find_whole,
+    other_methods,
+    split_key,
+    targets_by_name,
+)
 from .settings import LoraSettings, read_settings
 
 _TRAINER_STATE = ("optimizer", "scheduler")  # other entries of a trainer's checkpoint
 _EXPECTED = (
-    "expected lora_A/lora_B or lora_down/lora_up, with or without alpha, on the network's own "
-    "names (such as fused_blocks.0.attn.qkv or lora_unet_fused_blocks_0_attn_to_q)"
+    "expected lora_A/lora_B or lora_down/lora_up, with or without alpha, or diff, on the network's "
+    "own names (such as fused_blocks.0.attn.qkv or lora_unet_fused_blocks_0_attn_to_q)"
 )
 
 
@@ -45,7 +53,28 @@ class LowRank:
         return (self.scale * (self.up.float() @ self.down.float())).reshape(tuple(shape))
 
 
-def load_lora(path: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, LowRank]:
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The change of one weight or bias in full, in its shape."""
+
+    value: Tensor
+
+    def delta(self, shape: Sequence[int]) -> Tensor:
+        """The change as one float32 tensor of the weight's shape."""
+        return self.value.float().reshape(tuple(shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replacement:
+    """A weight to use instead, at any strength but 0."""
+
+    value: Tensor
+
+
+Change = LowRank | Difference | Replacement
+
+
+def load_lora(path: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Change]:
     """Read a LoRA file for a network with weights of these ``shapes``.
 
     PEFT's ``adapter_config.json`` next to the file is read too, as only it has the alpha.
@@ -70,17 +99,27 @@ def match_lora(
     settings: LoraSettings | None = None,
     *,
     name: str = "the LoRA",
-) -> dict[str, LowRank]:
+) -> dict[str, Change]:
     """``load_lora`` on tensors in memory; ``name`` is the file's, for errors."""
     settings = settings or LoraSettings()
     targets = targets_by_name(shapes)
     found: dict[Target, dict[Role, Tensor]] = {}
     modules: dict[Target, str] = {}
     unmatched: list[str] = []
+    whole: dict[str, Change] = {}
     for key, tensor in tensors.items():
         if key.startswith(_TRAINER_STATE):
             continue
         module, role = split_key(key)
+        if role is not None and role.whole:
+            weight = find_whole(module, role, shapes)
+            if weight is None or weight in whole:
+                unmatched.append(key)
+                continue
+            _check_whole_shape(name, weight, tensor, shapes[weight])
+            change = Replacement if role is Role.REPLACEMENT else Difference
+            whole[weight] = change(value=tensor)
+            continue
         target = find_target(module, targets)
         valid = tensor.numel() == 1 if role is Role.ALPHA else tensor.ndim >= 2
         if role is None or target is None or not valid or role in found.get(target, {}):
@@ -93,7 +132,7 @@ def match_lora(
         for target, roles in found.items()
         if not {Role.DOWN, Role.UP} <= roles.keys()
     ]
-    if unmatched or not found:
+    if unmatched or not (found or whole):
         raise CheckpointError(_describe_unmatched(name, unmatched, tensors))
 
     changes: dict[str, dict[int | None, LowRank]] = {}
@@ -101,7 +140,17 @@ def match_lora(
         change = _low_rank(roles, settings, modules[target])
         _check_shape(name, target, change, shapes[target.key])
         changes.setdefault(target.key, {})[target.projection] = change
-    return {key: _fuse(parts, shapes[key][0]) for key, parts in changes.items()}
+    if both := sorted(changes.keys() & whole.keys()):
+        raise CheckpointError(f"{name} changes {_shorten(both)} twice, as a LoRA and in full")
+    return whole | {key: _fuse(parts, shapes[key][0]) for key, parts in changes.items()}
+
+
+def _check_whole_shape(name: str, key: str, tensor: Tensor, shape: Sequence[int]) -> None:
+    if tensor.numel() != math.prod(shape):
+        raise CheckpointError(
+            f"{name} changes {key} by a tensor of shape {tuple(tensor.shape)}, expected "
+            f"{tuple(shape)}; it was made for another variant of the model"
+        )
 
 
 def _low_rank(roles: Mapping[Role, Tensor], settings: LoraSettings, module: str) -> LowRank:
