@@ -39,7 +39,8 @@ def test_weights_are_staged_as_they_are_stored(simulated: Results) -> None:
         # small layers are loaded at once and not staged
         assert 0.7 * stored < one["staged"] < stored + ALIGNMENT * one["stored"]["count"], name
     assert "torch.float8_e4m3fn" in found["fp8_e4m3fn flow"]["dtypes"]
-    assert found["fp8_e4m3fn flow"]["staged"] < 0.55 * found["auto flow"]["staged"]
+    # 0.41; 0.45 where weight_comfy_model_dtype is not set, and some layers are staged in bf16
+    assert found["fp8_e4m3fn flow"]["staged"] < 0.43 * found["auto flow"]["staged"]
 
 
 def test_clones_leave_dynamic_memory(simulated: Results) -> None:
