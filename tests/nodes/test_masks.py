@@ -10,10 +10,10 @@ from PIL import Image
 from dev.server import ComfyServer
 from mmaudio_core.media import open_source
 from tests.core.made_videos import numbered
+from tests.nodes.counting import work
 from tests.nodes.graphs import (
     Graph,
     Inputs,
-    executed,
     failure,
     generate,
     muxed,
@@ -45,20 +45,12 @@ def test_white_keeps_and_black_hides(comfy: ComfyServer, clip: str) -> None:
     assert same(plain, white) and not same(plain, black)
 
 
-def test_only_the_look_at_the_picture_runs_again(
-    comfy: ComfyServer, clip: str, request: pytest.FixtureRequest
-) -> None:
-    version = comfy.client.system_stats()["system"]["comfyui_version"]
-    if version.startswith("0.33."):
-        request.applymarker(
-            pytest.mark.xfail(
-                strict=True, reason="MMAudioFeatureExtract's expansion, removed by the next issue"
-            )
-        )
-    run(comfy, saved(masked(clip, 0.25)))
-    again = executed(run(comfy, saved(masked(clip, 0.75))))
-    parts = [name for name in again if name.startswith("extract.")]
-    assert len(parts) == 2, again  # visual features and join
+def test_another_mask_encodes_only_the_picture_again(comfy: ComfyServer, clip: str) -> None:
+    work(comfy, saved(masked(clip, 0.25)))
+    again = work(comfy, saved(masked(clip, 0.75)))
+    assert again.frames and again.segments and not again.prompts
+    once_more = work(comfy, saved(masked(clip, 0.25)))
+    assert once_more.encoded == (0, 0, 0)
 
 
 def test_another_number_of_masks_than_frames_is_noted(comfy: ComfyServer, clip: str) -> None:
