@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.nodes.graphs import (
     Inputs,
     muxed,
     node,
+    paths,
     read_audio,
     run,
     saved,
@@ -40,19 +42,37 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?")
 MODES = {"default": (), "none": ("--cache-none",), "ram": ("--cache-ram", "1000000")}
 
 
+@contextmanager
+def comfyui(path: Path, folder: Path, *arguments: str, **env: str) -> Iterator[ComfyServer]:
+    """A ComfyUI of its own, with the smaller model and the clips."""
+    write_synthetic_bundle(folder / "models" / "mmaudio" / MODEL, variant=MODEL)
+    env = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **env}
+    with ComfyServer(path, folder, arguments=arguments, env=env) as server:
+        write_clips(server)
+        yield server
+
+
+def write_clips(server: ComfyServer) -> None:
+    """Three videos, and one that is cut into three batches of images."""
+    for index, (rate, seconds) in enumerate(zip(RATES, SECONDS, strict=True)):
+        write_video(server.input / f"{index}.mp4", steady(round(rate * seconds), rate))
+    write_video(server.input / "long.mp4", steady(CLIPS * BATCH, 25))
+
+
 @pytest.fixture(scope="module", params=MODES)
 def server(
-    request: pytest.FixtureRequest, comfy_path: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    comfy: ComfyServer,
+    comfy_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ComfyServer]:
     """ComfyUI with each of its ways of caching outputs."""
-    folder = tmp_path_factory.mktemp(f"comfyui-{request.param}")
-    write_synthetic_bundle(folder / "models" / "mmaudio" / MODEL, variant=MODEL)
-    environment = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     arguments = MODES[request.param]
-    with ComfyServer(comfy_path, folder, arguments=arguments, env=environment) as server:
-        for index, (rate, seconds) in enumerate(zip(RATES, SECONDS, strict=True)):
-            write_video(server.input / f"{index}.mp4", steady(round(rate * seconds), rate))
-        write_video(server.input / "long.mp4", steady(CLIPS * BATCH, 25))
+    if not arguments:
+        write_clips(comfy)
+        yield comfy
+        return
+    with comfyui(comfy_path, tmp_path_factory.mktemp("comfyui"), *arguments) as server:
         yield server
 
 
@@ -183,26 +203,33 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a[..., :length] - b[..., :length]).max())
 
 
+@pytest.fixture(scope="module")
+def alone(comfy: ComfyServer) -> dict[str, list[Item]]:
+    """What each clip of every source becomes when it is the only one."""
+    write_clips(comfy)
+    result: dict[str, list[Item]] = {}
+    for name, source in SOURCES.items():
+        result[name] = []
+        for nodes in source().alone:
+            comfy.client.free()  # nothing of another clip is in the cache
+            result[name] += items(comfy, run(comfy, graph(nodes, source())))
+    return result
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_clip_gets_its_own_sound_and_every_node_runs_once(
-    server: ComfyServer, name: str
+    server: ComfyServer, name: str, alone: dict[str, list[Item]]
 ) -> None:
     if name == "videos" and "CreateList" not in server.client.object_info():
         pytest.skip("this ComfyUI has no Create List")
     source = SOURCES[name]()
-    alone: list[Item] = []
-    for nodes in source.alone:
-        server.client.free()  # nothing of another clip is in the cache
-        alone += items(server, run(server, graph(nodes, source)))
-    assert len(alone) == CLIPS
-
     server.client.free()
     listed = graph(source.nodes, source)
     done = work(server, listed)
     assert done.runs == dict.fromkeys(listed, 1)
     got = items(server, done.result)
     assert len(got) == CLIPS
-    for item, expected in zip(got, alone, strict=True):
+    for item, expected in zip(got, alone[name], strict=True):
         item.assert_is(expected)
     for one, other in combinations(got, 2):
         assert difference(one.sound, other.sound) > 10 * TOLERANCE
@@ -224,29 +251,20 @@ def with_folder(
     comfy_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ComfyServer]:
     """ComfyUI that caches no outputs, with features kept on disk."""
-    folder = tmp_path_factory.mktemp("comfyui-disk")
-    write_synthetic_bundle(folder / "models" / "mmaudio" / MODEL, variant=MODEL)
-    environment = {
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-        "MMAUDIO_FEATURE_CACHE": str(folder / "features"),
-    }
-    arguments = ("--cache-none",)
-    with ComfyServer(comfy_path, folder, arguments=arguments, env=environment) as server:
-        write_video(server.input / "clip.mp4", steady(25, 25))
+    folder = tmp_path_factory.mktemp("comfyui")
+    features = {"MMAUDIO_FEATURE_CACHE": str(folder / "features")}
+    with comfyui(comfy_path, folder, "--cache-none", **features) as server:
         yield server
 
 
 def test_features_on_disk_are_not_encoded_again(with_folder: ComfyServer) -> None:
-    graph = saved(sound(video="clip.mp4", extract={"duration": 1.0}))
+    graph = saved(sound(video="0.mp4", extract={"duration": 1.0}))
 
     def generate() -> tuple[np.ndarray, tuple[int, int, int]]:
         done = work(with_folder, graph)
         assert done.runs == dict.fromkeys(graph, 1)  # with new objects in each prompt
-        (file,) = done.result.files()
-        return read_audio(with_folder.output / file["subfolder"] / file["filename"])[
-            0
-        ], done.encoded
+        (path,) = paths(with_folder, done.result)
+        return read_audio(path)[0], done.encoded
 
     first, encoded = generate()
     assert encoded == (8, 2, 2)
