@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dev.client import Result
 from dev.server import ComfyServer
-from tests.nodes.graphs import Graph, run
+from tests.nodes.graphs import Graph, node, run
 
 _ENCODED = re.compile(r"(CLIP image encoder|Synchformer|text encoder): encoded (\d+) of \d+ inputs")
 
@@ -55,3 +55,16 @@ def work(server: ComfyServer, graph: Graph) -> Work:
         segments=encoded["Synchformer"],
         prompts=encoded["text encoder"],
     )
+
+
+def free_memory(server: ComfyServer) -> None:
+    """Unload models and drop cached outputs.
+
+    ComfyUI may begin a prompt first that is queued right after the request, so a small one is.
+    """
+    server.client.free()
+    text = {
+        "text": node("PrimitiveString", value=""),
+        "out": node("PreviewAny", source=["text", 0]),
+    }
+    run(server, text)

@@ -10,7 +10,7 @@ import requests
 
 from dev.server import ComfyServer
 from tests.core.made_videos import steady, write_video
-from tests.nodes.counting import work
+from tests.nodes.counting import free_memory, work
 from tests.nodes.graphs import Graph, Inputs, muxed, node, sound
 
 # One second: 8 frames for CLIP, and segments of 16 of 25 frames that start every 8 frames.
@@ -30,7 +30,7 @@ def graph(clip: str, *, extract: Inputs = {}, sample: Inputs = {}, take: int = 0
 @pytest.fixture
 def clip_graph(comfy: ComfyServer, clip: str) -> Iterator[str]:
     """The clip, after a first run of its graph has encoded everything."""
-    comfy.client.free()
+    free_memory(comfy)
     first = work(comfy, graph(clip))
     assert first.encoded == (FRAMES, SEGMENTS, 2)
     assert set(first.runs) == {"load", "video", "extract", "sample", "mux"}
@@ -98,7 +98,7 @@ def test_repeated_frames_are_encoded_once(comfy: ComfyServer) -> None:
         "image": node("EmptyImage", width=64, height=64, batch_size=2, color=0x20C020),
         "images": node("RepeatImageBatch", image=["image", 0], amount=2),
     }
-    comfy.client.free()
+    free_memory(comfy)
     done = work(comfy, muxed(frozen, images=["images", 0]))
     assert done.encoded == (1, 1, 2)
 
@@ -119,7 +119,7 @@ def test_unloading_models_keeps_features_and_freeing_memory_drops_them(
     requests.post(f"{comfy.url}/free", json=flags, timeout=60).raise_for_status()
     kept = work(comfy, graph(clip_graph, extract={"prompt": "thunder"}))
     assert kept.encoded == (0, 0, 1)
-    comfy.client.free()
+    free_memory(comfy)
     dropped = work(comfy, graph(clip_graph, extract={"prompt": "thunder"}))
     assert dropped.encoded == (FRAMES, SEGMENTS, 2)
     assert set(dropped.runs) == {"load", "video", "extract", "sample", "mux"}

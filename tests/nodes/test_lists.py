@@ -17,7 +17,7 @@ from dev.client import Result
 from dev.server import ComfyServer
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from tests.core.made_videos import steady, write_video
-from tests.nodes.counting import work
+from tests.nodes.counting import free_memory, work
 from tests.nodes.graphs import (
     MODEL,
     Graph,
@@ -59,7 +59,7 @@ def write_clips(server: ComfyServer) -> None:
     write_video(server.input / "long.mp4", steady(CLIPS * BATCH, 25))
 
 
-@pytest.fixture(scope="module", params=MODES)
+@pytest.fixture(scope="module")
 def server(
     request: pytest.FixtureRequest,
     comfy: ComfyServer,
@@ -211,19 +211,32 @@ def alone(comfy: ComfyServer) -> dict[str, list[Item]]:
     for name, source in SOURCES.items():
         result[name] = []
         for nodes in source().alone:
-            comfy.client.free()  # nothing of another clip is in the cache
+            free_memory(comfy)  # nothing of another clip is in the cache
             result[name] += items(comfy, run(comfy, graph(nodes, source())))
     return result
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [
+        ("default", "videos"),
+        ("default", "batches"),
+        ("default", "stills"),
+        ("none", "videos"),
+        ("none", "batches"),
+        ("ram", "videos"),
+        ("ram", "batches"),
+    ],
+    indirect=["server"],
+    scope="module",
+)
 def test_every_clip_gets_its_own_sound_and_every_node_runs_once(
     server: ComfyServer, name: str, alone: dict[str, list[Item]]
 ) -> None:
     if name == "videos" and "CreateList" not in server.client.object_info():
         pytest.skip("this ComfyUI has no Create List")
     source = SOURCES[name]()
-    server.client.free()
+    free_memory(server)
     listed = graph(source.nodes, source)
     done = work(server, listed)
     assert done.runs == dict.fromkeys(listed, 1)
