@@ -72,6 +72,8 @@ def server(
         write_clips(comfy)
         yield comfy
         return
+    if request.param == "ram" and "CreateList" not in comfy.client.object_info():
+        pytest.skip("ComfyUI 0.8.0 collects garbage for each output it drops: this takes minutes")
     with comfyui(comfy_path, tmp_path_factory.mktemp("comfyui"), *arguments) as server:
         yield server
 
