@@ -109,6 +109,7 @@ def check_cancelled(
 
 # A sampler's bar is 16 parts sampling, 1 part VAE, 4 parts vocoder.
 VAE, VOCODER = 16 / 21, 17 / 21
+# ComfyUI 0.33 sends a bar at intervals: the VAE must be at work for longer than one of them.
 EXTRACT = {"duration": 0.0}
 TAKES = {"num_samples": 16}
 
@@ -120,7 +121,7 @@ TAKES = {"num_samples": 16}
         ("CLIP", EXTRACT, {}, reaches("extract")),
         ("Synchformer", EXTRACT | {"mask_away_clip": True}, {}, reaches("extract")),
         ("sampling", {"duration": 8.0}, {"steps": 200}, reaches("sample", 0.01, VAE)),
-        ("VAE", {"duration": 8.0}, TAKES, reaches("sample", VAE, VOCODER)),
+        ("VAE", {"duration": 40.0}, TAKES, reaches("sample", VAE, VOCODER)),
         ("vocoder", {"duration": 8.0}, TAKES, reaches("sample", VOCODER)),
     ],
     ids=["loading", "CLIP", "Synchformer", "sampling", "VAE", "vocoder"],
