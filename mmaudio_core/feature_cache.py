@@ -139,7 +139,7 @@ class FeatureCache:
 
     def _write(self, digest: Digest, features: Tensor) -> None:
         path = self._path(digest)
-        if path is None or self._read(digest) is not None:
+        if path is None:
             return
         temporary = None
         with suppress(OSError):  # a full or read-only disk costs speed, not the result
