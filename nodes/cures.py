@@ -103,7 +103,7 @@ class Node(io.ComfyNode):
     """Base of every node of the pack.
 
     Errors of the core leave ``execute`` with their cure. The text of any error, and the notices of
-    a run that succeeds, stand on the node until its next run.
+    a run that succeeds, stand on the node as long as they hold.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -16,10 +16,6 @@ log = logging.getLogger(__name__)
 _RESOLUTION = 1000
 NOTICES = "text"  # the key of a node's UI output that ComfyUI's own text previews use
 
-# Node on the page -> the text it was last given. The page has no way to ask for it or to remove
-# it; a node that never had a text must not be sent an empty one, which would add a text box to it.
-_shown: dict[str, str] = {}
-
 
 class NodeProgress:
     """The core's progress callback: one bar for all stages of a node.
@@ -60,18 +56,19 @@ def with_notices(
 
 
 def show_notices(output: io.NodeOutput) -> None:
-    """Put an output's notices on the running node; remove an earlier text if there are none."""
+    """Put an output's notices on the running node."""
     ui = output.ui if isinstance(output.ui, Mapping) else {}
     text = "\n".join(ui.get(NOTICES, ()))
     if text:
         log.warning("MMAudio: %s", text)
-    show_text(text)
+        show_text(text)
 
 
 def show_text(text: str) -> None:
-    """Put ``text`` on the running node, or remove what stands there if it is empty.
+    """Put ``text``, which must not be empty, on the running node.
 
-    A node that runs several times for a list of inputs shows the texts of all of them.
+    ``web/js/node_texts.js`` removes it when it no longer holds: only the page knows what stands
+    there, and a node whose result is in the cache does not run.
     """
     context = get_executing_context()
     if context is None:
@@ -82,12 +79,4 @@ def show_text(text: str) -> None:
     if server is None:
         return
     # the id of a node made by expansion is "<node on the page>.<number>"
-    node = context.node_id.split(".")[0]
-    before = _shown.pop(node, "")
-    after = text
-    if context.list_index and before:
-        after = "\n".join(dict.fromkeys([*before.splitlines(), *text.splitlines()]))
-    if after:
-        _shown[node] = after
-    if before or after:
-        server.send_progress_text(after or " ", node)  # the page ignores an empty text
+    server.send_progress_text(text, context.node_id.split(".")[0], server.client_id)

@@ -155,16 +155,7 @@ def executed(result: Result) -> set[str]:
 
 
 def notices(result: Result) -> dict[str, str]:
-    """The words that stand on nodes in the end, by node id."""
-    return {node: text for node, text in _texts(result).items() if text.strip()}
-
-
-def cleared(result: Result) -> set[str]:
-    """The nodes whose words were removed."""
-    return {node for node, text in _texts(result).items() if not text.strip()}
-
-
-def _texts(result: Result) -> dict[str, str]:
+    """The text that each node was given last, by node id."""
     return {
         event.data["node"]: event.data["text"]
         for event in result.events
