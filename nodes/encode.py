@@ -8,13 +8,14 @@ from comfy_api.latest import Input, io
 
 from ..mmaudio_core.codec.encode import ENCODER_STAGE, encode
 from ..mmaudio_core.config import exact_seconds
+from ..mmaudio_core.features.types import Features
 from .cures import Node
 from .feedback import NodeProgress
 from .footage import waveform_and_rate
 from .inputs import mmaudio, seconds
 from .latents import make_latent
 from .model_manager import ComfyModels
-from .types import CATEGORY
+from .types import CATEGORY, MMAudioFeatures
 
 
 class MMAudioEncode(Node):
@@ -37,8 +38,16 @@ class MMAudioEncode(Node):
                     "duration",
                     0.0,
                     "Seconds. Longer than the sound: padded with silence; shorter: cut; 0: as long "
-                    "as the sound. Use the duration of the features.",
+                    "as the sound.",
                     optional=True,
+                ),
+                MMAudioFeatures.Input(
+                    "features",
+                    optional=True,
+                    tooltip=(
+                        "The features that the sampler gets: as long as these, whatever duration "
+                        "says."
+                    ),
                 ),
             ],
             outputs=[io.Latent.Output(display_name="samples")],
@@ -46,10 +55,17 @@ class MMAudioEncode(Node):
 
     @classmethod
     def execute(
-        cls, mmaudio: ComfyModels, audio: Input.Audio | None, duration: float = 0.0
+        cls,
+        mmaudio: ComfyModels,
+        audio: Input.Audio | None,
+        duration: float = 0.0,
+        features: Features | None = None,
     ) -> io.NodeOutput:
         waveform, rate = waveform_and_rate(audio)
-        length = exact_seconds(duration) or Fraction(waveform.shape[-1], rate)
+        if features is None:
+            length = exact_seconds(duration) or Fraction(waveform.shape[-1], rate)
+        else:
+            length = features.duration
         progress = NodeProgress({ENCODER_STAGE: 1})
         latents = encode(mmaudio, waveform, rate, length, progress)
         return io.NodeOutput(make_latent(latents[:, None], length))

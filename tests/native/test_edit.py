@@ -28,6 +28,7 @@ def test_sound_is_encoded_at_the_models_rate(inside: Inside) -> None:
     got = inside("edit")("encode")
     assert got["own"] == [2, 1, 32, 20]
     assert got["longer"] == [2, 1, 63, 20]
+    assert got["as_features"] == [2, 1, 47, 20]
     assert got["resampled_error"] < 0.06
 
 

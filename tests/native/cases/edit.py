@@ -64,6 +64,8 @@ def case_encode() -> dict[str, Any]:
     audio = {"waveform": sine.expand(2, 2, -1), "sample_rate": 48_000}
     (own,) = MMAudioEncode.execute(networks, audio).args
     (longer,) = MMAudioEncode.execute(networks, audio, duration=2.0).args
+    of = tiny.features(networks.params, Fraction(3, 2))
+    (as_features,) = MMAudioEncode.execute(networks, audio, duration=2.0, features=of).args
     sixteen = {
         "waveform": (0.5 * torch.sin(2 * torch.pi * 440 * torch.arange(16_000) / 16_000))[
             None, None
@@ -75,6 +77,7 @@ def case_encode() -> dict[str, Any]:
     return {
         "own": list(own["samples"].shape),
         "longer": list(longer["samples"].shape),
+        "as_features": list(as_features["samples"].shape),
         "resampled_error": tiny.relative_error(
             own["samples"][:1, :, inner], direct["samples"][:, :, inner]
         ),
