@@ -18,7 +18,7 @@ from .client import ComfyClient
 from .comfyui import python_of
 from .environment import ROOT
 
-ALIAS = "mmaudio_native"
+ALIAS = "mmaudio-native"
 _START_SECONDS = 300
 _STOP_SECONDS = 20
 _MAX_UPLOAD_MB = 16_384

@@ -16,6 +16,7 @@ from PIL import Image
 
 from dev.comfyui import python_of
 from dev.environment import TORCH
+from dev.server import ALIAS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -168,6 +169,10 @@ def test_the_registry_accepts_the_metadata() -> None:
     assert "comfyui" not in NAME.lower()
     assert re.fullmatch(r"\d+\.\d+\.\d+", PROJECT["project"]["version"])
     assert PROJECT["tool"]["comfy"]["requires-comfyui"] == ">=0.8.0"
+
+
+def test_the_pack_is_tested_under_the_name_that_an_installation_has() -> None:
+    assert ALIAS == NAME
 
 
 @pytest.mark.parametrize(("key", "ratio", "width"), [("Icon", 1, 400), ("Banner", 21 / 9, 1260)])

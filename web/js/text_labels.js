@@ -1,0 +1,31 @@
+// The classic canvas draws no label on text boxes; Nodes 2.0 does.
+import { app } from "../../../scripts/app.js";
+
+const GAP = "1.6em";
+
+function labelled(widget, example) {
+  const label = widget.label || widget.name;
+  const { element } = widget;
+  element.setAttribute("aria-label", label);
+  element.placeholder = example || "";
+  // A picture of the label: it stays when there is text, and moves no other part of the node.
+  const text = label.replace(/[<&]/g, (char) => `&#${char.charCodeAt(0)};`);
+  const svg =
+    `<svg xmlns="http://www.w3.org/2000/svg" width="100%" height="${GAP}" font-size="10" ` +
+    `font-family="sans-serif" fill="#888"><text x="2" y="11">${text}</text></svg>`;
+  element.style.background = `url("data:image/svg+xml,${encodeURIComponent(svg)}") no-repeat`;
+  element.style.paddingTop = GAP;
+}
+
+app.registerExtension({
+  name: "MMAudio.TextLabels",
+  nodeCreated(node) {
+    const definition = node.constructor.nodeData;
+    if (!/MMAudio/.test(definition?.name ?? "")) return;
+    const inputs = { ...definition.input?.required, ...definition.input?.optional };
+    for (const widget of node.widgets ?? []) {
+      if (widget.element?.tagName === "TEXTAREA")
+        labelled(widget, inputs[widget.name]?.[1]?.placeholder);
+    }
+  },
+});
