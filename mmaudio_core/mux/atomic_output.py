@@ -16,7 +16,8 @@ from av.error import FFmpegError
 from ..errors import MediaError
 from ..media.container import error_text
 
-_LIBAV_FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+LIBAV_FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+"""libav's name of each container's muxer."""
 _PARTIAL_PREFIX = ".mmaudio-"
 _ABANDONED_AFTER = 24 * 60 * 60
 """Seconds without a change after which nobody is writing a partial file any more."""
@@ -47,7 +48,7 @@ def atomic_output(
     if suffix in ("mp4", "mov"):
         options["movflags"] = "+faststart" + ("+use_metadata_tags" if metadata else "")
     try:
-        container = av.open(os.fspath(partial), "w", format=_LIBAV_FORMATS[suffix], options=options)
+        container = av.open(os.fspath(partial), "w", format=LIBAV_FORMATS[suffix], options=options)
         try:
             container.metadata.update(metadata)
             yield container, path

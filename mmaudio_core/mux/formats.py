@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import av
@@ -22,7 +23,9 @@ _VIDEO = {
     | {"prores", "dnxhd", "cfhd", "png", "qtrle", "h263", "svq3", "cinepak", "dvvideo", "hap"},
     "webm": {"vp8", "vp9", "av1"},
 }
-"""Video codecs that players expect in a container; mkv takes all of them."""
+"""Video codecs that players expect in a container; mkv takes what its muxer takes."""
+_SHOWN_BY_BROWSERS = {"h264", "vp8", "vp9", "av1"}
+_SHOWN_BY_SOME_BROWSERS = {"hevc"}
 _ENCODED_AUDIO = {
     "mp4": ("aac", "opus", "flac", "pcm"),
     "mov": ("aac", "pcm"),
@@ -39,6 +42,10 @@ _COPIED_AUDIO = {
 """Audio codecs whose packets are copied; mov and mkv take most of PCM besides."""
 _COPIED_PCM = ("pcm_s16", "pcm_s24", "pcm_s32", "pcm_f32", "pcm_f64", "pcm_u8")
 _FALLBACK_PIX_FMT = "yuv420p"
+_AUTO = ("mp4", "mov", "mkv")
+"""The containers to choose from, the best known first."""
+_ENCODED_NAMES = {"vp9": "VP9", "h264": "H.264"}
+_NONE_REFUSED: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,34 +79,33 @@ class OutputPlan:
         return "libvpx-vp9" if self.container == "webm" else "libx264"
 
 
-def plan_output(options: FileOptions, codec: str | None) -> OutputPlan:
+def plan_output(
+    options: FileOptions, codec: str | None, refused: Mapping[str, str] = _NONE_REFUSED
+) -> OutputPlan:
     """Plan a file.
 
     Args:
         options: what is asked for.
         codec: the codec of video that may be copied; None if it has to be encoded.
+        refused: containers whose muxer refused the video, and why, as the start of a sentence.
 
     Raises:
         MediaError: if the video has to be encoded and libav does not know the pixel format.
     """
-    container, audio_codec, notes = _choose_container(options, codec)
+    container, audio_codec, notes = _choose_container(options, codec, refused)
     plan = OutputPlan(
         container=container,
         audio_codec=audio_codec,
-        copies_video=codec is not None and _holds_video(container, codec),
+        copies_video=codec is not None and _holds_video(container, codec, refused),
         pix_fmt=options.pix_fmt,
         options=options,
         notes=notes,
     )
-    if plan.copies_video:
-        return plan
-    encoded_name = {"vp9": "VP9", "h264": "H.264"}[plan.encoded_codec]
+    if codec is not None and plan.copies_video:
+        return replace(plan, notes=notes + _playback_notes(codec))
+    encoded_name = _ENCODED_NAMES[plan.encoded_codec]
     if codec is not None:
-        reason = (
-            f"{codec} cannot be copied into a file with audio"
-            if codec in _ANIMATIONS
-            else f"{container} does not take {codec}"
-        )
+        reason = refused.get(container) or _why_encoded(options, container, codec)
         notes = (f"{reason}: the video was encoded as {encoded_name}.", *notes)
     pix_fmt, more = _choose_pix_fmt(options.pix_fmt, plan.video_encoder, encoded_name)
     return replace(plan, pix_fmt=pix_fmt, notes=notes + more)
@@ -112,16 +118,18 @@ def can_copy_audio(container: str, codec: str) -> bool:
     return codec in _COPIED_AUDIO[container]
 
 
-def _choose_container(options: FileOptions, codec: str | None) -> tuple[str, str, tuple[str, ...]]:
+def _choose_container(
+    options: FileOptions, codec: str | None, refused: Mapping[str, str]
+) -> tuple[str, str, tuple[str, ...]]:
     """Container, audio codec and notes on both."""
     container, audio_codec, notes = options.container, options.audio_codec, ()
-    if codec in _ANIMATIONS:
-        codec = None
     if container == "auto":
-        container = _first_container(codec, audio_codec)
-        if codec is not None and not _holds_video("mp4", codec):
-            notes = (f"{codec} does not go into mp4: wrote {container}.",)
-        elif container != "mp4":
+        container = _first_container(audio_codec, codec, refused)
+        if codec is not None and _holds_video(container, codec, refused):
+            if not _holds_video("mp4", codec, refused):
+                notes = (f"{codec} does not go into mp4: wrote {container}.",)
+            codec = None
+        if container != "mp4" and not notes:
             notes = (f"Few players take {audio_codec} in mp4: wrote {container}.",)
     choices = _ENCODED_AUDIO[container]
     if audio_codec == "auto":
@@ -136,14 +144,36 @@ def _choose_container(options: FileOptions, codec: str | None) -> tuple[str, str
     return container, audio_codec, notes
 
 
-def _first_container(codec: str | None, audio_codec: str) -> str:
+def _first_container(audio_codec: str, codec: str | None, refused: Mapping[str, str]) -> str:
+    """The first container that takes the audio, and the video too if there is one."""
     # The mp4 standard allows PCM, but few players support it.
-    candidates = ("mov", "mkv") if audio_codec == "pcm" else ("mp4", "mov", "mkv")
-    for container in candidates:
-        holds_video = codec is None or _holds_video(container, codec)
-        if holds_video and (audio_codec == "auto" or audio_codec in _ENCODED_AUDIO[container]):
-            return container
-    return "mkv"
+    candidates = [
+        container
+        for container in (_AUTO[1:] if audio_codec == "pcm" else _AUTO)
+        if audio_codec == "auto" or audio_codec in _ENCODED_AUDIO[container]
+    ]
+    holding = [c for c in candidates if codec is not None and _holds_video(c, codec, refused)]
+    return (holding or candidates)[0]
+
+
+def _why_encoded(options: FileOptions, container: str, codec: str) -> str:
+    if codec in _ANIMATIONS:
+        return f"{codec} cannot be copied into a file with audio"
+    if options.container == "auto":
+        return f"Neither mp4, mov nor mkv takes {codec}"
+    return f"{container} does not take {codec}"
+
+
+def _playback_notes(codec: str) -> tuple[str, ...]:
+    """Where a copied codec is not shown, and the option that changes it."""
+    if codec in _SHOWN_BY_BROWSERS:
+        return ()
+    subject = "Some browsers" if codec in _SHOWN_BY_SOME_BROWSERS else "Browsers"
+    encoding, name = ("webm", "VP9") if codec in _VIDEO["mp4"] else ("mp4", "H.264")
+    return (
+        f"{subject} do not show {codec}, so a preview may stay black: for one that they show, set"
+        f" container to {encoding}, which encodes the video as {name}.",
+    )
 
 
 def _choose_pix_fmt(pix_fmt: str, encoder: str, encoded_name: str) -> tuple[str, tuple[str, ...]]:
@@ -162,5 +192,7 @@ def _choose_pix_fmt(pix_fmt: str, encoder: str, encoded_name: str) -> tuple[str,
     return _FALLBACK_PIX_FMT, (note,)
 
 
-def _holds_video(container: str, codec: str) -> bool:
-    return codec not in _ANIMATIONS and (container == "mkv" or codec in _VIDEO[container])
+def _holds_video(container: str, codec: str, refused: Mapping[str, str]) -> bool:
+    if codec in _ANIMATIONS or container in refused:
+        return False
+    return container == "mkv" or codec in _VIDEO[container]

@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import suppress
 from fractions import Fraction
 
+import av
 from av.container import OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
 from ..media import VideoFile
+from ..media.container import error_text
 from ..media.packets import read_packets
 from ..media.timestamps import nominal_step, time_base
 from ..progress import Progress
+from .atomic_output import LIBAV_FORMATS
 from .output_audio import OutputAudio
 from .timestamps import output_times
 
@@ -36,7 +43,8 @@ def copy_video(
         progress: called as ("mux", packets done, packets).
 
     Raises:
-        MediaError: if the file cannot be read, or the container does not take the stream.
+        CopyRefused: if the container does not take a packet.
+        MediaError: if the file cannot be read.
     """
     times = output_times(video)
     with video.open() as (container, stream):
@@ -54,21 +62,49 @@ def copy_video(
                 packet.pts, packet.dts = time.pts, time.dts
                 packet.duration = packet.duration or step
                 packet.stream = copied
-                output.mux(packet)
+                _write(packet, output)
             tracks.finish()
         progress("mux", len(times), len(times))
 
 
-def _add_stream_like(output: OutputContainer, stream: VideoStream) -> VideoStream:
-    """Add a stream with the parameters of ``stream``, display rotation included."""
+def copy_refusal(video: VideoFile, container: str) -> str | None:
+    """Why a container's muxer refuses the stream, as the start of a sentence; None if it does not.
+
+    Only the header is tried, in memory: its muxer alone knows the codecs that it can describe.
+    """
+    with video.open() as (_, stream), suppress(FFmpegError, ValueError):
+        output = av.open(io.BytesIO(), "w", format=LIBAV_FORMATS[container])
+        try:
+            _add_stream_like(output, stream)
+            output.start_encoding()
+        finally:
+            with suppress(FFmpegError):  # it has no packets
+                output.close()
+        return None
+    return f"{container} does not take {video.packets.info.codec}"
+
+
+class CopyRefused(MediaError):
+    """A container that takes the stream does not take one of its packets."""
+
+
+def _write(packet: Packet[VideoStream], output: OutputContainer) -> None:
     try:
-        # opaque: from the codec parameters alone; otherwise PyAV looks for an encoder.
-        copied = output.add_stream_from_template(stream, opaque=True)
-    except ValueError as error:
-        raise MediaError(
-            f"{stream.codec_context.name} video cannot be copied into {output.format.name}"
-            f" ({error}). Export the video again, for instance as H.264 in mp4."
-        ) from error
+        output.mux(packet)
+    except FFmpegError as error:
+        if not isinstance(error, ValueError):  # libav's EINVAL and "invalid data"
+            raise
+        raise CopyRefused(error_text(error)) from error
+
+
+def _add_stream_like(output: OutputContainer, stream: VideoStream) -> VideoStream:
+    """Add a stream with the parameters of ``stream``, display rotation included.
+
+    Raises:
+        ValueError: if the container has no way to describe the codec.
+    """
+    # opaque: from the codec parameters alone; otherwise PyAV looks for an encoder.
+    copied = output.add_stream_from_template(stream, opaque=True)
     if stream.average_rate:  # PyAV 18 would derive one from the time base, such as 30000
         copied.codec_context.framerate = stream.average_rate
     if _needs_hvc1(stream):  # Matroska has no such tag, and ignores it

@@ -13,10 +13,10 @@ from ..media import FrameSource, ImageSequence, PathOrBytes, VideoFile, open_sou
 from ..progress import Progress, no_progress
 from .atomic_output import atomic_output
 from .encode import VideoPart, encode_video
-from .formats import plan_output
-from .options import AudioOptions, FileOptions
+from .formats import OutputPlan, plan_output
+from .options import CONTAINERS, AudioOptions, FileOptions
 from .output_audio import prepare_output_audio
-from .passthrough import copy_video
+from .passthrough import CopyRefused, copy_refusal, copy_video
 from .prepared_audio import NewAudio, PreparedAudio, prepare_source_audio
 from .source_audio import SourceAudio, find_source_audio
 
@@ -57,8 +57,8 @@ def mux_audio(
     The video stream of a whole file is copied bit for bit, all packets of it, with their times
     relative to the first frame shown. (Transport and raw streams mark where a unit begins; mp4
     requires its length there instead, so those packets differ in just that.) A part of a file,
-    images, and a codec that the container does not take are encoded as H.264, in webm as VP9. Of
-    the file's other tracks only the best audio track can be kept.
+    images, and what the container does not take are encoded as H.264, in webm as VP9. Of the
+    file's other tracks only the best audio track can be kept.
 
     Args:
         video: a file or images.
@@ -85,31 +85,54 @@ def mux_audio(
     source = open_source(video)
     whole = start == 0 and duration is None
     info = source.packets.info if whole and isinstance(source, VideoFile) else source.info
-    copyable = whole and not isinstance(source, ImageSequence)
-    plan = plan_output(file_options, info.codec if copyable else None)
     part = _choose_part(source, info.duration, start, duration)
     if file_options.trim_to_audio:
         part = replace(part, duration=min(part.duration, new.end))
-    audio, notes = prepare_output_audio(
-        new,
-        _find_source_audio(part, audio_options, source_audio),
-        duration=part.duration,
-        options=audio_options,
-        plan=plan,
-        progress=progress,
-    )
-    with atomic_output(path_stem, plan.container, file_options.metadata) as (output, path):
-        if plan.copies_video:
-            assert isinstance(source, VideoFile)
-            copy_video(source, part.duration, audio, output, progress)
-        else:
-            encode_video(part, audio, plan, output, progress)
-    return MuxResult(
-        path=path,
-        video_codec=info.codec if plan.copies_video else plan.encoded_codec,
-        container=plan.container,
-        notes=(*plan.notes, *notes),
-    )
+
+    def write(plan: OutputPlan) -> MuxResult:
+        audio, notes = prepare_output_audio(
+            new,
+            _find_source_audio(part, audio_options, source_audio),
+            duration=part.duration,
+            options=audio_options,
+            plan=plan,
+            progress=progress,
+        )
+        with atomic_output(path_stem, plan.container, file_options.metadata) as (output, path):
+            if plan.copies_video:
+                assert isinstance(source, VideoFile)
+                copy_video(source, part.duration, audio, output, progress)
+            else:
+                encode_video(part, audio, plan, output, progress)
+        return MuxResult(
+            path=path,
+            video_codec=info.codec if plan.copies_video else plan.encoded_codec,
+            container=plan.container,
+            notes=(*plan.notes, *notes),
+        )
+
+    if not whole or isinstance(source, ImageSequence):
+        return write(plan_output(file_options, None))
+    plan = _plan_copy(source, info.codec, file_options)
+    try:
+        return write(plan)
+    except CopyRefused as refusal:
+        reason = f"{plan.container} did not take the {info.codec} video's packets ({refusal})"
+        return write(plan_output(file_options, info.codec, dict.fromkeys(CONTAINERS, reason)))
+
+
+def _plan_copy(source: FrameSource, codec: str, options: FileOptions) -> OutputPlan:
+    """Plan a copy into a container whose muxer takes the video; an encoding if there is none."""
+    refused: dict[str, str] = {}
+    plan = plan_output(options, codec)
+    while plan.copies_video:
+        assert isinstance(source, VideoFile)  # no other source has a codec that is copied
+        reason = copy_refusal(source, plan.container)
+        if reason is None:
+            break
+        refused[plan.container] = reason
+        plan = plan_output(options, codec, refused)
+    return plan
 
 
 def _choose_part(

@@ -53,7 +53,7 @@ def test_codec_tag(
         tmp_path / "out",
         file_options=FileOptions(container=container),
     )
-    assert (result.video_codec, result.container, result.notes) == ("hevc", container, ())
+    assert (result.video_codec, result.container) == ("hevc", container)
     assert packets_of(result.path) == packets_of(video)
     data = result.path.read_bytes()
     if expected is None:
