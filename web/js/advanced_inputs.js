@@ -1,5 +1,5 @@
 // Nodes 2.0 folds inputs that the schema marks as advanced; the classic canvas looks at the widget.
-import { app } from "../../scripts/app.js";
+import { app } from "../../../scripts/app.js";
 
 app.registerExtension({
   name: "MMAudio.AdvancedInputs",
