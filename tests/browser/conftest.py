@@ -1,0 +1,103 @@
+"""One browser for the session, and pages of the running ComfyUI in it.
+
+The tests run with the newest ComfyUI, whose page has both renderers; those with the marker
+``every_version`` run with the older ones too.
+"""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from dev.server import ComfyServer
+from tests.core.made_videos import steady, write_video
+
+from .chromium import ARGUMENTS, MISSING, find_chromium
+from .page import RENDERERS, SIZE, ComfyPage, Renderer
+
+_HERE = Path(__file__).parent
+_OLDEST = (0, 33)  # before it, the page has no Nodes 2.0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, and leave out those that need a newer page."""
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        if _HERE not in item.path.parents:
+            kept.append(item)
+            continue
+        item.add_marker("browser")
+        callspec = getattr(item, "callspec", None)
+        path = callspec.params.get("comfy_path") if callspec else None
+        old = path is not None and _version(path) < _OLDEST
+        (dropped if old and not item.get_closest_marker("every_version") else kept).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+def _version(comfyui: Path) -> tuple[int, ...]:
+    version: str = runpy.run_path(str(comfyui / "comfyui_version.py"))["__version__"]
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window; tests fail, and are not skipped, if there is none."""
+    path = find_chromium()
+    if path is None:
+        pytest.fail(MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser without cookies and stored data."""
+    context = browser.new_context(viewport=SIZE)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def classic(context: BrowserContext, comfy: ComfyServer) -> ComfyPage:
+    """The page with the classic canvas."""
+    return ComfyPage(context, comfy, "classic")
+
+
+@pytest.fixture(params=RENDERERS)
+def page(request: pytest.FixtureRequest, context: BrowserContext, comfy: ComfyServer) -> ComfyPage:
+    """The page in either renderer."""
+    return ComfyPage(context, comfy, request.param)
+
+
+@pytest.fixture(scope="session")
+def shared_page(browser: Browser, comfy: ComfyServer) -> Iterator[Callable[[Renderer], ComfyPage]]:
+    """A page for each renderer that stays open, for tests that open a graph of their own in it."""
+    pages: dict[Renderer, ComfyPage] = {}
+
+    def opened(renderer: Renderer) -> ComfyPage:
+        if renderer not in pages:
+            context = browser.new_context(viewport=SIZE)
+            pages[renderer] = ComfyPage(context, comfy, renderer)
+        page = pages[renderer]
+        page.errors.clear()
+        return page
+
+    yield opened
+    for page in pages.values():
+        page.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def clip(comfy: ComfyServer) -> str:
+    """Two seconds, 25 frames a second, with a second of silence as its sound."""
+    write_video(comfy.input / "browser.mp4", steady(50, 25), sound=True)
+    return "browser.mp4"

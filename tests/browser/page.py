@@ -1,0 +1,365 @@
+"""ComfyUI's page in a browser, as a user sees it, in either renderer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import requests
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Response, ViewportSize
+
+from dev.server import ALIAS, ComfyServer
+
+Renderer = Literal["classic", "nodes2"]
+RENDERERS: tuple[Renderer, ...] = ("classic", "nodes2")
+SIZE = ViewportSize(width=1600, height=1000)
+RUN_SECONDS = 60
+WAIT_SECONDS = 20
+
+# Requests for files that a user may have, and messages of the page that have nothing to do with us.
+_NOT_OURS = ("/user.css", "/api/userdata", "ComfyApp graph accessed before initialization")
+_SETTINGS = {
+    "Comfy.TutorialCompleted": True,  # else the templates open at the first start
+    "Comfy.Notification.ShowVersionUpdates": False,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.Graph.CanvasInfo": False,
+    "Comfy.Workflow.ConfirmDelete": False,
+    "Comfy.Workflow.WarnBlueprintOverwrite": False,
+    "Comfy.UseNewMenu": "Top",
+}
+_READY = "() => window.app?.vueAppReady && window.app.extensionManager?.workflow?.activeWorkflow"
+# The text that ComfyUI lets a node show has no other mark than the classes of its box.
+_NODE_TEXT = r".max-h-\[200px\].min-h-\[28px\]"
+
+_LISTEN = """() => {
+  window.ends = [];
+  for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
+    window.app.api.addEventListener(kind, () => window.ends.push(kind));
+}"""
+
+# Nodes as drawn, title bar included, in graph units.
+_BOXES = {
+    "classic": """() => window.app.canvas.graph.nodes.map((node) => {
+      node.updateArea(window.app.canvas.ctx);
+      const [x, y, width, height] = node.boundingRect;
+      return {id: String(node.id), type: node.type, x, y, width, height};
+    })""",
+    "nodes2": """() => {
+      const {ds, canvas, graph} = window.app.canvas;
+      const {left, top} = canvas.getBoundingClientRect();
+      return [...document.querySelectorAll('.lg-node[data-node-id]')].map((element) => {
+        // what hangs below the node (errors, advanced inputs) lies outside its own box
+        const parts = [element, ...element.querySelectorAll('[data-testid=node-inner-wrapper], '
+          + '[data-testid=advanced-inputs-button]')].map((part) => part.getBoundingClientRect());
+        const low = (key) => Math.min(...parts.map((part) => part[key]));
+        const high = (key) => Math.max(...parts.map((part) => part[key]));
+        return {
+          id: element.dataset.nodeId,
+          type: graph.getNodeById(element.dataset.nodeId)?.type,
+          x: (low('left') - left) / ds.scale - ds.offset[0],
+          y: (low('top') - top) / ds.scale - ds.offset[1],
+          width: (high('right') - low('left')) / ds.scale,
+          height: (high('bottom') - low('top')) / ds.scale,
+        };
+      });
+    }""",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A node as it is drawn, with its title bar, in graph units."""
+
+    id: str
+    type: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def overlaps(self, other: Box, tolerance: float = 1.0) -> bool:
+        return (
+            self.x + tolerance < other.x + other.width
+            and other.x + tolerance < self.x + self.width
+            and self.y + tolerance < other.y + other.height
+            and other.y + tolerance < self.y + self.height
+        )
+
+
+class ComfyPage:
+    """The page of a running ComfyUI.
+
+    Attributes:
+        errors: what went wrong so far: uncaught exceptions, console errors, failed requests.
+    """
+
+    def __init__(
+        self, context: BrowserContext, server: ComfyServer, renderer: Renderer, **settings: Any
+    ) -> None:
+        self.server = server
+        self.renderer: Renderer = renderer
+        self.errors: list[str] = []
+        self.page = context.new_page()
+        self.page.set_default_timeout(WAIT_SECONDS * 1000)
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
+        self.page.on("response", self._on_response)
+        chosen = {**_SETTINGS, "Comfy.VueNodes.Enabled": renderer == "nodes2", **settings}
+        requests.post(f"{server.url}/api/settings", json=chosen, timeout=30).raise_for_status()
+        self.reload()
+
+    def reload(self) -> None:
+        """Open the page, or open it again as a user does with F5."""
+        self.page.goto(self.server.url)
+        self.page.wait_for_function(_READY)
+        self.page.evaluate(_LISTEN)
+        self.settle()
+
+    # --- graphs
+
+    def open_template(self, name: str) -> None:
+        """Open a template of the pack as a click in the templates dialog does."""
+        self.page.evaluate(
+            """async ([pack, name]) => {
+              const path = `/workflow_templates/${pack}/${encodeURIComponent(name)}.json`;
+              const answer = await window.app.api.fetchApi(path);
+              if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+              await window.app.loadGraphData(
+                await answer.json(), true, true, name, {openSource: 'template'});
+            }""",
+            [ALIAS, name],
+        )
+        self.settle()
+
+    def open_graph(self, graph: Mapping[str, Any], name: str = "test") -> None:
+        """Open a saved graph as File > Open does."""
+        self.page.evaluate(
+            "async ([graph, name]) => { await window.app.loadGraphData(graph, true, true, name); }",
+            [graph, name],
+        )
+        self.settle()
+
+    def add_nodes(self, prompt: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Open an API prompt as a graph; the ids of its nodes by their keys in the prompt.
+
+        Nodes are made as a double click makes them, with default values for what is not given.
+        """
+        ids: dict[str, str] = self.page.evaluate(
+            """async (prompt) => {
+              const {app, LiteGraph} = window;
+              await app.loadGraphData(
+                {version: 0.4, nodes: [], links: [], last_node_id: 0, last_link_id: 0},
+                true, true, 'test');
+              const nodes = {};
+              let x = 0;
+              for (const [key, {class_type, _meta}] of Object.entries(prompt)) {
+                const node = nodes[key] = LiteGraph.createNode(class_type);
+                node.pos = [x, 0];
+                x += 420;
+                app.graph.add(node);
+                if (_meta?.title) node.title = _meta.title;
+              }
+              for (const [key, {inputs}] of Object.entries(prompt))
+                for (const [name, value] of Object.entries(inputs)) {
+                  const node = nodes[key];
+                  if (Array.isArray(value)) {
+                    const slot = node.inputs.findIndex((input) => input.name === name);
+                    if (slot < 0) throw new Error(`${key} has no input ${name}`);
+                    nodes[value[0]].connect(value[1], node, slot);
+                  } else {
+                    const widget = node.widgets.find((one) => one.name === name);
+                    if (!widget) throw new Error(`${key} has no widget ${name}`);
+                    widget.value = value;
+                  }
+                }
+              return Object.fromEntries(
+                Object.entries(nodes).map(([key, node]) => [key, String(node.id)]));
+            }""",
+            prompt,
+        )
+        self.fit_view()
+        return ids
+
+    def browse_templates(self, words: str) -> None:
+        """Open the templates dialog and search in it."""
+        self.page.evaluate(
+            "() => void window.app.extensionManager.command.execute('Comfy.BrowseTemplates')"
+        )
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_role("textbox").first.fill(words)
+
+    def graph(self) -> dict[str, Any]:
+        """The open graph, as it would be saved."""
+        return self.page.evaluate("() => window.app.rootGraph.serialize()")
+
+    def prompt(self) -> dict[str, Any]:
+        """The API prompt that Run would queue."""
+        return self.page.evaluate("async () => (await window.app.graphToPrompt()).output")
+
+    def set_widgets(self, node: str, **values: Any) -> None:
+        """Set widgets of a node, given by its id or, if there is one of it, by its type."""
+        self.page.evaluate(
+            """([key, values]) => {
+              const found = window.app.canvas.graph.nodes.filter(
+                (node) => String(node.id) === key || node.type === key);
+              if (found.length !== 1) throw new Error(`${found.length} nodes are ${key}`);
+              for (const [name, value] of Object.entries(values)) {
+                const widget = found[0].widgets.find((one) => one.name === name);
+                if (!widget) throw new Error(`${key} has no widget ${name}`);
+                widget.value = value;
+                widget.callback?.(value);
+              }
+            }""",
+            [node, values],
+        )
+
+    # --- what is drawn
+
+    def fit_view(self) -> None:
+        """Zoom to the whole graph."""
+        self.page.evaluate(
+            "() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')"
+        )
+        self.settle()
+
+    def boxes(self) -> list[Box]:
+        """The nodes of the graph that is in view, as drawn."""
+        return [Box(**box) for box in self.page.evaluate(_BOXES[self.renderer])]
+
+    def overlaps(self) -> list[tuple[str, str]]:
+        """Pairs of nodes that cover each other, as ``type (id)``."""
+        boxes = self.boxes()
+        return [
+            (f"{a.type} ({a.id})", f"{b.type} ({b.id})")
+            for number, a in enumerate(boxes)
+            for b in boxes[:number]
+            if a.overlaps(b)
+        ]
+
+    def settle(self) -> None:
+        """Wait until nodes have stopped to move and to grow."""
+        before: list[Box] | None = None
+        for _ in range(40):
+            self.page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
+            boxes = self.boxes()
+            if boxes == before:
+                return
+            before = boxes
+
+    def node(self, node: str) -> Locator:
+        """A node's element in Nodes 2.0."""
+        return self.page.locator(f'.lg-node[data-node-id="{node}"]')
+
+    def node_text(self, node: str) -> str | None:
+        """The text that the node shows, None if it has no box for one."""
+        if self.renderer == "nodes2":
+            found = [one.inner_text() for one in self.node(node).locator(_NODE_TEXT).all()]
+        else:
+            found = self.page.evaluate(
+                """([id, selector]) => {
+                  const {ds, canvas, graph} = window.app.canvas;
+                  const corner = canvas.getBoundingClientRect();
+                  const [x, y, width, height] = graph.getNodeById(id).boundingRect;
+                  const within = (rect) => {
+                    const left = (rect.left - corner.left) / ds.scale - ds.offset[0];
+                    const top = (rect.top - corner.top) / ds.scale - ds.offset[1];
+                    return x <= left && left < x + width && y <= top && top < y + height;
+                  };
+                  return [...document.querySelectorAll(`.dom-widget ${selector}`)]
+                    .filter((box) => box.offsetParent && within(box.getBoundingClientRect()))
+                    .map((box) => box.innerText);
+                }""",
+                [node, _NODE_TEXT],
+            )
+        assert len(found) <= 1, f"node {node} has several texts: {found}"
+        return found[0].strip() if found else None
+
+    def results(self) -> list[float]:
+        """Durations in seconds of the saved videos and sounds that are seen and can be played."""
+        script = """(all) => all
+          // the element of a sound is hidden behind the page's own controls
+          .filter((media) => media.parentElement.checkVisibility() && media.duration > 0)
+          .filter((media) => new URL(media.currentSrc).searchParams.get('type') !== 'input')
+          .map((media) => media.duration)"""
+        found: list[float] = []
+
+        def loaded() -> bool:
+            found[:] = self.page.locator("video, audio").evaluate_all(script)
+            return bool(found)
+
+        self.wait(loaded)
+        return found
+
+    # --- running
+
+    def run(self) -> str:
+        """Queue the graph as the Run button does, and wait for its end.
+
+        Returns:
+            success, error, interrupted, or refused if ComfyUI rejects it.
+        """
+        ends = self.page.evaluate("() => window.ends.length")
+        self.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.QueuePrompt')")
+        refused = "Object.keys(window.app.extensionManager.lastNodeErrors ?? {}).length > 0"
+        self.page.wait_for_function(
+            f"(ends) => window.ends.length > ends || {refused}",
+            arg=ends,
+            timeout=RUN_SECONDS * 1000,
+        )
+        kinds: list[str] = self.page.evaluate("(ends) => window.ends.slice(ends)", ends)
+        self.settle()
+        return kinds[0].removeprefix("execution_") if kinds else "refused"
+
+    # --- messages
+
+    def messages(self) -> list[str]:
+        """Texts of the toasts, the error box at the top right and the dialogs that are open."""
+        kinds = ".p-toast-message, [data-testid=error-overlay], [role=dialog]"
+        return [one.inner_text().strip() for one in self.page.locator(kinds).all()]
+
+    def complaints(self) -> list[str]:
+        """Those of the messages that say that something is wrong, and all dialogs."""
+        kinds = (
+            ".p-toast-message-error, .p-toast-message-warn, [data-testid=error-overlay], "
+            "[role=dialog]"
+        )
+        return [one.inner_text().strip() for one in self.page.locator(kinds).all()]
+
+    def error_details(self) -> str:
+        """Open "View details" of the error box and return what the panel says."""
+        self.page.get_by_test_id("error-overlay-see-errors").click()
+        panel = self.page.get_by_test_id("properties-panel")
+        for button in panel.get_by_role("button", name="Details").all():
+            button.click()
+        return panel.inner_text()
+
+    def wait(self, condition: Callable[[], bool]) -> bool:
+        """Whether ``condition`` becomes true in time."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            self.page.wait_for_timeout(50)
+        return True
+
+    def screenshot(self, path: Path, **options: Any) -> None:
+        """Save what is seen; ``options`` as those of Playwright's ``screenshot``."""
+        self.page.screenshot(path=path, **options)
+
+    # --- what went wrong
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self._note(f"console: {message.text}", message.location.get("url", ""))
+
+    def _on_response(self, response: Response) -> None:
+        if response.status >= 400:
+            self._note(f"{response.status} for {response.url}", response.url)
+
+    def _note(self, error: str, url: str) -> None:
+        ours = not url or url.startswith(self.server.url)
+        if ours and not any(part in error or part in url for part in _NOT_OURS):
+            self.errors.append(error)

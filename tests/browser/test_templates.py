@@ -1,0 +1,52 @@
+"""The shipped templates as the page shows and runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SYNTHETIC_VARIANTS
+
+from .page import RENDERERS, ComfyPage, Renderer
+
+FOLDER = Path(__file__).parents[2] / "workflows"
+NAMES = sorted(path.name.removesuffix(".json") for path in FOLDER.glob("*.json"))
+
+
+def choose(page: ComfyPage, clip: str) -> None:
+    """What the user chooses, and less work than the templates ask for."""
+    choices: dict[str, dict[str, Any]] = {
+        "LoadVideo": {"file": clip},
+        "LoadMMAudioModel": {"model": SYNTHETIC_VARIANTS[0]},
+        "MMAudioFeatureExtract": {"duration": 0.7},
+        "MMAudioSampler": {"steps": 1},
+    }
+    for node in page.graph()["nodes"]:
+        if node["type"] in choices:
+            page.set_widgets(str(node["id"]), **choices[node["type"]])
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+@pytest.mark.parametrize("name", NAMES)
+def test_template(
+    name: str, renderer: Renderer, shared_page: Callable[[Renderer], ComfyPage], clip: str
+) -> None:
+    """It runs, and plays what it made."""
+    page = shared_page(renderer)
+    page.open_template(name)
+    choose(page, clip)
+    assert page.run() == "success", page.messages()
+    assert page.results()
+
+
+def test_the_dialog_lists_them(page: ComfyPage) -> None:
+    """Under the pack's name, each with its picture; a click opens the graph."""
+    page.browse_templates(NAMES[0].replace("_", " "))
+    card = page.page.get_by_test_id(f"template-workflow-{NAMES[0]}")
+    picture = card.locator("img").first
+    assert page.wait(lambda: picture.evaluate("(image) => image.naturalWidth") > 0)
+    card.click()
+    assert page.wait(lambda: "LoadMMAudioModel" in {n["type"] for n in page.graph()["nodes"]})
