@@ -8,11 +8,15 @@ carries a ``Problem`` and the caller words the cure.
 from __future__ import annotations
 
 from enum import Enum
+from typing import cast
 
 
 class Problem(str, Enum):
     """Faults whose cure is a setting of the caller's, such as a command-line option or a widget."""
 
+    NO_AUDIO = "no_audio"
+    NOT_AUDIO = "not_audio"
+    AUDIO_EMPTY = "audio_empty"
     AUDIO_SHAPE = "audio_shape"
     AUDIO_NOT_FINITE = "audio_not_finite"
     AUDIO_RATE = "audio_rate"
@@ -63,3 +67,14 @@ class CheckpointError(MMAudioError):
 
 class NumericsError(MMAudioError):
     """NaN or infinity came out of a stage."""
+
+
+def describe(value: object) -> str:
+    """A value of the wrong kind in a few words: ``a dict ('{'a': 1}')``."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return f"{value}"
+    kind = type(value).__name__
+    shape: object = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"a {kind} of shape {tuple(cast(tuple[int, ...], shape))}"
+    return f"a {kind} ({str(value)[:40]})"

@@ -20,12 +20,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CURES: dict[Problem, str] = {
-    Problem.AUDIO_SHAPE: "Connect an AUDIO of one or two channels with sound in it.",
+    Problem.NO_AUDIO: "Connect the audio of MMAudio Sampler, or of another node.",
+    Problem.NOT_AUDIO: "Connect the audio of MMAudio Sampler, or of another node.",
+    Problem.AUDIO_EMPTY: "Find the node that made it, such as a trim that leaves nothing.",
+    Problem.AUDIO_SHAPE: "Connect an AUDIO as a node of ComfyUI makes it.",
     Problem.AUDIO_NOT_FINITE: (
         "The samples were broken before they reached this node: find the node that made them. For "
         "sound from MMAudio Sampler, choose precision fp32 in Load MMAudio Model, or other weights."
     ),
-    Problem.AUDIO_RATE: "Resample the sound, for instance to 44100 Hz.",
+    Problem.AUDIO_RATE: "Find the node that made this AUDIO: its sample_rate is wrong.",
     Problem.AUDIO_PAST_END: "Lower start_offset.",
     Problem.SOURCE_AUDIO: "Set original_audio to replace, or repair the video's own sound.",
     Problem.MIX_NOT_FINITE: (

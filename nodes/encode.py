@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from comfy_api.latest import Input, io
 
+from ..mmaudio_core.audio.waveform import read_audio
 from ..mmaudio_core.codec.encode import ENCODER_STAGE, encode
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.features.types import Features
 from .cures import Node
 from .feedback import NodeProgress
-from .footage import waveform_and_rate
 from .inputs import mmaudio, seconds
 from .latents import make_latent
 from .model_manager import ComfyModels
@@ -61,11 +59,11 @@ class MMAudioEncode(Node):
         duration: float = 0.0,
         features: Features | None = None,
     ) -> io.NodeOutput:
-        waveform, rate = waveform_and_rate(audio)
+        sound = read_audio(audio)
         if features is None:
-            length = exact_seconds(duration) or Fraction(waveform.shape[-1], rate)
+            length = exact_seconds(duration) or sound.duration
         else:
             length = features.duration
         progress = NodeProgress({ENCODER_STAGE: 1})
-        latents = encode(mmaudio, waveform, rate, length, progress)
+        latents = encode(mmaudio, sound, length, progress)
         return io.NodeOutput(make_latent(latents[:, None], length))

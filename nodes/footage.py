@@ -78,20 +78,6 @@ def images_rate(frame_rate: float, video_info: Any) -> float:
     )
 
 
-def waveform_and_rate(audio: Input.Audio | None) -> tuple[Tensor, int]:
-    """Waveform (B, C, T) and sample rate of an AUDIO.
-
-    Raises:
-        MediaError: it is None, as GetVideoComponents gives for a silent video.
-    """
-    if audio is None:
-        raise MediaError(
-            "got no sound (from a video without an audio track?). Connect the audio of MMAudio "
-            "Sampler, or of another node."
-        )
-    return audio["waveform"], int(audio["sample_rate"])
-
-
 def _from_images(images: Tensor, frame_rate: float) -> VideoClip:
     return VideoClip(source=ImageSequence(images=images, frame_rate=_exact_rate(frame_rate)))
 

@@ -14,9 +14,9 @@ import folder_paths
 from comfy_api.latest import Input, InputImpl, io, ui
 from torch import Tensor
 
-from ..mmaudio_core.audio.waveform import check_waveform
+from ..mmaudio_core.audio.waveform import check_finite_samples, read_audio
 from ..mmaudio_core.config import exact_seconds
-from ..mmaudio_core.errors import MediaError
+from ..mmaudio_core.errors import MediaError, Problem
 from ..mmaudio_core.features.visual import VideoClip
 from ..mmaudio_core.media import ImageSequence, open_source
 from ..mmaudio_core.mux import AudioOptions, FileOptions, MuxResult, mux_audio
@@ -24,7 +24,7 @@ from . import compat, inputs, wiring
 from .cures import Node
 from .feedback import NodeProgress, with_notices
 from .filename_tokens import expand_tokens, named_nodes
-from .footage import NO_PICTURE, images_rate, to_clip, waveform_and_rate
+from .footage import NO_PICTURE, images_rate, to_clip
 from .mux_options import AUDIO, FILE, LOUDNESS, OFF, option_inputs, workflow_metadata
 from .types import CATEGORY
 
@@ -46,7 +46,8 @@ class MuxAudioVideo(Node):
             ),
             inputs=[
                 io.Audio.Input(
-                    "audio", tooltip="From MMAudio Sampler or another node. One or two channels."
+                    "audio",
+                    tooltip="From MMAudio Sampler or another node.",
                 ),
                 io.String.Input(
                     "filename_prefix",
@@ -156,7 +157,8 @@ class MuxAudioVideo(Node):
 
 def _choose_takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], int]:
     """The waveforms (C, T) to write, all of them checked before any is written, and their rate."""
-    waveforms, rate = waveform_and_rate(audio)
+    sound = read_audio(audio)
+    waveforms = sound.waveforms
     if take >= len(waveforms):
         raise MediaError(
             f"got take {take} of {len(waveforms)} takes, counted from 0. Set take to "
@@ -164,8 +166,8 @@ def _choose_takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], i
         )
     chosen = list(waveforms) if take == ALL_TAKES else [waveforms[take]]
     for waveform in chosen:
-        check_waveform(waveform, rate)
-    return chosen, rate
+        check_finite_samples(waveform)
+    return chosen, sound.sample_rate
 
 
 def _file_name(prefix: str, clip: VideoClip, hidden: Any) -> tuple[str, list[str]]:
@@ -241,7 +243,10 @@ class _MuxJob:
             return None
         if not isinstance(self.clip.source, ImageSequence):
             return None
-        audio = self.video.get_components().audio
-        if audio is None or not audio["waveform"].numel():
-            return None
-        return audio["waveform"][0], int(audio["sample_rate"])
+        try:
+            own = read_audio(self.video.get_components().audio)
+        except MediaError as error:
+            if error.problem in (Problem.NO_AUDIO, Problem.AUDIO_EMPTY):
+                return None
+            raise MediaError(f"the video's own sound: {error}", Problem.SOURCE_AUDIO) from error
+        return own.waveforms[0], own.sample_rate

@@ -14,10 +14,14 @@ import torch
 from torch import Tensor
 
 from ..errors import MediaError
+from .channels import loudness_channels
 from .limiter import limit_true_peaks, limiter_notes, true_peaks
+from .resample import resample
 
 _GATING_BLOCK = 0.4
 """Seconds of a block of BS.1770; shorter audio is measured as if silence followed it."""
+_MIN_METER_RATE = 8000
+"""Hz; the filters of BS.1770 need frequencies up to 1.7 kHz."""
 _ROUNDS = 4
 _CLOSE_ENOUGH = 0.1
 """LU from the target at which the gain is adjusted no further."""
@@ -40,6 +44,9 @@ def integrated_loudness(waveform: Tensor, sample_rate: int) -> float:
             "measuring loudness needs the Python package pyloudnorm, which is not installed,"
             " although requirements.txt lists it. Run: pip install pyloudnorm"
         ) from error
+    waveform = loudness_channels(waveform)
+    if sample_rate < _MIN_METER_RATE:
+        waveform, sample_rate = resample(waveform, sample_rate, _MIN_METER_RATE), _MIN_METER_RATE
     meter: Any = pyloudnorm.Meter(sample_rate)  # pyright: ignore
     missing = math.ceil(_GATING_BLOCK * sample_rate) + 1 - waveform.shape[1]
     padded = torch.nn.functional.pad(waveform, (0, max(0, missing)))

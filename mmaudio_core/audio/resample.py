@@ -11,21 +11,25 @@ import av
 import torch
 from torch import Tensor
 
-from .waveform import audio_frame, channel_layout
+from .channels import layout_name
+from .waveform import audio_frame
 
 _CHUNK = 1 << 16
 """Samples converted at once."""
 
 
 def resample(waveform: Tensor, sample_rate: int, new_rate: int) -> Tensor:
-    """Convert (C, T) float32 samples on the CPU to ``new_rate`` Hz; C is 1 or 2.
+    """Convert (C, T) float32 samples on the CPU to ``new_rate`` Hz.
 
     Returns:
         (C, round(T * new_rate / sample_rate)) samples, without delay.
     """
     if sample_rate == new_rate:
         return waveform
-    resampler = av.AudioResampler(format="fltp", layout=channel_layout(waveform), rate=new_rate)
+    if waveform.shape[0] > 2:  # one by one, so that no layout matters
+        return torch.cat([resample(one[None], sample_rate, new_rate) for one in waveform])
+    layout = layout_name(waveform.shape[0])
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=new_rate)
     length = waveform.shape[1]
     result = torch.zeros(waveform.shape[0], round(Fraction(length * new_rate, sample_rate)))
     done = 0

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..audio.channels import mix_to_mono
 from ..audio.mel import log_mel
 from ..audio.resample import resample
-from ..audio.waveform import check_waveform_batch
+from ..audio.waveform import Audio, check_finite_samples
 from ..checkpoint import PartKind
 from ..config import exact_samples, sequence_lengths
 from ..models.chunked import chunk_bounds
@@ -25,8 +26,7 @@ _LIVE_TENSORS = 64  # of VAE_CHANNELS at the latent's rate, for the estimate of 
 
 def encode(
     networks: ModelProvider,
-    waveform: Tensor,
-    sample_rate: int,
+    audio: Audio,
     duration: Fraction,
     progress: Progress = no_progress,
 ) -> Tensor:
@@ -34,8 +34,7 @@ def encode(
 
     Args:
         networks: provides the VAE.
-        waveform: (takes, channels, T) in [-1, 1]; channels are averaged.
-        sample_rate: of ``waveform``, Hz.
+        audio: takes of any number of channels, which are mixed to one.
         duration: seconds of the result; the sound is trimmed or padded with silence.
         progress: called at least once per block.
 
@@ -43,14 +42,14 @@ def encode(
         (takes, N, latent_dim), float32 on the CPU, on the VAE's scale.
 
     Raises:
-        MediaError: the waveform has another shape, is empty, or contains NaN or infinity.
+        MediaError: the audio contains NaN or infinity.
         NumericsError: NaN or infinity in the VAE's output.
     """
-    check_waveform_batch(waveform)
+    check_finite_samples(audio.waveforms)
     fmt = networks.params.audio
     lengths = sequence_lengths(duration, fmt)
-    mono = waveform.float().mean(dim=1).cpu()
-    mono = torch.cat([resample(take[None], sample_rate, fmt.sample_rate) for take in mono])
+    mono = [mix_to_mono(take)[None] for take in audio.waveforms]
+    mono = torch.cat([resample(take, audio.sample_rate, fmt.sample_rate) for take in mono])
     mono = mono[:, : exact_samples(duration, fmt.sample_rate)]
     mono = F.pad(mono, (0, lengths.samples - mono.shape[1]))
 

@@ -14,7 +14,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from ..audio.waveform import AAC_RATES, audio_frame, channel_layout
+from ..audio.channels import layout_name
+from ..audio.waveform import audio_frame
 from .prepared_audio import PreparedAudio
 from .source_audio import SourceAudio, audio_packets, best_audio_stream
 
@@ -52,6 +53,7 @@ class _Codec:
         encoder: libav's name of the encoder.
         sample_format: the encoder's input.
         rates: sample rates that it supports; empty for any.
+        channels: numbers of channels that it keeps in their order, in every container.
         bitrate: default in bits per second and channel; 0 if lossless.
         max_bitrate: likewise.
     """
@@ -59,6 +61,7 @@ class _Codec:
     encoder: str
     sample_format: str
     rates: tuple[int, ...] = ()
+    channels: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     bitrate: int = 0
     max_bitrate: int = 0
 
@@ -67,7 +70,8 @@ _CODECS = {
     "aac": _Codec(
         encoder="aac",
         sample_format="fltp",
-        rates=AAC_RATES,
+        rates=(96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000),
+        channels=(1, 2, 3, 5, 6, 8),
         bitrate=128_000,
         max_bitrate=288_000,
     ),
@@ -75,6 +79,7 @@ _CODECS = {
         encoder="libopus",
         sample_format="flt",
         rates=(48000, 24000, 16000, 12000, 8000),
+        channels=(1, 2, 3, 4, 6, 8),  # libav confuses those of 5.0 and 6.1
         bitrate=80_000,
         max_bitrate=256_000,
     ),
@@ -83,12 +88,23 @@ _CODECS = {
 }
 
 
+def keeps_channels(codec: str, channels: int) -> bool:
+    """Whether the codec takes that many channels."""
+    return channels in _CODECS[codec].channels
+
+
+def encoded_rate(codec: str, rate: int) -> int:
+    """The lowest rate in Hz of the codec that loses nothing of ``rate``, or else its highest."""
+    rates = _CODECS[codec].rates or (rate,)
+    return min((known for known in rates if known >= rate), default=max(rates))
+
+
 class AudioTrackEncoder:
     """Encodes audio into a track.
 
     Args:
         output: the file to write.
-        audio: converted to a sample rate that the codec supports.
+        audio: of as many channels as the codec takes; converted to a sample rate that it takes.
         codec: aac, opus, flac or pcm.
         bitrate: in kbit/s; 0 for a suitable one.
     """
@@ -97,8 +113,7 @@ class AudioTrackEncoder:
         self, output: OutputContainer, audio: PreparedAudio, codec: str, bitrate: int = 0
     ) -> None:
         settings = _CODECS[codec]
-        if settings.rates:
-            audio = audio.resample(_supported_rate(audio.sample_rate, settings.rates))
+        audio = audio.resample(encoded_rate(codec, audio.sample_rate))
         self._output = output
         self._audio = audio
         self._position = 0
@@ -107,7 +122,7 @@ class AudioTrackEncoder:
             output.add_stream(
                 settings.encoder,
                 rate=audio.sample_rate,
-                layout=channel_layout(audio.waveform),
+                layout=layout_name(audio.waveform.shape[0]),
             ),
         )
         self._stream.codec_context.format = settings.sample_format
@@ -210,8 +225,3 @@ class AudioTracks:
         """Write what is left of all tracks."""
         for track in self._tracks:
             track.finish()
-
-
-def _supported_rate(rate: int, supported: tuple[int, ...]) -> int:
-    """The lowest supported rate that loses nothing, or else the highest."""
-    return min((known for known in supported if known >= rate), default=max(supported))

@@ -12,8 +12,16 @@ from fractions import Fraction
 
 from av.container import OutputContainer
 
+from ..audio.channels import mix_to_stereo
 from ..progress import Progress
-from .audio_tracks import AudioTrack, AudioTrackCopier, AudioTrackEncoder, AudioTracks
+from .audio_tracks import (
+    AudioTrack,
+    AudioTrackCopier,
+    AudioTrackEncoder,
+    AudioTracks,
+    encoded_rate,
+    keeps_channels,
+)
 from .formats import OutputPlan, can_copy_audio
 from .options import AudioOptions
 from .prepared_audio import NewAudio, PreparedAudio, prepare_new_audio, prepare_source_audio
@@ -82,12 +90,27 @@ def prepare_output_audio(
         verb = "mix in" if options.mixes else "keep"
         notes = (f"The video has no audio of its own to {verb}.",)
     mixed_in = _decode(source, progress) if source is not None and options.mixes else None
+    new, fit_notes = _fit_codec(new, plan.audio_codec, mixes=mixed_in is not None)
     prepared, more_notes = prepare_new_audio(new, duration, options, mixed_in)
     kept = None
     if source is not None and options.source_audio == "keep_as_track":
         kept, note = _keep(source, plan, progress)
         notes += note
-    return OutputAudio(new=prepared, source=kept, plan=plan), (*notes, *more_notes)
+    return OutputAudio(new=prepared, source=kept, plan=plan), (*notes, *fit_notes, *more_notes)
+
+
+def _fit_codec(new: NewAudio, codec: str, *, mixes: bool) -> tuple[NewAudio, tuple[str, ...]]:
+    """New audio of as many channels as can be written, and notes on what is lost."""
+    notes: tuple[str, ...] = ()
+    channels, rate = new.waveform.shape[0], new.sample_rate
+    if channels > 2 and (mixes or not keeps_channels(codec, channels)):
+        new = replace(new, waveform=mix_to_stereo(new.waveform))
+        mixed = "stereo" if new.waveform.shape[0] == 2 else "mono"
+        reason = "A mix with the video's own audio" if mixes else codec
+        notes = (f"{reason} does not take {channels} channels: they were mixed to {mixed}.",)
+    if encoded_rate(codec, rate) < rate:
+        notes += (f"{codec} takes up to {encoded_rate(codec, rate)} Hz, less than {rate} Hz.",)
+    return new, notes
 
 
 def _decode(source: SourceAudio | PreparedAudio, progress: Progress) -> PreparedAudio:
@@ -109,6 +132,10 @@ def _keep(
         reason = f"{plan.container} does not take {source.codec}"
     decoded = _decode(source, progress)
     note = f"{reason}: it was encoded as {plan.audio_codec}."
+    channels = decoded.waveform.shape[0]
+    if not keeps_channels(plan.audio_codec, channels):
+        note = f"{note.rstrip('.')}, which does not take its {channels} channels, in stereo."
+        return decoded.mix_to_stereo(), (note,)
     return replace(decoded, waveform=decoded.waveform.clamp(-1, 1)), (note,)
 
 

@@ -9,11 +9,12 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from ..audio.channels import mix_to_stereo
 from ..audio.limiter import limit_true_peaks, limiter_notes
 from ..audio.loudness import normalize_loudness
 from ..audio.mixing import gain_and_fades, mix
 from ..audio.resample import resample
-from ..audio.waveform import AAC_RATES, check_waveform
+from ..audio.waveform import check_waveform
 from ..errors import MediaError, Problem
 from .options import AudioOptions
 
@@ -25,7 +26,7 @@ class PreparedAudio:
     """Audio ready to encode.
 
     Attributes:
-        waveform: (C, T) float32 in [-1, 1] on the CPU, C 1 or 2.
+        waveform: (C, T) float32 in [-1, 1] on the CPU, C as in ``audio.channels``.
         sample_rate: in Hz.
         silence: samples of silence before it.
     """
@@ -56,13 +57,18 @@ class PreparedAudio:
             silence=round(Fraction(self.silence * rate, self.sample_rate)),
         )
 
+    def mix_to_stereo(self) -> PreparedAudio:
+        """At most two channels, their peaks limited."""
+        waveform, _ = limit_true_peaks(mix_to_stereo(self.waveform), self.sample_rate)
+        return replace(self, waveform=waveform.clamp(-1, 1))
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewAudio:
     """The audio to add to a video.
 
     Attributes:
-        waveform: (C, T) samples in [-1, 1], C 1 or 2.
+        waveform: (C, T) samples in [-1, 1].
         sample_rate: in Hz.
         start: when in the video it begins, in seconds.
 
@@ -133,13 +139,11 @@ def prepare_new_audio(
 
 
 def prepare_source_audio(waveform: Tensor, sample_rate: int, duration: Fraction) -> PreparedAudio:
-    """Prepare a video's own audio: (C, T) samples, more than 2 channels averaged to one.
+    """Prepare a video's own audio: (C, T) samples.
 
     Raises:
         MediaError: if a sample is NaN or infinite.
     """
-    if waveform.shape[0] > 2:
-        waveform = waveform.mean(0, keepdim=True)
     waveform = waveform.detach()[:, : round(duration * sample_rate)].to("cpu", torch.float32)
     if not waveform.isfinite().all():
         raise MediaError(
@@ -150,14 +154,14 @@ def prepare_source_audio(waveform: Tensor, sample_rate: int, duration: Fraction)
 
 
 def _mix(audio: PreparedAudio, source: PreparedAudio, *, duck: bool) -> PreparedAudio:
-    if source.sample_rate not in AAC_RATES or source.sample_rate > _MAX_MIX_RATE:
+    if source.sample_rate > _MAX_MIX_RATE:
         source = replace(
             source,
             waveform=resample(source.waveform, source.sample_rate, _MAX_MIX_RATE),
             sample_rate=_MAX_MIX_RATE,
         )
-    new = audio.chunk(0, audio.length)
-    waveform, rate = mix(new, audio.sample_rate, source.waveform, source.sample_rate, duck=duck)
+    new, own = (mix_to_stereo(w) for w in (audio.chunk(0, audio.length), source.waveform))
+    waveform, rate = mix(new, audio.sample_rate, own, source.sample_rate, duck=duck)
     return PreparedAudio(waveform=waveform, sample_rate=rate)
 
 
@@ -168,7 +172,7 @@ def _adjust_level(
     waveform, notes = audio.waveform, tuple[str, ...]()
     if options.loudness is not None:
         waveform, notes = normalize_loudness(waveform, audio.sample_rate, options.loudness)
-    elif options.mixes or options.gain_db > 0:
+    elif options.mixes or options.gain_db > 0 or waveform.abs().amax() > 1:
         waveform, reduction = limit_true_peaks(waveform, audio.sample_rate)
         notes = limiter_notes(reduction)
     if not waveform.isfinite().all():

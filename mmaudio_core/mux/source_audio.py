@@ -18,6 +18,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from torch import Tensor
 
+from ..audio.channels import standard_layout
 from ..errors import MediaError, Problem
 from ..media import VideoFile
 from ..progress import Progress
@@ -48,8 +49,9 @@ class SourceAudio:
         All of it is held in memory: 23 MB per minute of 48 kHz stereo.
 
         Returns:
-            (C, T) float32 samples, C 1 or 2 (more channels are mixed down to stereo), from the
-            beginning of the used part to its end or a little later, and their rate in Hz.
+            (C, T) float32 samples, C as in ``audio.channels`` (other layouts are mixed down to
+            stereo), from the beginning of the used part to its end or a little later, and their
+            rate in Hz.
 
         Raises:
             MediaError: if nothing can be decoded.
@@ -113,10 +115,11 @@ def _decode_samples(container: InputContainer) -> Iterator[tuple[Fraction | None
     resampler = input_format = None
     for frame in _decode_frames(container, stream):
         if not rate:
-            layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
+            layout = standard_layout([channel.name for channel in frame.layout.channels])
             rate = frame.sample_rate
         if resampler is None or input_format != _format(frame):
-            resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+            # interleaved: PyAV cannot read frames of more than seven planes
+            resampler = av.AudioResampler(format="flt", layout=layout, rate=rate)
             input_format = _format(frame)
         time = None
         if frame.pts is not None and frame.time_base is not None:
@@ -128,7 +131,8 @@ def _decode_samples(container: InputContainer) -> Iterator[tuple[Fraction | None
             resampler = None
             continue
         for piece in converted:
-            yield time, torch.from_numpy(piece.to_ndarray()), rate
+            channels = len(piece.layout.channels)
+            yield time, torch.from_numpy(piece.to_ndarray()).view(-1, channels).T, rate
             time = None
 
 

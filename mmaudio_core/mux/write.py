@@ -62,7 +62,7 @@ def mux_audio(
 
     Args:
         video: a file or images.
-        waveform: (C, T) samples in [-1, 1], C 1 or 2; louder ones are clipped.
+        waveform: (C, T) samples in [-1, 1]; the peaks of louder ones are lowered.
         sample_rate: of the waveform, in Hz.
         path_stem: the file to write, without its suffix.
         start, duration: the part of the video to write, in seconds; None is to its end.

@@ -44,9 +44,10 @@ def heard(path: Path, track: int = 0) -> tuple[Tensor, int]:
     """A sound track (C, T) as it is decoded, float, and its rate."""
     with av.open(path) as container:
         stream = container.streams.audio[track]
-        resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+        # interleaved: PyAV cannot read frames of more than seven planes
+        resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=stream.rate)
         pieces = [
-            piece.to_ndarray()
+            piece.to_ndarray().reshape(-1, len(piece.layout.channels)).T
             for frame in [*container.decode(stream), None]
             for piece in resampler.resample(frame)
         ]
@@ -69,7 +70,8 @@ def with_sound(
         picture = output.add_stream_from_template(source.streams.video[0], opaque=True)
         stream = output.add_stream(codec, rate=rate, layout=layout)
         resampler = av.AudioResampler(format=stream.format, layout=layout, rate=rate)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform.numpy()), "fltp", layout)
+        interleaved = np.ascontiguousarray(waveform.T.numpy()).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, "flt", layout)
         frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
         frame.pts = round(offset * rate)
         for given in resampler.resample(frame):

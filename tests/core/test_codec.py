@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmaudio_core.audio.mel import log_mel
 from mmaudio_core.audio.resample import resample
+from mmaudio_core.audio.waveform import Audio
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.codec import decode as decode_module
 from mmaudio_core.codec import encode as encode_module
@@ -35,6 +36,11 @@ EXACT = 2e-5  # see test_chunks
 
 def latents_of(seconds: int, takes: int = 1) -> Tensor:
     return noise(takes, -(-seconds * 16_000 // 512), 20)
+
+
+def at(rate: int, waveforms: Tensor) -> Audio:
+    """An AUDIO of this rate."""
+    return Audio(waveforms=waveforms, sample_rate=rate)
 
 
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +105,7 @@ def test_encoding_gives_the_means_of_each_take(monkeypatch: pytest.MonkeyPatch):
         expected = vae.encode(mel)[0].transpose(1, 2)
     monkeypatch.setattr(encode_module, "VAE_SECONDS", 1)
     calls: list[tuple[str, int, int]] = []
-    latents = encode(networks, stereo, 16_000, Fraction(2), lambda *call: calls.append(call))
+    latents = encode(networks, at(16_000, stereo), Fraction(2), lambda *call: calls.append(call))
     assert latents.shape == (2, 63, 20)  # 2 s, of which the last 0.125 s are silent
     assert relative_error(latents, expected) < EXACT
     assert calls[-1] == (ENCODER_STAGE, 4, 4)  # 2 chunks per take
@@ -108,16 +114,16 @@ def test_encoding_gives_the_means_of_each_take(monkeypatch: pytest.MonkeyPatch):
 def test_sound_at_another_rate_is_resampled_before_it_is_encoded():
     sound = noise(1, 1, 44_100) / 4
     at_16k = resample(sound[0], 44_100, 16_000)[None]
-    latents = encode(MemoryNetworks(), sound, 44_100, Fraction(1))
-    assert torch.equal(latents, encode(MemoryNetworks(), at_16k, 16_000, Fraction(1)))
+    latents = encode(MemoryNetworks(), at(44_100, sound), Fraction(1))
+    assert torch.equal(latents, encode(MemoryNetworks(), at(16_000, at_16k), Fraction(1)))
 
 
 def test_sound_beyond_the_duration_is_not_encoded():
     sound = noise(1, 1, 20_000) / 4
     silent_after = sound.clone()
     silent_after[..., 16_000:] = 0
-    latents = encode(MemoryNetworks(), sound, 16_000, Fraction(1))
-    assert torch.equal(latents, encode(MemoryNetworks(), silent_after, 16_000, Fraction(1)))
+    latents = encode(MemoryNetworks(), at(16_000, sound), Fraction(1))
+    assert torch.equal(latents, encode(MemoryNetworks(), at(16_000, silent_after), Fraction(1)))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,7 @@ def test_sound_beyond_the_duration_is_not_encoded():
 )
 def test_unusable_sound_is_refused(waveform: Tensor, problem: Problem):
     with pytest.raises(MediaError) as error:
-        encode(MemoryNetworks(), waveform, 16_000, Fraction(1))
+        encode(MemoryNetworks(), at(16_000, waveform), Fraction(1))
     assert error.value.problem is problem
 
 
@@ -227,7 +233,7 @@ def test_requested_memory_covers_the_activations(monkeypatch: pytest.MonkeyPatch
     assert needed < networks.requested[PartKind.VAE] < 3 * needed
     needed = peak(lambda: consume(vocoder.decode_chunks(mel, chunk)))  # 8 s of mel frames
     assert needed < networks.requested[PartKind.VOCODER] < 3 * needed
-    encode(networks, sound, 16_000, Fraction(seconds))
+    encode(networks, at(16_000, sound), Fraction(seconds))
     needed = peak(lambda: consume(vae.encode_mean_chunks(mel, chunk)))
     assert needed < networks.requested[PartKind.VAE] < 7 * needed
 
