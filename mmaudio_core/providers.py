@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .checkpoint import Bundle, PartKind, load_part
+from .checkpoint import Bundle, PartKind, fingerprint_part, load_part
 from .errors import NumericsError, Problem
-from .feature_cache import FeatureCache, weights_fingerprint
+from .feature_cache import FeatureCache
 from .models.flow import FlowParams
 
 
@@ -77,7 +77,7 @@ class CachedModels:
         return self.dtype
 
     def fingerprint(self, kind: PartKind) -> str:
-        return f"{weights_fingerprint(self.bundle.parts[kind].path)}:{self.dtype}"
+        return f"{fingerprint_part(self.bundle.parts[kind])}:{self.dtype}"
 
     def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
         if kind not in self._models:

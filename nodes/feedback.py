@@ -79,4 +79,7 @@ def show_text(text: str) -> None:
     if server is None:
         return
     # the id of a node made by expansion is "<node on the page>.<number>"
-    server.send_progress_text(text, context.node_id.split(".")[0], server.client_id)
+    node = context.node_id.split(".")[0]
+    # the names of files may hold what is no Unicode
+    text = text.encode("utf-8", "replace").decode()
+    server.send_progress_text(text, node, server.client_id)

@@ -8,9 +8,11 @@ from pathlib import Path
 import folder_paths
 
 from ..mmaudio_core.checkpoint import Catalog
+from ..mmaudio_core.checkpoint.scan import Scanner
 
 FOLDER = "mmaudio"
 _EXTENSIONS = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
+_scanner = Scanner()
 
 
 def register() -> None:
@@ -30,17 +32,13 @@ def default_folder() -> Path:
 
 def catalog() -> Catalog:
     """The weights files that are there now."""
-    return Catalog(_files())
+    return _scanner.scan(*_where())
 
 
 def fingerprint() -> str:
     """A text that changes when a weights file is added, removed or changed."""
-    stats = ((name, path.stat()) for name, path in _files())
-    return "|".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
+    return _scanner.fingerprint(*_where())
 
 
-def _files() -> list[tuple[str, Path]]:
-    """Relative name, with ``/`` on every system, and path of each weights file."""
-    names = folder_paths.get_filename_list(FOLDER)
-    found = ((name, folder_paths.get_full_path(FOLDER, name)) for name in names)
-    return [(name.replace(os.sep, "/"), Path(path)) for name, path in found if path is not None]
+def _where() -> tuple[list[str], set[str]]:
+    return folder_paths.folder_names_and_paths[FOLDER]

@@ -14,6 +14,7 @@ from comfy_api.latest import io
 
 from ..mmaudio_core.checkpoint.lora.load import Change, Difference, Replacement, load_lora
 from ..mmaudio_core.errors import MMAudioError
+from ..mmaudio_core.file_identity import file_identity
 from .comfy_model import flow_network
 from .cures import Node
 from .types import CATEGORY
@@ -49,8 +50,7 @@ class MMAudioLoraLoader(Node):
 
     @classmethod
     def fingerprint_inputs(cls, lora_name: str, **_: object) -> str:
-        stat = os.stat(_path(lora_name))
-        return f"{stat.st_size}:{stat.st_mtime_ns}"  # a training run may overwrite it
+        return str(file_identity(os.stat(_path(lora_name))))  # a training run may overwrite it
 
     @classmethod
     def execute(cls, model: ModelPatcher, lora_name: str, strength: float) -> io.NodeOutput:

@@ -11,9 +11,8 @@ import comfy.ops
 import torch
 from torch import nn
 
-from ..mmaudio_core.checkpoint import Bundle, Part, PartKind, load_part
+from ..mmaudio_core.checkpoint import Bundle, Part, PartKind, fingerprint_part, load_part
 from ..mmaudio_core.errors import MMAudioError
-from ..mmaudio_core.feature_cache import weights_fingerprint
 from ..mmaudio_core.models.clip import CLIP
 from ..mmaudio_core.models.flow import FlowParams
 from ..mmaudio_core.models.synchformer import Synchformer
@@ -81,7 +80,7 @@ class ComfyModels:
     def fingerprint(self, kind: PartKind) -> str:
         """See ``ModelProvider``."""
         if kind not in self._fingerprints:
-            weights = weights_fingerprint(self.bundle.parts[kind].path)
+            weights = fingerprint_part(self.bundle.parts[kind])
             stored = FP8 if self.precision == FP8 else "plain"
             self._fingerprints[kind] = f"{weights}:{stored}:{self.compute_dtype(kind)}"
         return self._fingerprints[kind]

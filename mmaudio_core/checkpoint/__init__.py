@@ -6,6 +6,7 @@ from .catalog import MissingPartsError as MissingPartsError
 from .identify import Part as Part
 from .identify import identify as identify
 from .kinds import PartKind as PartKind
+from .load import fingerprint_part as fingerprint_part
 from .load import load_part as load_part
 from .load import verify_part as verify_part
 from .published import VARIANTS as VARIANTS

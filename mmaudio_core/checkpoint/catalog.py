@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from .identify import Part, identify
 from .kinds import PartKind
 from .layouts import Params
 from .published import VARIANTS, PublishedFile, files_for
+
+_MAX_REASONS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +93,16 @@ def misfit(flow: FlowParams, params: Params) -> str | None:
 class Catalog:
     """A user's weights files."""
 
-    def __init__(self, files: Sequence[tuple[str, Path]]) -> None:
-        """Identify ``files``, given as pairs of the name shown to the user and the path."""
+    def __init__(
+        self,
+        files: Sequence[tuple[str, Path]],
+        identify: Callable[[Path], Sequence[Part]] = identify,
+    ) -> None:
+        """Identify ``files``, given as pairs of the name shown to the user and the path.
+
+        Args:
+            identify: as the function of that name.
+        """
         self._parts: list[tuple[str, Part]] = []
         self._unusable: dict[str, str] = {}
         for name, path in sorted(files):
@@ -100,6 +110,11 @@ class Catalog:
                 self._parts += [(name, part) for part in identify(path)]
             except CheckpointError as error:
                 self._unusable[name] = str(error)
+
+    @property
+    def unusable(self) -> Mapping[str, str]:
+        """The files that hold no network, by name: why."""
+        return self._unusable
 
     def names(self, kind: PartKind) -> list[str]:
         """Names of the files that hold a part of that kind."""
@@ -193,14 +208,22 @@ class Catalog:
         lines += [f"  {file.describe()}" for file in files]
         if not files:
             lines.append("It matches no published variant, so no download is known for it.")
-        lines += [
-            f"Found, but does not fit: {name} looks like {part.looks_like}"
+        misfits = [
+            f"{name} looks like {part.looks_like}"
             + (" (synthetic weights)" if part.synthetic else "")
             for name, part in self._parts
             if part.kind in kinds
         ]
-        lines += [f"Found, but not usable: {reason}" for reason in self._unusable.values()]
+        lines += _some("Found, but does not fit: ", misfits)
+        lines += _some("Found, but not usable: ", list(self._unusable.values()))
         return MissingPartsError("\n".join(lines), files)
+
+
+def _some(prefix: str, reasons: Sequence[str]) -> list[str]:
+    """A line for each reason, as many as one reads."""
+    more = len(reasons) - _MAX_REASONS
+    lines = [f"{prefix}{reason}" for reason in reasons[:_MAX_REASONS]]
+    return [*lines, f"... and {more} more"] if more > 0 else lines
 
 
 def _prefer(dtype: torch.dtype, parts: Sequence[Part]) -> Part | None:

@@ -1,51 +1,42 @@
 """Read the names, shapes and types of a weights file's tensors, or the tensors themselves.
 
-The file's first bytes decide its format, never its name. Pickles are only opened with
-``weights_only=True``, so no code in them can run.
+The file's first bytes decide its format, never its name. Nothing is unpickled, so no code in a
+pickle can run, and nothing is mapped, so the file may be of any size and be overwritten.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import struct
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import CheckpointError
-
-_SAFETENSORS_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-}
+from .pickle_header import MoreThanTensorsError
+from .safetensors_header import read_safetensors_header
+from .stored import BrokenFileError, TensorInfo
+from .torch_header import read_legacy_header, read_zip_header
 
 
 class Format(Enum):
     """File format."""
 
-    SAFETENSORS = "safetensors"
+    SAFETENSORS = "safetensors file"
     TORCH_ZIP = "PyTorch checkpoint"
     TORCH_PICKLE = "PyTorch checkpoint (before 1.6)"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TensorInfo:
-    """Shape and element type of a stored tensor."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype | None  # None for types that no network here uses
+_READERS = {
+    Format.SAFETENSORS: read_safetensors_header,
+    Format.TORCH_ZIP: read_zip_header,
+    Format.TORCH_PICKLE: read_legacy_header,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,62 +50,121 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read the header of ``path``, but no tensor.
+    """Read the header of ``path``, but no tensor, within bounds of memory and time.
 
     Raises:
         CheckpointError: the file cannot be read, is incomplete or damaged, or holds no weights.
     """
-    fmt = _format(path)
-    if fmt is Format.SAFETENSORS:
-        with _safetensors(path) as file:
-            tensors: dict[str, TensorInfo] = {}
-            for key in file.keys():  # noqa: SIM118  (the handle is not iterable)
-                stored = file.get_slice(key)
-                dtype = _SAFETENSORS_DTYPES.get(stored.get_dtype())
-                tensors[key] = TensorInfo(shape=tuple(stored.get_shape()), dtype=dtype)
-            metadata: dict[str, str] = file.metadata() or {}
-        return Header(path=path, format=fmt, tensors=tensors, metadata=metadata)
-    entries = dict(_flatten(_unpickle(path, fmt, "meta")))
-    return Header(
-        path=path,
-        format=fmt,
-        tensors={
-            key: TensorInfo(shape=tuple(value.shape), dtype=value.dtype)
-            for key, value in entries.items()
-            if isinstance(value, Tensor)
-        },
-        metadata={
-            key: str(value)
-            for key, value in entries.items()
-            if isinstance(value, (str, int, float))
-        },
-    )
+    try:
+        with path.open("rb") as file:
+            return _read_header(file, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def read_tensors(path: Path, keys: Mapping[str, str]) -> dict[str, Tensor]:
     """Read tensors to the CPU; ``keys`` maps the names to return to the stored ones.
 
     Raises:
-        CheckpointError: as ``read_header``.
+        CheckpointError: as ``open_tensors``.
     """
-    fmt = _format(path)
-    if fmt is Format.SAFETENSORS:
-        with _safetensors(path) as file:
-            return {name: file.get_tensor(stored) for name, stored in keys.items()}
-    entries = dict(_flatten(_unpickle(path, fmt, "cpu")))
-    values = {name: entries[stored] for name, stored in keys.items()}
-    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    with open_tensors(path, keys) as tensors:
+        return dict(tensors)
 
 
-def _format(path: Path) -> Format:
+@contextmanager
+def open_tensors(
+    path: Path, keys: Mapping[str, str]
+) -> Generator[Mapping[str, Tensor], None, None]:
+    """Tensors that are read to the CPU when they are looked up, while the context is open.
+
+    Args:
+        keys: the names of the tensors -> the stored ones.
+
+    Raises:
+        CheckpointError: as ``read_header``, a tensor is missing, or the file was written to.
+    """
     try:
         with path.open("rb") as file:
-            start = file.read(1024)
-        size = path.stat().st_size
+            before = os.fstat(file.fileno())
+            yield _StoredTensors(file, _read_header(file, path), keys)
+            after = os.fstat(file.fileno())
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
-    if size == 0:
-        raise CheckpointError(f"{path.name} is empty (0 bytes)")
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise _changed(path)
+
+
+def _read_header(file: BinaryIO, path: Path) -> Header:
+    fmt = _format(file, path.name)
+    size = file.seek(0, 2)
+    file.seek(0)
+    try:
+        tensors, metadata = _READERS[fmt](file, size)
+    except MoreThanTensorsError as error:
+        raise CheckpointError(
+            f"{path.name} is a damaged pickle, or one that holds more than tensors ({error}); "
+            "expected tensors only, because anything else could run code. The publisher may have "
+            "it as safetensors"
+        ) from None
+    except BrokenFileError as error:
+        state = f"is incomplete ({size:,} bytes)" if error.incomplete else "is damaged"
+        raise CheckpointError(
+            f"{path.name} {state}: {error}; expected a complete {fmt.value}"
+        ) from None
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise CheckpointError(
+            f"{path.name} is damaged ({type(error).__name__}); expected a complete {fmt.value}"
+        ) from None
+    return Header(path=path, format=fmt, tensors=tensors, metadata=metadata)
+
+
+class _StoredTensors(Mapping[str, Tensor]):
+    def __init__(self, file: BinaryIO, header: Header, keys: Mapping[str, str]) -> None:
+        self._file = file
+        self._header = header
+        self._keys = keys
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, name: str) -> Tensor:
+        stored = self._keys[name]
+        info = self._header.tensors.get(stored)
+        if info is None:
+            raise _changed(self._header.path)
+        if info.dtype is None:
+            raise CheckpointError(f"{self._header.path.name}: {stored} is of a type unknown here")
+        count = info.elements
+        data = torch.empty(count * info.dtype.itemsize, dtype=torch.uint8)
+        self._read(info.offset, memoryview(data.numpy()))  # pyright: ignore[reportArgumentType]
+        values = data.view(info.dtype)
+        if info.strides is None or not count:
+            return values.reshape(info.shape)
+        return values.as_strided(info.shape, info.strides)
+
+    def _read(self, offset: int, target: memoryview) -> None:
+        self._file.seek(offset)
+        while target:
+            count = self._file.readinto(target)  # pyright: ignore
+            if not count:
+                raise _changed(self._header.path)
+            target = target[count:]
+
+
+def _changed(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path.name} was written to while it was read; wait until it is whole")
+
+
+def _format(file: BinaryIO, name: str) -> Format:
+    start = file.read(1024)
+    if not start:
+        raise CheckpointError(f"{name} is empty (0 bytes)")
     if start.startswith(b"PK"):
         return Format.TORCH_ZIP
     if start.startswith(b"\x80"):
@@ -122,7 +172,7 @@ def _format(path: Path) -> Format:
     if len(start) > 8 and start[8:9] == b"{":
         return Format.SAFETENSORS
     raise CheckpointError(
-        f"{path.name} is not a weights file but {_looks_like(start)}; expected a .safetensors, "
+        f"{name} is not a weights file but {_looks_like(start)}; expected a .safetensors, "
         f".pth, .pt, .bin or .ckpt file"
     )
 
@@ -137,56 +187,3 @@ def _looks_like(start: bytes) -> str:
     if start.isascii() and b"\0" not in start:
         return "a text file"
     return "something else"
-
-
-def _safetensors(path: Path) -> Any:
-    try:
-        return safe_open(os.fspath(path), framework="pt")
-    except (SafetensorError, OSError, ValueError) as error:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-        size = path.stat().st_size
-        incomplete = length > size or "not fully covered" in str(error)
-        state = f"is incomplete ({size:,} bytes)" if incomplete else "is damaged"
-        raise CheckpointError(
-            f"{path.name} {state}: {error}; expected a complete safetensors file"
-        ) from None
-
-
-def _unpickle(path: Path, fmt: Format, device: str) -> object:
-    if fmt is Format.TORCH_ZIP and not _has_directory(path):
-        raise CheckpointError(
-            f"{path.name} is incomplete ({path.stat().st_size:,} bytes): the end of the archive is "
-            f"missing; expected a complete PyTorch checkpoint"
-        )
-    try:
-        return torch.load(
-            path, map_location=device, weights_only=True, mmap=fmt is Format.TORCH_ZIP
-        )
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path.name} is a damaged pickle, or one that holds more than tensors; expected "
-            "tensors only, because anything else could run code. The publisher may have it as "
-            "safetensors"
-        ) from None
-    except Exception as error:  # a damaged pickle can raise anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{path.name} is damaged or incomplete: {reason}; expected a PyTorch checkpoint"
-        ) from None
-
-
-def _has_directory(path: Path) -> bool:
-    """Whether a zip archive has its directory, which is at the end of the file."""
-    try:
-        return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # there is a directory, but it is damaged
-        return False
-
-
-def _flatten(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
-            yield from _flatten(item, f"{prefix}.{key}" if prefix else str(key))  # pyright: ignore
-    else:
-        yield prefix, value

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from ..errors import CheckpointError, MMAudioError
+from ..file_identity import FileIdentity, file_identity
 from ..models.bigvgan import BigVGANParams
 from ..models.clip import CLIPParams
 from ..models.flow import FlowParams
@@ -22,6 +21,7 @@ from .layouts import LAYOUTS, Params
 from .weight_norm import folded_shapes
 
 SYNTHETIC_KEY = "mmaudio_standin"  # metadata key of a file with synthetic weights
+_QUOTED = 500  # characters
 
 # Part of a key -> what a file with such a key is; the first match is named in errors.
 _FOREIGN = (
@@ -52,6 +52,7 @@ class Part:
         shapes: our key -> stored shape, likewise.
         dtype: the most common dtype of its tensors.
         synthetic: the variant that synthetic weights imitate; None for real weights.
+        identity: of the file when its header was read.
     """
 
     kind: PartKind
@@ -61,6 +62,7 @@ class Part:
     shapes: Mapping[str, tuple[int, ...]]
     dtype: torch.dtype
     synthetic: str | None
+    identity: FileIdentity
 
     @property
     def looks_like(self) -> str:
@@ -84,48 +86,53 @@ class Part:
 def identify(path: Path) -> tuple[Part, ...]:
     """The networks in ``path``: usually one, two if a file merges VAE and vocoder.
 
-    Only the header is read; the result is cached until the file's size or mtime changes.
+    Only the header is read, within bounds of memory and time.
 
     Raises:
         CheckpointError: the file is missing, damaged, or holds none of the five networks; the
-            message says what it looks like instead.
+            message says what it looks like instead. No other exception leaves it.
     """
     try:
-        stat = path.stat()
+        return _identify(path)
+    except CheckpointError as error:
+        raise CheckpointError(_shortened(str(error))) from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
-    result = _identify(os.fspath(path), stat.st_size, stat.st_mtime_ns)
-    if isinstance(result, str):
-        raise CheckpointError(result)
-    return result
+    except Exception as error:  # whatever is in it
+        raise CheckpointError(f"{path.name} cannot be used ({type(error).__name__})") from None
 
 
-@lru_cache(maxsize=4096)
-def _identify(path: str, _size: int, _mtime: int) -> tuple[Part, ...] | str:
-    try:
-        header = read_header(Path(path))
-    except CheckpointError as error:
-        return str(error)  # cached too: a damaged file is as slow to read as a good one
+def _identify(path: Path) -> tuple[Part, ...]:
+    identity = file_identity(path.stat())
+    header = read_header(path)
     parts: list[Part] = []
     reasons: list[str] = []
     for kind in PartKind:
         try:
-            part = _find(header, kind)
+            part = _find(header, kind, identity)
         except MMAudioError as error:
             reasons.append(str(error))
-            continue
-        if part is not None:
-            parts.append(part)
+        except (ArithmeticError, ValueError, TypeError, LookupError) as error:
+            reasons.append(f"its shapes are none of a {kind.title}: {type(error).__name__}")
+        else:
+            parts += [part] if part is not None else []
     if parts:
         return tuple(parts)
     reason = f" ({reasons[0]})" if reasons else ""
-    return (
+    raise CheckpointError(
         f"{header.path.name} looks like {_describe(header)}{reason}; expected an MMAudio flow "
         f"network, VAE, vocoder, CLIP (open_clip layout) or Synchformer"
     )
 
 
-def _find(header: Header, kind: PartKind) -> Part | None:
+def _shortened(message: str) -> str:
+    """Without the middle of a message that quotes too much of a file."""
+    if len(message) <= 2 * _QUOTED:
+        return message
+    return f"{message[:_QUOTED]} ... {message[-_QUOTED:]}"
+
+
+def _find(header: Header, kind: PartKind, identity: FileIdentity) -> Part | None:
     layout = LAYOUTS[kind]
     prefixes = layout.prefixes(header.tensors)
     if not prefixes:
@@ -133,10 +140,11 @@ def _find(header: Header, kind: PartKind) -> Part | None:
     keys = layout.rename(header.tensors, prefixes[0])
     infos = {ours: header.tensors[stored] for ours, stored in keys.items()}
     shapes = {key: info.shape for key, info in infos.items()}
-    counts = Counter(info.dtype for info in infos.values() if info.dtype is not None)
+    dtypes = [info.dtype for info in infos.values() if info.dtype is not None]
+    counts = Counter(dtype for dtype in dtypes if dtype.is_floating_point)
     if not counts:
         raise CheckpointError("its tensors have an unsupported dtype (quantized?)")
-    return Part(
+    part = Part(
         kind=kind,
         path=header.path,
         params=layout.params(folded_shapes(shapes)),
@@ -144,7 +152,11 @@ def _find(header: Header, kind: PartKind) -> Part | None:
         shapes=shapes,
         dtype=counts.most_common(1)[0][0],
         synthetic=header.metadata.get(SYNTHETIC_KEY),
+        identity=identity,
     )
+    if len(part.looks_like) > _QUOTED:  # also raises where a number has no end
+        raise CheckpointError(f"its shapes are none of a {kind.title}")
+    return part
 
 
 def _describe(header: Header) -> str:
@@ -153,5 +165,5 @@ def _describe(header: Header) -> str:
             return description
     if not header.tensors:
         return "a checkpoint without tensors"
-    first = ", ".join(list(header.tensors)[:3])
+    first = ", ".join(key[:100] for key in list(header.tensors)[:3])
     return f"a checkpoint of another model ({len(header.tensors)} tensors: {first}, ...)"

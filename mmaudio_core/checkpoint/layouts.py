@@ -46,7 +46,7 @@ class Layout:
     ignored: tuple[str, ...] = ()
     ignored_prefixes: tuple[str, ...] = ()
     suffixes: Mapping[str, str] = field(default_factory=dict[str, str])
-    fold: Callable[[State], State] = dict
+    fold: Callable[[State], State] = lambda state: state
     float32: tuple[str, ...] = ()
 
     def dtype_of(self, key: str, dtype: torch.dtype) -> torch.dtype:

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from typing import TypeAlias, Union
 
 from ..errors import MediaError
+from ..file_identity import file_identity
 
 PathOrBytes: TypeAlias = Union[str, "os.PathLike[str]", io.BytesIO]
 """A path, or a file's content in memory."""
@@ -43,15 +44,13 @@ class InputFile:
 
     @property
     def identity(self) -> tuple[Hashable, ...] | None:
-        """Path, size and times of a file on disk, which change with its content; else None."""
+        """Path and identity of a file on disk, which change with its content; else None."""
         if isinstance(self._file, io.BytesIO):
             return None
         try:
-            stat = os.stat(self._file)
+            return os.path.abspath(self._file), *file_identity(os.stat(self._file))
         except OSError:
             return None
-        times = stat.st_mtime_ns, stat.st_ctime_ns
-        return (os.path.abspath(self._file), stat.st_size, stat.st_ino, *times)
 
     def size(self) -> int:
         """Size in bytes.

@@ -6,7 +6,6 @@ import gzip
 import os
 import pickle
 import struct
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mmaudio_core.checkpoint import Part, PartKind, identify, load_part, verify_part
-from mmaudio_core.checkpoint import header as header_module
 from mmaudio_core.checkpoint.weight_norm import fold_weight_norm
 from mmaudio_core.errors import CheckpointError
 from mmaudio_core.models.bigvgan import BigVGANParams
@@ -217,33 +215,6 @@ def test_only_the_header_is_read(tmp_path: Path):
     assert isinstance(part.params, FlowParams)
     assert part.params.width == 896
     assert part.params.v2
-
-
-def test_results_are_cached_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    module = sys.modules["mmaudio_core.checkpoint.identify"]
-    reads: list[Path] = []
-
-    def counting(path: Path) -> header_module.Header:
-        reads.append(path)
-        return header_module.read_header(path)
-
-    monkeypatch.setattr(module, "read_header", counting)
-    path = tmp_path / "w.safetensors"
-    save_file(tiny_weights("vae_16k"), path)
-    first = one(path)
-    assert one(path) is first
-    assert len(reads) == 1
-    stat = path.stat()
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))
-    assert one(path).kind is PartKind.VAE
-    assert len(reads) == 2
-    save_file(tiny_weights("bigvgan_16k"), path)
-    assert one(path).kind is PartKind.VOCODER
-    assert len(reads) == 3
-    path.write_bytes(b"")
-    for _again in range(2):
-        refused(path, "empty (0 bytes)")
-    assert len(reads) == 4  # an error is cached too
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LAYERS = (  # from low to high; rooms of one layer do not import each other
     {"errors"},
-    {"config", "feature_cache", "progress"},
+    {"config", "feature_cache", "file_identity", "progress"},
     {"models", "media"},
     {"audio", "checkpoint"},
     {"mux", "providers"},

@@ -11,6 +11,7 @@ import pytest
 
 from dev.server import ComfyServer
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
+from tests.fuzz.hostile import hostile_files
 from tests.nodes.fake_hub import FakeHub, serving
 from tests.nodes.graphs import MODEL, RATE, failure, generate, run, saved, sound
 
@@ -100,6 +101,21 @@ def test_a_file_chosen_by_its_relative_path(server: ComfyServer) -> None:
     inputs = server.client.object_info("LoadMMAudioModel")["LoadMMAudioModel"]["input"]
     (flow,) = [n for n in inputs["required"]["model"][1]["options"] if "/" in n]
     assert generate(server, sound(load={"model": flow}, sample={"seed": 2}))
+
+
+def test_hostile_files_take_nothing_away(server: ComfyServer, hub: FakeHub, weights: Path) -> None:
+    """Sound is made, the node is listed, and the reason stands in the error and once in the log."""
+    hostile = ("larger than the memory", "dict in itself", "nested 3,000 deep", "2^28 leaves")
+    for number, name in enumerate(hostile):
+        hostile_files()[name](weights / f"hostile{number}.pth")
+    for seed in (11, 12):
+        assert generate(server, sound(load={"model": MODEL}, sample={"seed": seed}))
+        assert "LoadMMAudioModel" in server.client.object_info("LoadMMAudioModel")
+    message = failure(server, saved(sound(load={"model": V2})))
+    for number in range(len(hostile)):
+        assert message.count(f"hostile{number}.pth") == 1
+        assert server.log_text().count(f"usable as weights: hostile{number}.pth") == 1
+    assert "not usable: hostile2.pth is damaged: its dicts are nested more than 16 deep" in message
 
 
 def test_nothing_is_fetched_unasked(server: ComfyServer, hub: FakeHub, weights: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,17 @@ simulated_gpu.simulate(devices=2)
 FAKE = simulated_gpu.fake_tensors()
 
 
-def _without_values(path: Path, keys: Mapping[str, str]) -> dict[str, torch.Tensor]:
-    """``read_tensors`` on fake tensors."""
+@contextmanager
+def _without_values(path: Path, keys: Mapping[str, str]) -> Iterator[dict[str, torch.Tensor]]:
+    """``open_tensors`` on fake tensors."""
     infos = read_header(path).tensors
-    return {
+    yield {
         name: torch.empty(infos[stored].shape, dtype=infos[stored].dtype)
         for name, stored in keys.items()
     }
 
 
-load.read_tensors = _without_values
+load.open_tensors = _without_values
 
 
 def _conditions(model: Any, device: torch.device) -> dict[str, Any]:
