@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 import av
 from av.container import OutputContainer
@@ -16,17 +19,47 @@ from av.error import FFmpegError
 from ..errors import MediaError
 from ..media.container import error_text
 
-LIBAV_FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+_LIBAV_FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 """libav's name of each container's muxer."""
 _PARTIAL_PREFIX = ".mmaudio-"
 _ABANDONED_AFTER = 24 * 60 * 60
 """Seconds without a change after which nobody is writing a partial file any more."""
 
 
+Patch: TypeAlias = Callable[[BinaryIO], None]
+"""Changes a few bytes of a finished file, open for reading and writing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFile:
+    """A file being written.
+
+    Attributes:
+        container: what to write to.
+        path: where it will be.
+        patches: what libav cannot write, applied to the closed file before it appears.
+    """
+
+    container: OutputContainer
+    path: Path
+    patches: list[Patch] = field(default_factory=lambda: [])
+
+
+def open_output(
+    file: str | io.BytesIO, suffix: str, options: Mapping[str, str] | None = None
+) -> OutputContainer:
+    """Open a container for writing; ``options`` are its muxer's.
+
+    "Unofficial" lets mp4 hold Dolby Vision, stereo 3D and spherical video, as players expect.
+    """
+    settings = {"strict": "unofficial", **(options or {})}
+    return av.open(file, "w", format=_LIBAV_FORMATS[suffix], container_options=settings)
+
+
 @contextmanager
 def atomic_output(
     path_stem: Path, suffix: str, metadata: Mapping[str, str]
-) -> Generator[tuple[OutputContainer, Path], None, None]:
+) -> Generator[OutputFile, None, None]:
     """Open a container that becomes ``<path_stem>.<suffix>`` if the block ends without error.
 
     Until then it is a hidden file in the same folder, deleted if anything is raised. Partial files
@@ -48,16 +81,17 @@ def atomic_output(
     if suffix in ("mp4", "mov"):
         options["movflags"] = "+faststart" + ("+use_metadata_tags" if metadata else "")
     try:
-        container = av.open(os.fspath(partial), "w", format=LIBAV_FORMATS[suffix], options=options)
+        container = open_output(os.fspath(partial), suffix, options)
+        output = OutputFile(container=container, path=path)
         try:
             container.metadata.update(metadata)
-            yield container, path
+            yield output
         except BaseException:
             with suppress(FFmpegError):  # the first error counts
                 container.close()
             raise
         container.close()
-        _rename(partial, path)
+        _finish(partial, output)
     except FFmpegError as error:
         raise _write_error(path, error) from error
     finally:
@@ -72,11 +106,15 @@ def _delete_abandoned(folder: Path) -> None:
                 partial.unlink()
 
 
-def _rename(partial: Path, path: Path) -> None:
+def _finish(partial: Path, output: OutputFile) -> None:
     try:
-        os.replace(partial, path)
+        if output.patches:
+            with partial.open("r+b") as file:
+                for patch in output.patches:
+                    patch(file)
+        os.replace(partial, output.path)
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise _write_error(output.path, error) from error
 
 
 def _write_error(path: Path, error: FFmpegError | OSError) -> MediaError:

@@ -9,7 +9,6 @@ import io
 from contextlib import suppress
 from fractions import Fraction
 
-import av
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -21,23 +20,28 @@ from ..media.container import error_text
 from ..media.packets import read_packets
 from ..media.timestamps import nominal_step, time_base
 from ..progress import Progress
-from .atomic_output import LIBAV_FORMATS
+from .atomic_output import OutputFile, open_output
+from .edit_list import end_first_track
 from .output_audio import OutputAudio
-from .timestamps import output_times
+from .timestamps import output_times, select_packets
+
+_EDITED = ("mp4", "mov")
+"""Containers whose edit list can hide frames."""
 
 
 def copy_video(
     video: VideoFile,
     duration: Fraction,
     audio: OutputAudio,
-    output: OutputContainer,
+    output: OutputFile,
     progress: Progress,
 ) -> None:
     """Copy a file's video stream into ``output``, with its audio.
 
     Args:
         video: the file.
-        duration: seconds to copy; packets of later frames that earlier ones refer to are kept.
+        duration: seconds to show; packets of frames that are not, but that others refer to, are
+            kept, and mp4 and mov hide them.
         audio: the tracks to write.
         output: the file to write.
         progress: called as ("mux", packets done, packets).
@@ -46,34 +50,39 @@ def copy_video(
         CopyRefused: if the container does not take a packet.
         MediaError: if the file cannot be read.
     """
-    times = output_times(video)
     with video.open() as (container, stream):
         unit = time_base(stream)
-        if duration < video.packets.info.duration:
-            last = max(i for i, time in enumerate(times) if time.pts * unit < duration)
-            times = times[: last + 1]
-        copied = _add_stream_like(output, stream)
+        end = duration / unit if duration < video.packets.info.duration else None
+        can_hide = output.container.format.name in _EDITED
+        selection = select_packets(output_times(video), end, can_hide=can_hide)
+        times = selection.times
+        copied = _add_stream_like(output.container, stream)
+        if selection.hidden_from is not None and can_hide:
+            shown = min(duration, selection.hidden_from * unit)
+            output.patches.append(lambda file: end_first_track(file, shown))
         step = max(1, round(nominal_step(stream) / unit))
         packets = zip(read_packets(container, stream), times, strict=False)
-        with audio.add_to(output) as tracks:
+        with audio.add_to(output.container) as tracks:
             for done, (packet, time) in enumerate(packets):
                 progress("mux", done, len(times))
                 tracks.write_until(max(Fraction(0), time.dts * unit))
                 packet.pts, packet.dts = time.pts, time.dts
                 packet.duration = packet.duration or step
                 packet.stream = copied
-                _write(packet, output)
+                _write(packet, output.container)
             tracks.finish()
         progress("mux", len(times), len(times))
 
 
 def copy_refusal(video: VideoFile, container: str) -> str | None:
-    """Why a container's muxer refuses the stream, as the start of a sentence; None if it does not.
+    """Why a container cannot hold the stream, as the start of a sentence; None if it can.
 
-    Only the header is tried, in memory: its muxer alone knows the codecs that it can describe.
+    Of the muxer only the header is tried, in memory: it alone knows what codecs it can describe.
     """
+    if _hides_too_much(video, container):
+        return f"{container} cannot hide the frames that the file's edit list leaves out"
     with video.open() as (_, stream), suppress(FFmpegError, ValueError):
-        output = av.open(io.BytesIO(), "w", format=LIBAV_FORMATS[container])
+        output = open_output(io.BytesIO(), container)
         try:
             _add_stream_like(output, stream)
             output.start_encoding()
@@ -82,6 +91,17 @@ def copy_refusal(video: VideoFile, container: str) -> str | None:
                 output.close()
         return None
     return f"{container} does not take {video.packets.info.codec}"
+
+
+def _hides_too_much(video: VideoFile, container: str) -> bool:
+    """Whether frames are hidden that the container would show."""
+    if not any(packet.hidden for packet in video.packets.packets):
+        return False
+    can_hide = container in _EDITED
+    selection = select_packets(output_times(video), None, can_hide=can_hide)
+    if can_hide:  # one edit shows everything from here to there
+        return selection.hides_within
+    return any(time.hidden for time in selection.times)
 
 
 class CopyRefused(MediaError):

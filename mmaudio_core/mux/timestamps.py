@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 from av.error import FFmpegError
@@ -19,10 +20,55 @@ from ..media.timestamps import nominal_step, time_base
 
 @dataclass(frozen=True, kw_only=True)
 class OutputTimes:
-    """A packet's times in the output file, in ticks of the input stream."""
+    """A packet's times in the output file, in ticks of the input stream.
+
+    Attributes:
+        pts, dts: presentation and decoding time.
+        hidden: an edit list hides the packet's frame.
+    """
 
     pts: int
     dts: int
+    hidden: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PacketSelection:
+    """The packets that are copied.
+
+    Attributes:
+        times: theirs.
+        hides_within: some are hidden, and lie between others that are shown.
+        hidden_from: some are hidden, and lie behind those shown, from this tick on; else None.
+    """
+
+    times: list[OutputTimes]
+    hides_within: bool
+    hidden_from: int | None
+
+
+def select_packets(
+    times: list[OutputTimes], end: Fraction | None, *, can_hide: bool
+) -> PacketSelection:
+    """Choose the packets to copy.
+
+    Args:
+        times: of all packets.
+        end: the tick from which on nothing is shown; None shows all that is not hidden.
+        can_hide: keep hidden frames at the end, as in the file; otherwise, as where ``end`` cuts,
+            only those that come before a frame shown, which may refer to them.
+    """
+    shown = [
+        i for i, time in enumerate(times) if not time.hidden and (end is None or time.pts < end)
+    ]
+    last = max(times[i].pts for i in shown)
+    kept = times if can_hide and end is None else times[: max(shown) + 1]
+    hidden = [time.pts for time in kept if time.hidden or time.pts > last]
+    return PacketSelection(
+        times=kept,
+        hides_within=any(0 <= pts < last for pts in hidden),
+        hidden_from=min((pts for pts in hidden if pts > last), default=None),
+    )
 
 
 def output_times(video: VideoFile) -> list[OutputTimes]:
@@ -41,7 +87,10 @@ def output_times(video: VideoFile) -> list[OutputTimes]:
     dts = [packet.dts for packet in index.packets if packet.dts is not None]
     if not _are_valid(pts, dts):
         dts = _derive_dts(pts)
-    return [OutputTimes(pts=p - begin, dts=d - begin) for p, d in zip(pts, dts, strict=True)]
+    return [
+        OutputTimes(pts=p - begin, dts=d - begin, hidden=packet.hidden)
+        for p, d, packet in zip(pts, dts, index.packets, strict=True)
+    ]
 
 
 def _are_valid(pts: list[int], dts: list[int]) -> bool:

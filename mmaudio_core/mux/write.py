@@ -98,14 +98,14 @@ def mux_audio(
             plan=plan,
             progress=progress,
         )
-        with atomic_output(path_stem, plan.container, file_options.metadata) as (output, path):
+        with atomic_output(path_stem, plan.container, file_options.metadata) as output:
             if plan.copies_video:
                 assert isinstance(source, VideoFile)
                 copy_video(source, part.duration, audio, output, progress)
             else:
-                encode_video(part, audio, plan, output, progress)
+                encode_video(part, audio, plan, output.container, progress)
         return MuxResult(
-            path=path,
+            path=output.path,
             video_codec=info.codec if plan.copies_video else plan.encoded_codec,
             container=plan.container,
             notes=(*plan.notes, *notes),
