@@ -31,8 +31,3 @@ def test_no_packet_is_lost(inside: Inside, name: str, mode: str) -> None:
         assert (written["video"], written["same"]) == (frames, True), kind
         assert written["tracks"] == (2 if kept else 1), kind
         assert written["kept"] or not (kept and copied), kind
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_memory_and_disk_are_encoded_alike(inside: Inside, name: str) -> None:
-    assert inside("pictures")("packets")[f"{name}, trimmed in memory"]
