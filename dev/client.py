@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,6 @@ import websocket
 
 _HTTP_SECONDS = 60
 _RUN_SECONDS = 600
-_TEXT_MESSAGE = 3  # type of the binary messages with a text for a node
 _ENDS = {
     "execution_success": "success",
     "execution_error": "error",
@@ -46,8 +44,7 @@ class Event:
     """A websocket message.
 
     Attributes:
-        kind: ComfyUI's name (executing, progress, executed, execution_error, ...), or
-            ``progress_text``, with ``node`` and ``text`` as its data.
+        kind: ComfyUI's name (executing, progress, executed, execution_error, ...).
     """
 
     kind: str
@@ -55,15 +52,11 @@ class Event:
 
     @classmethod
     def parse(cls, message: str | bytes) -> Event | None:
-        """Decode a websocket message; None for preview images and unknown binary messages."""
-        if isinstance(message, str):
-            decoded = json.loads(message)
-            return cls(kind=decoded["type"], data=decoded.get("data") or {})
-        kind, length = struct.unpack_from(">II", message)
-        if kind != _TEXT_MESSAGE:
+        """Decode a websocket message; None for binary ones, such as preview images."""
+        if isinstance(message, bytes):
             return None
-        node, text = message[8 : 8 + length], message[8 + length :]
-        return cls(kind="progress_text", data={"node": node.decode(), "text": text.decode()})
+        decoded = json.loads(message)
+        return cls(kind=decoded["type"], data=decoded.get("data") or {})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -164,8 +164,9 @@ class Progress:
             self._print(data["node"], 0)
         elif event.kind == "progress":
             self._print(data["node"], int(100 * data["value"] / max(data["max"], 1)))
-        elif event.kind == "progress_text":
-            _print(f"  {data['text']}")
+        elif event.kind == "executed":
+            for notice in (data.get("output") or {}).get("text", ()):
+                _print(f"  {notice}")
 
     def _print(self, node: str, percent: int) -> None:
         node = node.partition(".")[0]  # nodes that node 4 expands into are 4.0.0.1 and so on

@@ -1,7 +1,7 @@
 """How each problem that the core reports is solved in ComfyUI: which widget, which node.
 
 The core's messages say what was got and what was expected, and know no nodes. ``with_cures`` adds
-the sentence that tells the user what to do. ``Node`` shows the result on the node.
+the sentence that tells the user what to do.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from comfy.model_management import InterruptProcessingException
 from comfy_api.latest import io
 
 from ..mmaudio_core.errors import MMAudioError, Problem
-from .feedback import show_notices, show_text
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,29 +73,10 @@ def with_cures(function: Callable[P, R]) -> Callable[P, R]:
             if error.problem is not None:
                 error.args = (f"{str(error).rstrip('.')}. {CURES[error.problem]}",)
                 error.problem = None  # worded; a caller that is wrapped too leaves it alone
+            # ComfyUI shows "<module>.<name>", where the module holds the path of the pack; of a
+            # builtin it shows only the name
+            type(error).__module__ = "builtins"
             raise
-
-    return wrapper
-
-
-def on_the_node(execute: Callable[P, io.NodeOutput]) -> Callable[P, io.NodeOutput]:
-    """Show the notices of ``execute``, or its error, as text on the node that runs."""
-
-    @functools.wraps(execute)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> io.NodeOutput:
-        try:
-            output = execute(*args, **kwargs)
-        except InterruptProcessingException:  # an Exception in 0.8.0
-            raise
-        except Exception as error:
-            if isinstance(error, MMAudioError):
-                # ComfyUI shows "<module>.<name>", where the module holds the path of the pack;
-                # of a builtin it shows only the name
-                type(error).__module__ = "builtins"
-            show_text(str(error) or type(error).__name__)
-            raise
-        show_notices(output)
-        return output
 
     return wrapper
 
@@ -105,8 +84,8 @@ def on_the_node(execute: Callable[P, io.NodeOutput]) -> Callable[P, io.NodeOutpu
 class Node(io.ComfyNode):
     """Base of every node of the pack.
 
-    Errors of the core leave ``execute`` with their cure. The text of any error, and the notices of
-    a run that succeeds, stand on the node as long as they hold.
+    Errors of the core leave ``execute`` with their cure. ``web/js/node_texts.js`` shows the text of
+    any error on the node.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -114,4 +93,4 @@ class Node(io.ComfyNode):
         execute = cls.__dict__["execute"].__func__
         # ComfyUI runs a subclass that it copies from the node, with ``execute`` wrapped already
         if not hasattr(execute, "__wrapped__"):
-            cls.execute = classmethod(on_the_node(with_cures(execute)))
+            cls.execute = classmethod(with_cures(execute))

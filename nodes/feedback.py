@@ -1,4 +1,4 @@
-"""Progress bar, cancellation, notices and the text on a running node."""
+"""Progress bar, cancellation and notices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io
-from comfy_execution.utils import get_executing_context
 
 log = logging.getLogger(__name__)
 
@@ -49,37 +48,10 @@ def with_notices(
     """A node's output with things worth knowing that are no errors.
 
     They are part of the UI output, so that ComfyUI keeps them in the history and sends them again
-    for a cached node. ``Node`` shows them on the node and logs them.
+    for a cached node. ``web/js/node_texts.js`` shows them on the node.
     """
     # always a list: ComfyUI joins those of a node that runs several times for a list of inputs
-    return io.NodeOutput(*values, ui={**(ui or {}), NOTICES: list(notices)})
-
-
-def show_notices(output: io.NodeOutput) -> None:
-    """Put an output's notices on the running node."""
-    ui = output.ui if isinstance(output.ui, Mapping) else {}
-    text = "\n".join(ui.get(NOTICES, ()))
-    if text:
-        log.warning("MMAudio: %s", text)
-        show_text(text)
-
-
-def show_text(text: str) -> None:
-    """Put ``text``, which must not be empty, on the running node.
-
-    ``web/js/node_texts.js`` removes it when it no longer holds: only the page knows what stands
-    there, and a node whose result is in the cache does not run.
-    """
-    context = get_executing_context()
-    if context is None:
-        return
-    from server import PromptServer  # not importable before ComfyUI has started
-
-    server = getattr(PromptServer, "instance", None)
-    if server is None:
-        return
-    # the id of a node made by expansion is "<node on the page>.<number>"
-    node = context.node_id.split(".")[0]
-    # the names of files may hold what is no Unicode
-    text = text.encode("utf-8", "replace").decode()
-    server.send_progress_text(text, node, server.client_id)
+    told = list(notices)
+    for notice in told:
+        log.warning("MMAudio: %s", notice)
+    return io.NodeOutput(*values, ui={**(ui or {}), NOTICES: told})

@@ -29,10 +29,10 @@ _SETTINGS = {
     "Comfy.Workflow.ConfirmDelete": False,
     "Comfy.Workflow.WarnBlueprintOverwrite": False,
     "Comfy.UseNewMenu": "Top",
+    "Comfy.RightSidePanel.IsOpen": False,
 }
 _READY = "() => window.app?.vueAppReady && window.app.extensionManager?.workflow?.activeWorkflow"
-# The text that ComfyUI lets a node show has no other mark than the classes of its box.
-_NODE_TEXT = r".max-h-\[200px\].min-h-\[28px\]"
+_TOLD = ".mmaudio-told"  # the class in web/js/node_texts.js
 
 _LISTEN = """() => {
   window.ends = [];
@@ -254,9 +254,9 @@ class ComfyPage:
         return self.page.locator(f'.lg-node[data-node-id="{node}"]')
 
     def node_text(self, node: str) -> str | None:
-        """The text that the node shows, None if it has no box for one."""
+        """What a node of the pack tells, None if it tells nothing."""
         if self.renderer == "nodes2":
-            found = [one.inner_text() for one in self.node(node).locator(_NODE_TEXT).all()]
+            found = [one.inner_text() for one in self.node(node).locator(_TOLD).all()]
         else:
             found = self.page.evaluate(
                 """([id, selector]) => {
@@ -268,13 +268,13 @@ class ComfyPage:
                     const top = (rect.top - corner.top) / ds.scale - ds.offset[1];
                     return x <= left && left < x + width && y <= top && top < y + height;
                   };
-                  return [...document.querySelectorAll(`.dom-widget ${selector}`)]
-                    .filter((box) => box.offsetParent && within(box.getBoundingClientRect()))
+                  return [...document.querySelectorAll(selector)]
+                    .filter((box) => box.checkVisibility() && within(box.getBoundingClientRect()))
                     .map((box) => box.innerText);
                 }""",
-                [node, _NODE_TEXT],
+                [node, _TOLD],
             )
-        assert len(found) <= 1, f"node {node} has several texts: {found}"
+        assert len(found) <= 1, f"node {node} tells several things: {found}"
         return found[0].strip() if found else None
 
     def results(self) -> list[float]:

@@ -155,9 +155,6 @@ def executed(result: Result) -> set[str]:
 
 
 def notices(result: Result) -> dict[str, str]:
-    """The text that each node was given last, by node id."""
-    return {
-        event.data["node"]: event.data["text"]
-        for event in result.events
-        if event.kind == "progress_text"
-    }
+    """What the nodes tell about a run that succeeded, by node id; a line for each notice."""
+    told = {node: "\n".join(output.get("text", ())) for node, output in result.outputs.items()}
+    return {node: text for node, text in told.items() if text}

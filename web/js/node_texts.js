@@ -1,13 +1,29 @@
-// What nodes say (an error, or the notices in their output) stands on them as long as it holds.
+// What nodes tell stands on them as long as it holds: the error that ended their last run, or the
+// notices in its output. ComfyUI's own text on a node is lost in a subgraph and at a reload.
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
-const WIDGET = "$$node-text-preview"; // the page's own text on a node, where the server writes too
-const failed = new WeakSet(); // nodes whose text is an error, which no cached result has
+const WIDGET = "mmaudio_told";
+const MAX_HEIGHT = 160; // px; what is longer scrolls
+const MARGIN = 10; // px; of the classic canvas around such a widget
+const RECENT = 16; // prompts of the history in which the open graph is looked for
+const NONE = { text: "", isError: false };
+
+const failed = new WeakSet(); // nodes that tell an error, which no cached result has
+const heights = new WeakMap(); // of nodes before they told something
+let prompts = 0; // queued since the page was opened
+
+function isOurs(node) {
+  return /MMAudio|^MuxAudioVideo$/.test(node?.constructor.nodeData?.name ?? "");
+}
+
+function rootGraph() {
+  return app.rootGraph ?? app.graph;
+}
 
 // Nodes in subgraphs have the ids of all subgraphs around them: "12:3".
 function nodeOf(executionId) {
-  let graph = app.rootGraph ?? app.graph;
+  let graph = rootGraph();
   let node;
   for (const id of String(executionId).split(":")) {
     node = graph?.getNodeById(Number(id));
@@ -16,42 +32,109 @@ function nodeOf(executionId) {
   return isOurs(node) ? node : undefined;
 }
 
-function isOurs(node) {
-  return /MMAudio|^MuxAudioVideo$/.test(node?.constructor.nodeData?.name ?? "");
+function box(text, isError) {
+  const element = document.createElement("div");
+  element.className = "mmaudio-told";
+  element.setAttribute("role", isError ? "alert" : "note");
+  element.style.cssText =
+    "box-sizing: border-box; overflow-y: auto; padding: 4px 8px; border-radius: 4px; " +
+    "font: 11px/1.4 sans-serif; white-space: pre-wrap; overflow-wrap: anywhere; " +
+    `user-select: text; cursor: auto; max-height: ${MAX_HEIGHT}px; ` +
+    "background: var(--comfy-input-bg); color: var(--input-text); " +
+    `border-left: 3px solid ${isError ? "#c03030" : "#c09030"}`;
+  for (const part of text.split(/(https?:\/\/\S+[^\s.,;:)])/)) {
+    if (!/^https?:/.test(part)) {
+      element.append(part);
+      continue;
+    }
+    const link = document.createElement("a");
+    Object.assign(link, { href: part, textContent: part, target: "_blank", rel: "noopener" });
+    element.append(link);
+  }
+  // else the canvas drags the node instead of selecting text, and zooms instead of scrolling
+  for (const kind of ["pointerdown", "mousedown", "dblclick", "contextmenu"])
+    element.addEventListener(kind, (event) => event.stopPropagation());
+  element.addEventListener("wheel", (event) => {
+    if (element.scrollHeight > element.clientHeight) event.stopPropagation();
+  });
+  return element;
 }
 
-// As the page's removeTextPreview, which it calls for no node of a pack.
-function removeText(node) {
-  const index = node?.widgets?.findIndex((widget) => widget.name === WIDGET) ?? -1;
-  if (index < 0) return;
-  node.widgets[index].onRemove?.();
-  node.widgets.splice(index, 1);
-  failed.delete(node);
+// The height of the text in a node of this width; the element itself may not be drawn yet.
+function heightOf(element, width) {
+  const copy = element.cloneNode(true);
+  copy.style.cssText += `; position: absolute; visibility: hidden; width: ${width}px; height: auto`;
+  document.body.append(copy);
+  const height = copy.offsetHeight;
+  copy.remove();
+  return height;
+}
+
+function tell(node, { text, isError }) {
+  if (!node) return;
+  const before = node.widgets?.find((widget) => widget.name === WIDGET);
+  if (before) node.removeWidget(before);
+  else if (text) heights.set(node, node.size[1]);
+  if (isError) failed.add(node);
+  else failed.delete(node);
+  if (text) {
+    const element = box(text, isError);
+    const height = () => heightOf(element, node.size[0] - 2 * MARGIN) + 2 * MARGIN;
+    const widget = node.addDOMWidget(WIDGET, WIDGET, element, {
+      serialize: false,
+      hideOnZoom: false,
+      getMinHeight: height,
+      getMaxHeight: height,
+    });
+    widget.serialize = false;
+  }
+  if (!text && !before) return;
+  const [width, needed] = node.computeSize();
+  node.setSize([Math.max(node.size[0], width), Math.max(heights.get(node), needed)]);
   node.setDirtyCanvas?.(true, true);
+}
+
+function tellNotices(node, output) {
+  // nothing in the output: a node without notices at all
+  if (output?.text) tell(node, { text: output.text.join("\n"), isError: false });
+}
+
+function tellError({ node_id, exception_message, exception_type }) {
+  tell(nodeOf(node_id), { text: exception_message.trim() || exception_type, isError: true });
+}
+
+// What the last run of the open graph told, after it was loaded again.
+async function restore() {
+  const graph = rootGraph();
+  const queued = prompts;
+  if (!graph.id || !graph.nodes.length) return;
+  const answer = await api.fetchApi(`/history?max_items=${RECENT}`);
+  if (!answer.ok) return;
+  const entries = Object.values(await answer.json()).reverse();
+  const last = entries.find(({ prompt }) => prompt[3]?.extra_pnginfo?.workflow?.id === graph.id);
+  if (!last || prompts !== queued || rootGraph() !== graph) return;
+  for (const [id, output] of Object.entries(last.outputs)) tellNotices(nodeOf(id), output);
+  for (const [kind, detail] of last.status?.messages ?? [])
+    if (kind === "execution_error") tellError(detail);
 }
 
 app.registerExtension({
   name: "MMAudio.NodeTexts",
   setup() {
+    api.addEventListener("execution_start", () => prompts++);
     api.addEventListener("executing", ({ detail }) => {
-      if (detail) removeText(nodeOf(detail.display_node ?? detail.node ?? detail));
+      if (detail) tell(nodeOf(detail), NONE);
     });
-    api.addEventListener("execution_error", ({ detail }) => {
-      const node = nodeOf(detail.node_id);
-      if (node) failed.add(node);
-    });
+    api.addEventListener("execution_error", ({ detail }) => tellError(detail));
     api.addEventListener("execution_cached", ({ detail }) => {
-      for (const node of detail.nodes.map(nodeOf)) if (failed.has(node)) removeText(node);
+      for (const node of detail.nodes.map(nodeOf)) if (failed.has(node)) tell(node, NONE);
     });
     // of a node that ran, once for all items of a list, and (not by ComfyUI 0.8.0) of a cached one
     api.addEventListener("executed", ({ detail }) => {
-      const node = nodeOf(detail.display_node ?? detail.node);
-      const notices = detail.output?.text;
-      if (!node || !notices) return;
-      removeText(node);
-      if (!notices.length) return;
-      const told = { nodeId: String(detail.display_node ?? detail.node), text: notices.join("\n") };
-      api.dispatchCustomEvent("progress_text", told);
+      tellNotices(nodeOf(detail.display_node ?? detail.node), detail.output);
     });
+  },
+  afterConfigureGraph() {
+    void restore(); // the graph does not wait for it
   },
 });
