@@ -1,4 +1,4 @@
-"""One browser for the session, and pages of the running ComfyUI in it.
+"""One browser for the session, and in it a page of the running ComfyUI for every file of tests.
 
 The tests run with the newest ComfyUI, whose page has both renderers; those with the marker
 ``every_version`` run with the older ones too.
@@ -7,17 +7,17 @@ The tests run with the newest ComfyUI, whose page has both renderers; those with
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from dev.server import ComfyServer
 from tests.core.made_videos import steady, write_video
 
 from .chromium import ARGUMENTS, MISSING, find_chromium
-from .page import RENDERERS, SIZE, ComfyPage, Renderer
+from .page import RENDERERS, SIZE, ComfyPage
 
 _HERE = Path(__file__).parent
 _OLDEST = (0, 33)  # before it, the page has no Nodes 2.0
@@ -58,42 +58,22 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser without cookies and stored data."""
+@pytest.fixture(scope="module", params=RENDERERS)
+def opened_page(
+    request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer
+) -> Iterator[ComfyPage]:
+    """The page in either renderer, without cookies and stored data, for the tests of a file."""
     context = browser.new_context(viewport=SIZE)
-    yield context
+    yield ComfyPage(context, comfy, request.param)
     context.close()
 
 
 @pytest.fixture
-def classic(context: BrowserContext, comfy: ComfyServer) -> ComfyPage:
-    """The page with the classic canvas."""
-    return ComfyPage(context, comfy, "classic")
-
-
-@pytest.fixture(params=RENDERERS)
-def page(request: pytest.FixtureRequest, context: BrowserContext, comfy: ComfyServer) -> ComfyPage:
-    """The page in either renderer."""
-    return ComfyPage(context, comfy, request.param)
-
-
-@pytest.fixture(scope="session")
-def shared_page(browser: Browser, comfy: ComfyServer) -> Iterator[Callable[[Renderer], ComfyPage]]:
-    """A page for each renderer that stays open, for tests that open a graph of their own in it."""
-    pages: dict[Renderer, ComfyPage] = {}
-
-    def opened(renderer: Renderer) -> ComfyPage:
-        if renderer not in pages:
-            context = browser.new_context(viewport=SIZE)
-            pages[renderer] = ComfyPage(context, comfy, renderer)
-        page = pages[renderer]
-        page.errors.clear()
-        return page
-
-    yield opened
-    for page in pages.values():
-        page.page.context.close()
+def page(opened_page: ComfyPage) -> Iterator[ComfyPage]:
+    """``opened_page``, in which nothing may go wrong that the test does not forgive."""
+    opened_page.errors.clear()
+    yield opened_page
+    assert opened_page.errors == []
 
 
 @pytest.fixture(scope="session")

@@ -107,12 +107,14 @@ class ComfyPage:
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
         self.page.on("response", self._on_response)
-        chosen = {**_SETTINGS, "Comfy.VueNodes.Enabled": renderer == "nodes2", **settings}
-        requests.post(f"{server.url}/api/settings", json=chosen, timeout=30).raise_for_status()
+        self._settings = {**_SETTINGS, "Comfy.VueNodes.Enabled": renderer == "nodes2", **settings}
         self.reload()
 
     def reload(self) -> None:
         """Open the page, or open it again as a user does with F5."""
+        # the server keeps the settings: another page may have changed them
+        url = f"{self.server.url}/api/settings"
+        requests.post(url, json=self._settings, timeout=30).raise_for_status()
         self.page.goto(self.server.url)
         self.page.wait_for_function(_READY)
         self.page.evaluate(_LISTEN)
@@ -216,6 +218,57 @@ class ComfyPage:
             [node, values],
         )
 
+    def connect(self, source: str, slot: int, target: str, name: str) -> None:
+        """Link an output of one node, by number, to an input of another one, by name."""
+        self.page.evaluate(
+            """([source, slot, target, name]) => {
+              const {graph} = window.app.canvas;
+              const node = graph.getNodeById(target);
+              const input = node.inputs.findIndex((one) => one.name === name);
+              graph.getNodeById(source).connect(slot, node, input);
+            }""",
+            [source, slot, target, name],
+        )
+
+    def disconnect(self, node: str, name: str) -> None:
+        """Remove the link of an input."""
+        self.page.evaluate(
+            """([id, name]) => {
+              const node = window.app.canvas.graph.getNodeById(id);
+              node.disconnectInput(node.inputs.findIndex((one) => one.name === name));
+            }""",
+            [node, name],
+        )
+
+    def into_subgraph(self, *nodes: str) -> str:
+        """Put nodes into a subgraph, and return the id of the node that stands for it."""
+        return self.page.evaluate(
+            """(ids) => {
+              const {graph} = window.app.canvas;
+              const nodes = new Set(ids.map((id) => graph.getNodeById(id)));
+              return String(graph.convertToSubgraph(nodes).node.id);
+            }""",
+            nodes,
+        )
+
+    def enter(self, subgraph: str) -> list[str]:
+        """Open a subgraph, and return the ids of the nodes in it."""
+        ids = self.page.evaluate(
+            """(id) => {
+              const node = window.app.canvas.graph.getNodeById(id);
+              window.app.canvas.openSubgraph(node.subgraph, node);
+              return node.subgraph.nodes.map((inner) => String(inner.id));
+            }""",
+            subgraph,
+        )
+        self.fit_view()
+        return ids
+
+    def leave(self) -> None:
+        """Return from a subgraph to the whole graph."""
+        self.page.evaluate("() => window.app.canvas.setGraph(window.app.rootGraph)")
+        self.settle()
+
     # --- what is drawn
 
     def fit_view(self) -> None:
@@ -249,6 +302,24 @@ class ComfyPage:
                 return
             before = boxes
 
+    def widgets(self, node: str) -> list[str]:
+        """Names of the node's widgets that are drawn, in their order."""
+        if self.renderer == "nodes2":
+            rows = self.node(node).get_by_test_id("node-widget")
+            return rows.evaluate_all(
+                """(rows) => rows.filter((row) => row.checkVisibility())
+                  .map((row) => row.innerText.split('\\n')[0].trim())"""
+            )
+        return self.page.evaluate(
+            """(id) => {
+              const node = window.app.canvas.graph.getNodeById(id);
+              const seen = (widget) => widget.element?.checkVisibility() ?? true;
+              return node.widgets.filter((widget) => node.isWidgetVisible(widget) && seen(widget))
+                .map((widget) => widget.name);
+            }""",
+            node,
+        )
+
     def node(self, node: str) -> Locator:
         """A node's element in Nodes 2.0."""
         return self.page.locator(f'.lg-node[data-node-id="{node}"]')
@@ -276,6 +347,10 @@ class ComfyPage:
             )
         assert len(found) <= 1, f"node {node} tells several things: {found}"
         return found[0].strip() if found else None
+
+    def told(self) -> Locator:
+        """What the nodes of the pack tell, as elements of the page."""
+        return self.page.locator(_TOLD)
 
     def results(self) -> list[float]:
         """Durations in seconds of the saved videos and sounds that are seen and can be played."""
@@ -328,13 +403,14 @@ class ComfyPage:
         )
         return [one.inner_text().strip() for one in self.page.locator(kinds).all()]
 
-    def error_details(self) -> str:
-        """Open "View details" of the error box and return what the panel says."""
+    def open_error_details(self) -> Locator:
+        """Click "View details" of the error box, and unfold all that the panel has."""
         self.page.get_by_test_id("error-overlay-see-errors").click()
         panel = self.page.get_by_test_id("properties-panel")
-        for button in panel.get_by_role("button", name="Details").all():
-            button.click()
-        return panel.inner_text()
+        for name in ("Details", "Info for"):
+            for button in panel.get_by_role("button", name=name, expanded=False).all():
+                button.click()
+        return panel
 
     def wait(self, condition: Callable[[], bool]) -> bool:
         """Whether ``condition`` becomes true in time."""
@@ -352,7 +428,8 @@ class ComfyPage:
     # --- what went wrong
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        # what cannot be loaded is noted with its address by _on_response
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
             self._note(f"console: {message.text}", message.location.get("url", ""))
 
     def _on_response(self, response: Response) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests.conftest import SYNTHETIC_VARIANTS
 
-from .page import RENDERERS, ComfyPage, Renderer
+from .page import ComfyPage
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 NAMES = sorted(path.name.removesuffix(".json") for path in FOLDER.glob("*.json"))
@@ -29,13 +28,9 @@ def choose(page: ComfyPage, clip: str) -> None:
             page.set_widgets(str(node["id"]), **choices[node["type"]])
 
 
-@pytest.mark.parametrize("renderer", RENDERERS)
 @pytest.mark.parametrize("name", NAMES)
-def test_template(
-    name: str, renderer: Renderer, shared_page: Callable[[Renderer], ComfyPage], clip: str
-) -> None:
+def test_template(name: str, page: ComfyPage, clip: str) -> None:
     """It runs, and plays what it made."""
-    page = shared_page(renderer)
     page.open_template(name)
     choose(page, clip)
     assert page.run() == "success", page.messages()

@@ -6,11 +6,13 @@ import { app } from "../../../scripts/app.js";
 const WIDGET = "mmaudio_told";
 const MAX_HEIGHT = 160; // px; what is longer scrolls
 const MARGIN = 10; // px; of the classic canvas around such a widget
+const GAP = 8; // px; at most, that Nodes 2.0 adds above such a widget
 const RECENT = 16; // prompts of the history in which the open graph is looked for
 const NONE = { text: "", isError: false };
 
 const failed = new WeakSet(); // nodes that tell an error, which no cached result has
-const heights = new WeakMap(); // of nodes before they told something
+const told = new WeakMap(); // node -> its height before it told something, and how high the text is
+const refused = new Set(); // nodes that tell why the last prompt was refused
 let prompts = 0; // queued since the page was opened
 
 function isOurs(node) {
@@ -70,11 +72,18 @@ function heightOf(element, width) {
   return height;
 }
 
+// The height of a node without its text, however the user has changed it since.
+function heightWithout(node, { before, height }) {
+  return Math.max(before, node.size[1] - height() - GAP);
+}
+
 function tell(node, { text, isError }) {
   if (!node) return;
-  const before = node.widgets?.find((widget) => widget.name === WIDGET);
-  if (before) node.removeWidget(before);
-  else if (text) heights.set(node, node.size[1]);
+  const shown = node.widgets?.find((widget) => widget.name === WIDGET);
+  if (!text && !shown) return;
+  const before = shown ? heightWithout(node, told.get(node)) : node.size[1];
+  if (shown) node.removeWidget(shown);
+  told.delete(node);
   if (isError) failed.add(node);
   else failed.delete(node);
   if (text) {
@@ -87,10 +96,10 @@ function tell(node, { text, isError }) {
       getMaxHeight: height,
     });
     widget.serialize = false;
+    told.set(node, { before, height });
   }
-  if (!text && !before) return;
   const [width, needed] = node.computeSize();
-  node.setSize([Math.max(node.size[0], width), Math.max(heights.get(node), needed)]);
+  node.setSize([Math.max(node.size[0], width), Math.max(before, needed)]);
   node.setDirtyCanvas?.(true, true);
 }
 
@@ -101,6 +110,30 @@ function tellNotices(node, output) {
 
 function tellError({ node_id, exception_message, exception_type }) {
   tell(nodeOf(node_id), { text: exception_message.trim() || exception_type, isError: true });
+}
+
+// ComfyUI tells nobody what a prompt was refused for: its page names the node, but not the reason.
+function tellRefusals(api) {
+  const { queuePrompt } = api;
+  api.queuePrompt = async function (...parameters) {
+    for (const node of refused) tell(node, NONE);
+    refused.clear();
+    try {
+      return await queuePrompt.apply(this, parameters);
+    } catch (error) {
+      for (const [id, { errors }] of Object.entries(error.response?.node_errors ?? {})) {
+        const node = nodeOf(id);
+        // "<name of an input> - <what the node says>"
+        const reasons = errors
+          .filter(({ type }) => type === "custom_validation_failed")
+          .map(({ details, extra_info }) => details.replace(`${extra_info.input_name} - `, ""));
+        if (!node || !reasons.length) continue;
+        tell(node, { text: [...new Set(reasons)].join("\n"), isError: true });
+        refused.add(node);
+      }
+      throw error;
+    }
+  };
 }
 
 // What the last run of the open graph told, after it was loaded again.
@@ -120,7 +153,17 @@ async function restore() {
 
 app.registerExtension({
   name: "MMAudio.NodeTexts",
+  nodeCreated(node) {
+    if (!isOurs(node)) return;
+    // a text is not part of the graph, and neither is the room that it takes
+    const { onSerialize } = node;
+    node.onSerialize = function (saved) {
+      onSerialize?.call(this, saved);
+      if (told.has(this)) saved.size = [saved.size[0], heightWithout(this, told.get(this))];
+    };
+  },
   setup() {
+    tellRefusals(api);
     api.addEventListener("execution_start", () => prompts++);
     api.addEventListener("executing", ({ detail }) => {
       if (detail) tell(nodeOf(detail), NONE);

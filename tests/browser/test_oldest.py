@@ -1,0 +1,30 @@
+"""The page of the oldest version, with the classic canvas: a graph runs and tells its notice."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from dev.server import ComfyServer
+from tests.nodes.graphs import muxed, sound
+
+from .page import SIZE, ComfyPage
+
+
+@pytest.mark.every_version
+def test_a_graph_runs_and_tells(browser: Browser, comfy: ComfyServer, clip: str) -> None:
+    context = browser.new_context(viewport=SIZE)
+    page = ComfyPage(context, comfy, "classic")
+    ids = page.add_nodes(muxed(sound(video=clip, extract={"duration": 9.0}), video=["video", 0]))
+    names = page.widgets(ids["mux"])
+    assert names == ["filename_prefix", "frame_rate", "start_offset", "take"]
+    assert page.run() == "success"
+    assert "2.00 s long" in (page.node_text(ids["extract"]) or "")
+    assert page.results()
+    page.reload()
+    assert page.wait(lambda: "2.00 s long" in (page.node_text(ids["extract"]) or ""))
+    page.set_widgets(ids["extract"], start_offset=5.0)
+    assert page.run() == "error"
+    assert "Lower start_offset" in (page.node_text(ids["extract"]) or "")
+    assert page.errors == []
+    context.close()

@@ -1,0 +1,136 @@
+"""Errors and notices as they are read from the page."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.nodes.graphs import Graph, muxed, node, saved, sound
+
+from .page import ComfyPage
+
+IMAGE = node("EmptyImage", width=64, height=48, batch_size=1, color=0)
+
+
+def graph(clip: str, **extract: Any) -> Graph:
+    """A graph that has not run yet."""
+    return muxed(
+        sound(video=clip, extract={"prompt": f"{time.time()}", **extract}), video=["video", 0]
+    )
+
+
+def test_an_error(page: ComfyPage, clip: str) -> None:
+    """It stands on the node and in the details, in words; it goes when the node runs well."""
+    ids = page.add_nodes(graph(clip, start_offset=5.0))
+    assert page.run() == "error"
+    text = page.node_text(ids["extract"])
+    assert text is not None and "start of 5 s" in text and "Lower start_offset" in text
+    assert page.node_text(ids["sample"]) is None and page.node_text(ids["mux"]) is None
+
+    (shown,) = page.complaints()
+    assert "MMAudio Feature Extract failed" in shown
+    panel = page.open_error_details()
+    assert page.wait(lambda: f"**Exception Message:** MediaError: {text}" in panel.inner_text())
+    assert "**Exception Type:** MediaError\n" in panel.inner_text()  # without a path
+
+    page.set_widgets(ids["extract"], start_offset=0.5)
+    assert page.run() == "success"
+    assert page.node_text(ids["extract"]) is None and page.complaints() == []
+
+
+def test_an_error_goes_when_the_result_is_cached(page: ComfyPage, clip: str) -> None:
+    ids = page.add_nodes(graph(clip, duration=1.0))
+    assert page.run() == "success"
+    page.set_widgets(ids["extract"], start_offset=5.0)
+    assert page.run() == "error" and page.node_text(ids["extract"])
+    page.set_widgets(ids["extract"], start_offset=0.0)
+    assert page.run() == "success" and page.node_text(ids["extract"]) is None
+
+
+def test_an_error_of_another_library(page: ComfyPage, clip: str) -> None:
+    prompt = graph(clip)
+    prompt["mux"]["inputs"]["filename_prefix"] = "../../elsewhere"
+    ids = page.add_nodes(prompt)
+    assert page.run() == "error"
+    assert "outside the output folder" in (page.node_text(ids["mux"]) or "")
+
+
+def test_a_long_error_scrolls_and_links(page: ComfyPage) -> None:
+    """The addresses of weights that are missing."""
+    ids = page.add_nodes(saved(sound(load={"model": "medium_44k"})))
+    height = {box.id: box.height for box in page.boxes()}[ids["load"]]
+    assert page.run() == "error"
+    assert "download_missing" in (page.node_text(ids["load"]) or "")
+    box = page.told()
+    link = box.get_by_role("link").first
+    assert (link.get_attribute("href") or "").endswith(link.inner_text())
+    assert box.evaluate("(box) => box.offsetHeight < box.scrollHeight && box.offsetHeight <= 160")
+    grown = {box.id: box.height for box in page.boxes()}[ids["load"]]
+    assert height < grown <= height + 220
+
+
+def test_a_notice(page: ComfyPage, clip: str) -> None:
+    """It stays as long as it holds: from the cache, and after a reload."""
+    ids = page.add_nodes(graph(clip, duration=9.0))
+    height = {box.id: box.height for box in page.boxes()}[ids["extract"]]
+    assert page.run() == "success"
+    text = page.node_text(ids["extract"])
+    assert text is not None and "2.00 s long, not 9 s" in text
+    assert "synthetic weights" in (page.node_text(ids["load"]) or "")
+
+    page.set_widgets(ids["sample"], seed=7)
+    assert page.run() == "success" and page.node_text(ids["extract"]) == text
+    page.reload()
+    assert page.wait(lambda: page.node_text(ids["extract"]) == text)
+
+    page.set_widgets(ids["extract"], duration=1.5)
+    assert page.run() == "success" and page.node_text(ids["extract"]) is None
+    boxes = {box.id: box.height for box in page.boxes()}
+    assert boxes[ids["extract"]] == pytest.approx(height, abs=1)  # as tall as before
+
+
+def test_a_subgraph(page: ComfyPage, clip: str) -> None:
+    """What nodes tell while another graph is in view."""
+    ids = page.add_nodes(graph(clip, duration=9.0))
+    subgraph = page.into_subgraph(ids["extract"])
+    assert page.run() == "success"
+    (extract,) = page.enter(subgraph)
+    assert "2.00 s long" in (page.node_text(extract) or "")
+
+    page.set_widgets(extract, start_offset=5.0)
+    page.leave()
+    assert page.run() == "error"
+    page.reload()
+    page.enter(subgraph)
+    assert page.wait(lambda: "start of 5 s" in (page.node_text(extract) or ""))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({}, ("neither video nor images", "Connect one")),
+        ({"video": ["video", 0], "images": ["image", 0]}, ("both video and images", "Disconnect")),
+    ],
+)
+def test_a_refusal(
+    page: ComfyPage, clip: str, inputs: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    """Links that cannot work are refused before anything runs, in words."""
+    ids = page.add_nodes(muxed(sound(video=clip, image=IMAGE), **inputs))
+    assert page.run() == "refused"
+    (shown,) = page.complaints()
+    assert "Mux Audio and Video rejected" in shown
+    panel = page.open_error_details()
+    assert page.wait(lambda: all(word in panel.inner_text() for word in words))
+    assert all(word in (page.node_text(ids["mux"]) or "") for word in words)
+    page.errors.clear()  # the status 400 and the exception that the page makes of it
+    page.set_widgets(ids["load"], model="small_44k")
+    assert page.run() == "refused" and page.node_text(ids["mux"])
+
+    page.connect(ids["video"], 0, ids["mux"], "video")
+    page.disconnect(ids["mux"], "images")
+    page.errors.clear()
+    assert page.run() == "error"  # there are no such weights
+    assert page.node_text(ids["mux"]) is None
