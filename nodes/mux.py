@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-import folder_paths
 from comfy_api.latest import Input, InputImpl, io, ui
 from torch import Tensor
 
@@ -19,13 +17,14 @@ from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError, Problem
 from ..mmaudio_core.features.visual import VideoClip
 from ..mmaudio_core.media import ImageSequence, open_source
-from ..mmaudio_core.mux import AudioOptions, FileOptions, MuxResult, mux_audio
+from ..mmaudio_core.mux import AudioOptions, FileOptions, MuxResult, NumberedName, mux_audio
 from . import compat, inputs, wiring
 from .cures import Node
 from .feedback import NodeProgress, with_notices
 from .filename_tokens import expand_tokens, named_nodes
 from .footage import NO_PICTURE, images_rate, to_clip
 from .mux_options import AUDIO, FILE, LOUDNESS, OFF, option_inputs, workflow_metadata
+from .results import check_prefix, result_name
 from .types import CATEGORY
 
 ALL_TAKES = -1
@@ -90,14 +89,24 @@ class MuxAudioVideo(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, input_types: Mapping[str, Any]) -> bool | str:
-        """Refuse what cannot work before anything runs."""
-        return (
+    def validate_inputs(
+        cls, input_types: Mapping[str, Any], filename_prefix: str | None = None
+    ) -> bool:
+        """Refuse what cannot work before anything runs; a linked prefix is None here.
+
+        Raises:
+            MediaError: raised, not returned, which would show it once for each argument.
+        """
+        problem = (
             wiring.wrong_type(cls, input_types)
             or wiring.two_pictures(input_types)
             or wiring.no_picture(input_types)
-            or True
         )
+        if problem is not None:
+            raise MediaError(problem)
+        if filename_prefix is not None and "%" not in filename_prefix:
+            check_prefix(filename_prefix)
+        return True
 
     @classmethod
     def execute(
@@ -126,6 +135,8 @@ class MuxAudioVideo(Node):
         clip = to_clip(video, images, images_rate(frame_rate, video_info))
         if clip is None:
             raise MediaError(NO_PICTURE)
+        prefix, notes = _file_name(filename_prefix, clip, cls.hidden)
+        name, subfolder = result_name(prefix)
         job = _MuxJob(
             clip=clip,
             video=video,
@@ -147,8 +158,7 @@ class MuxAudioVideo(Node):
                 metadata=workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo),
             ),
         )
-        prefix, notes = _file_name(filename_prefix, clip, cls.hidden)
-        results, subfolder = _write_takes(job, takes, rate, prefix)
+        results = _write_takes(job, takes, rate, name)
         notices = dict.fromkeys([*notes, *(note for r in results for note in r.notes)])
         saved = [ui.SavedResult(r.path.name, subfolder, io.FolderType.output) for r in results]
         first = InputImpl.VideoFromFile(str(results[0].path))
@@ -180,21 +190,18 @@ def _file_name(prefix: str, clip: VideoClip, hidden: Any) -> tuple[str, list[str
 
 
 def _write_takes(
-    job: _MuxJob, takes: list[Tensor], rate: int, filename_prefix: str
-) -> tuple[list[MuxResult], str]:
-    """One numbered file per take, and the subfolder of the output folder they are in."""
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-        filename_prefix, folder_paths.get_output_directory()
-    )
+    job: _MuxJob, takes: list[Tensor], rate: int, name: NumberedName
+) -> list[MuxResult]:
+    """One numbered file per take."""
     progress = NodeProgress({str(number): 1 for number in range(len(takes))})
 
     def write(number: int, take: Tensor) -> MuxResult:
         def of_take(_stage: str, done: int, total: int, /) -> None:
             progress(str(number), done, total)
 
-        return job.write(take, rate, Path(folder) / f"{name}_{counter + number:05}_", of_take)
+        return job.write(take, rate, replace(name, first=name.first + number), of_take)
 
-    return [write(number, take) for number, take in enumerate(takes)], subfolder
+    return [write(number, take) for number, take in enumerate(takes)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,9 +221,13 @@ class _MuxJob:
     file_options: FileOptions
 
     def write(
-        self, take: Tensor, rate: int, stem: Path, progress: Callable[[str, int, int], None]
+        self,
+        take: Tensor,
+        rate: int,
+        name: NumberedName,
+        progress: Callable[[str, int, int], None],
     ) -> MuxResult:
-        """Write ``<stem>.<container>``, copying the picture if possible."""
+        """Write a file of that name, copying the picture if possible."""
         source = self.clip.source
         if isinstance(source, ImageSequence) and len(source.images) == 1:
             # a still picture lasts as long as the sound
@@ -227,7 +238,7 @@ class _MuxJob:
             source,
             take,
             rate,
-            stem,
+            name,
             start=self.clip.start,
             duration=self.clip.duration,
             audio_start=self.audio_start,

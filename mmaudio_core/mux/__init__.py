@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .options import AudioOptions, FileOptions
+from .output_name import NumberedName
 from .write import MuxResult, mux_audio
 
-__all__ = ["AudioOptions", "FileOptions", "MuxResult", "mux_audio"]
+__all__ = ["AudioOptions", "FileOptions", "MuxResult", "NumberedName", "mux_audio"]

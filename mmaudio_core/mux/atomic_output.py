@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import time
-import uuid
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -18,25 +16,24 @@ from av.error import FFmpegError
 
 from ..errors import MediaError
 from ..media.container import error_text
+from .output_name import NumberedName, publish
+from .partial_files import partial_file
 
 _LIBAV_FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 """libav's name of each container's muxer."""
-_PARTIAL_PREFIX = ".mmaudio-"
-_ABANDONED_AFTER = 24 * 60 * 60
-"""Seconds without a change after which nobody is writing a partial file any more."""
 
 
 Patch: TypeAlias = Callable[[BinaryIO], None]
 """Changes a few bytes of a finished file, open for reading and writing."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class OutputFile:
     """A file being written.
 
     Attributes:
         container: what to write to.
-        path: where it will be.
+        path: where it will be if nothing else takes that name; in the end, where it is.
         patches: what libav cannot write, applied to the closed file before it appears.
     """
 
@@ -58,63 +55,56 @@ def open_output(
 
 @contextmanager
 def atomic_output(
-    path_stem: Path, suffix: str, metadata: Mapping[str, str]
+    target: Path | NumberedName, suffix: str, metadata: Mapping[str, str]
 ) -> Generator[OutputFile, None, None]:
-    """Open a container that becomes ``<path_stem>.<suffix>`` if the block ends without error.
+    """Open a container that gets its name if the block ends without error.
 
-    Until then it is a hidden file in the same folder, deleted if anything is raised. Partial files
-    of killed processes are deleted when a file is written to their folder a day later or more.
+    Until then it is a hidden file in the same folder, deleted if anything is raised.
 
     Args:
-        path_stem: the path without its suffix.
+        target: the path without its suffix, or a numbered name.
         suffix: mp4, mov, mkv or webm.
         metadata: tags of the file; mp4 and mov store them under these very names.
 
     Raises:
         MediaError: if the file system or libav refuses to write.
     """
-    path = path_stem.with_name(f"{path_stem.name}.{suffix}")
-    # A short name: the final one may already be as long as the file system allows.
-    partial = path.with_name(f"{_PARTIAL_PREFIX}{uuid.uuid4().hex}.tmp")
-    _delete_abandoned(path.parent)
+    path = _expected(target, suffix)
     options: dict[str, str] = {}
     if suffix in ("mp4", "mov"):
         options["movflags"] = "+faststart" + ("+use_metadata_tags" if metadata else "")
-    try:
-        container = open_output(os.fspath(partial), suffix, options)
+    with ExitStack() as stack:
+        try:
+            partial = stack.enter_context(partial_file(path.parent))
+            container = open_output(os.fspath(partial), suffix, options)
+        except (FFmpegError, OSError) as error:
+            raise _write_error(path, error) from error
         output = OutputFile(container=container, path=path)
         try:
-            container.metadata.update(metadata)
-            yield output
-        except BaseException:
-            with suppress(FFmpegError):  # the first error counts
-                container.close()
-            raise
-        container.close()
-        _finish(partial, output)
-    except FFmpegError as error:
-        raise _write_error(path, error) from error
-    finally:
-        with suppress(OSError):  # the first error counts
-            partial.unlink(missing_ok=True)
+            try:
+                container.metadata.update(metadata)
+                yield output
+            except BaseException:
+                with suppress(FFmpegError):  # the first error counts
+                    container.close()
+                raise
+            container.close()
+        except FFmpegError as error:
+            raise _write_error(path, error) from error
+        try:
+            if output.patches:
+                with partial.open("r+b") as file:
+                    for patch in output.patches:
+                        patch(file)
+            output.path = publish(partial, target, suffix)
+        except OSError as error:
+            raise _write_error(path, error) from error
 
 
-def _delete_abandoned(folder: Path) -> None:
-    with suppress(OSError):
-        for partial in folder.glob(f"{_PARTIAL_PREFIX}*.tmp"):
-            if time.time() - partial.stat().st_mtime > _ABANDONED_AFTER:
-                partial.unlink()
-
-
-def _finish(partial: Path, output: OutputFile) -> None:
-    try:
-        if output.patches:
-            with partial.open("r+b") as file:
-                for patch in output.patches:
-                    patch(file)
-        os.replace(partial, output.path)
-    except OSError as error:
-        raise _write_error(output.path, error) from error
+def _expected(target: Path | NumberedName, suffix: str) -> Path:
+    if isinstance(target, NumberedName):
+        return next(target.paths(suffix))
+    return target.with_name(f"{target.name}.{suffix}")
 
 
 def _write_error(path: Path, error: FFmpegError | OSError) -> MediaError:

@@ -16,6 +16,7 @@ from .encode import VideoPart, encode_video
 from .formats import OutputPlan, plan_output
 from .options import CONTAINERS, AudioOptions, FileOptions
 from .output_audio import prepare_output_audio
+from .output_name import NumberedName
 from .passthrough import CopyRefused, copy_refusal, copy_video
 from .prepared_audio import NewAudio, PreparedAudio, prepare_source_audio
 from .source_audio import SourceAudio, find_source_audio
@@ -42,7 +43,7 @@ def mux_audio(
     video: PathOrBytes | FrameSource,
     waveform: Tensor,
     sample_rate: int,
-    path_stem: Path,
+    target: Path | NumberedName,
     *,
     start: Fraction = Fraction(0),
     duration: Fraction | None = None,
@@ -64,7 +65,8 @@ def mux_audio(
         video: a file or images.
         waveform: (C, T) samples in [-1, 1]; the peaks of louder ones are lowered.
         sample_rate: of the waveform, in Hz.
-        path_stem: the file to write, without its suffix.
+        target: the file to write, without its suffix, which replaces an existing one; or a
+            numbered name, which does not.
         start, duration: the part of the video to write, in seconds; None is to its end.
         audio_start: when in that part the new audio begins, in seconds; silence before it.
         audio_options: how the audio is processed.
@@ -98,7 +100,7 @@ def mux_audio(
             plan=plan,
             progress=progress,
         )
-        with atomic_output(path_stem, plan.container, file_options.metadata) as output:
+        with atomic_output(target, plan.container, file_options.metadata) as output:
             if plan.copies_video:
                 assert isinstance(source, VideoFile)
                 copy_video(source, part.duration, audio, output, progress)
