@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 
@@ -56,6 +57,50 @@ def display_matrix(frame: VideoFrame) -> bytes | None:
     Raises:
         ValueError: if the frame has a kind of side data that this PyAV does not know.
     """
+    return _side_data(frame, Type.DISPLAYMATRIX)
+
+
+def light_metadata(frame: VideoFrame) -> tuple[bytes | None, bytes | None]:
+    """A frame's content light level and mastering display metadata, as far as it has them."""
+    try:
+        content = _side_data(frame, Type.CONTENT_LIGHT_LEVEL)
+        return content, _side_data(frame, Type.MASTERING_DISPLAY_METADATA)
+    except ValueError:
+        return None, None
+
+
+def _side_data(frame: VideoFrame, kind: Type) -> bytes | None:
     container: Callable[[VideoFrame], Mapping[Type, Buffer]] = SideDataContainer  # pyright: ignore
-    data = container(frame).get(Type.DISPLAYMATRIX)
+    data = container(frame).get(kind)
     return None if data is None else bytes(data)
+
+
+def color_description(frame: VideoFrame, context: tuple[int, int]) -> tuple[int, int]:
+    """Code points (ITU-T H.273) of a frame's transfer characteristics and its primaries.
+
+    Delete with PyAV 16 as the oldest supported: older frames do not tell theirs, so that those of
+    their stream, ``context``, stand in.
+    """
+    transfer, primaries = context
+    return getattr(frame, "color_trc", transfer), getattr(frame, "color_primaries", primaries)
+
+
+def rgb_options(frame: VideoFrame, matrix: int | None) -> dict[str, int]:
+    """Arguments with which a frame is converted to RGB by its own matrix and range.
+
+    Delete with PyAV 16 as the oldest supported: it takes every frame for BT.601 in limited range
+    unless it is told both sides, which must differ.
+
+    Args:
+        frame: the frame.
+        matrix: replaces the frame's own; None leaves it.
+    """
+    if hasattr(VideoFrame, "color_trc"):
+        return {} if matrix is None else {"src_colorspace": matrix}
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return {
+        "src_colorspace": frame.colorspace if matrix is None else matrix,
+        "dst_colorspace": Colorspace.FCC,  # RGB has none: just one that no video has
+        "src_color_range": ColorRange.JPEG if full else ColorRange.MPEG,
+        "dst_color_range": ColorRange.JPEG,
+    }

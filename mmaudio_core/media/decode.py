@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -16,11 +18,17 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ..errors import MediaError
+from .color import RGB_FORMAT, FrameColor, SdrConverter, frame_color
+from .compat import rgb_options
 from .container import error_text
 from .orientation import frame_orientation
 from .source import Frame, check_frame_size
 from .timestamps import FrameClock, FrameTime
 
+_UNSPECIFIED = 2
+_BT2020_MATRIX = 9
+_DEFAULT_MATRIX = Colorspace.DEFAULT
+"""BT.601 whatever the size, as in training; players take BT.709 for pictures in HD."""
 _SEEK_MARGINS = (0, 2, 10)
 """Seconds before the target to seek to, one after another, as some formats land late."""
 
@@ -67,44 +75,80 @@ def seek_and_decode(
         # Frames that come out before the key frame refer to others that were not decoded.
         first = next((pair for pair in frames if pair[1].key_frame), None)
         if first is not None and first[0].exact and zero <= first[0].time <= target:
-            return _chain(first, frames)
+            return chain_frames(first, frames)
         frames.close()
     return None
 
 
-class FrameConverter:
-    """Turns decoded frames into ``Frame``, with times relative to the first one shown.
+@dataclass(frozen=True, kw_only=True)
+class DecodedFrame:
+    """A frame as decoded, neither upright nor converted.
 
-    Args:
-        zero: time of the first frame, in seconds of the file's own clock.
+    Attributes:
+        time: seconds after the first frame shown.
+        end_time: when the frame ends if no other follows, in seconds.
+        picture: the frame.
+        color: what its colors mean; None if they are SDR BT.709 or close to it.
     """
 
-    def __init__(self, zero: Fraction) -> None:
-        self.zero = zero
-        self._reformatter = VideoReformatter()
+    time: Fraction
+    end_time: Fraction
+    picture: VideoFrame
+    color: FrameColor | None
 
-    def __call__(self, time: FrameTime, frame: VideoFrame) -> Frame:
-        return Frame(
-            time=time.time - self.zero,
-            end_time=time.end_time - self.zero,
-            rgb=lambda: self._to_rgb(frame),
+
+def place_frames(
+    frames: TimedFrames, stream: VideoStream, zero: Fraction
+) -> Generator[DecodedFrame, None, None]:
+    """Make times relative to the first frame shown, and tell colors.
+
+    Args:
+        frames: what was decoded.
+        stream: the stream that it comes from.
+        zero: time of the first frame shown, in seconds of the file's own clock.
+    """
+    context = (stream.codec_context.color_trc, stream.codec_context.color_primaries)
+    for time, frame in frames:
+        yield DecodedFrame(
+            time=time.time - zero,
+            end_time=time.end_time - zero,
+            picture=frame,
+            color=frame_color(frame, context),
         )
 
-    def _to_rgb(self, frame: VideoFrame) -> Tensor:
-        """(H, W, 3) uint8, upright; like ``to_ndarray(format="rgb24")`` but without its copy."""
-        try:
-            rgb = self._reformatter.reformat(frame, format="rgb24")
-        except FFmpegError:  # a rare or damaged YCbCr matrix, such as BT.2020's constant luminance
-            rgb = self._without_matrix(frame)
-        plane = rgb.planes[0]
-        rows = torch.frombuffer(plane, dtype=torch.uint8).view(rgb.height, plane.line_size)
-        return frame_orientation(frame)(rows[:, : rgb.width * 3].view(rgb.height, rgb.width, 3))
 
-    def _without_matrix(self, frame: VideoFrame) -> VideoFrame:
+class FrameConverter:
+    """Turns decoded frames into ``Frame``, which is converted to RGB on demand."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._to_sdr: dict[FrameColor, SdrConverter] = {}
+
+    def __call__(self, decoded: DecodedFrame) -> Frame:
+        return Frame(
+            time=decoded.time, end_time=decoded.end_time, rgb=lambda: self._to_rgb(decoded)
+        )
+
+    def _to_rgb(self, decoded: DecodedFrame) -> Tensor:
+        """(H, W, 3) uint8, upright, SDR BT.709."""
+        frame, color = decoded.picture, decoded.color
+        if color is None:
+            image = _packed_rgb(self._reformat(frame, "rgb24", _DEFAULT_MATRIX))
+        else:
+            if color not in self._to_sdr:
+                self._to_sdr = {color: SdrConverter(color)}
+            image = self._to_sdr[color](self._reformat(frame, RGB_FORMAT, _BT2020_MATRIX))
+        return frame_orientation(frame)(image)
+
+    def _reformat(self, frame: VideoFrame, pix_fmt: str, fallback: int) -> VideoFrame:
+        """Convert a frame; ``fallback`` replaces a matrix that is not told, rare or damaged."""
+        told = frame.format.is_rgb or frame.colorspace != _UNSPECIFIED
+        with suppress(FFmpegError):  # for instance BT.2020's constant luminance
+            options = rgb_options(frame, None if told else fallback)
+            return self._reformatter.reformat(frame, format=pix_fmt, **options)
         try:
-            return self._reformatter.reformat(
-                frame, format="rgb24", src_colorspace=Colorspace.DEFAULT
-            )
+            options = rgb_options(frame, fallback)
+            return self._reformatter.reformat(frame, format=pix_fmt, **options)
         except FFmpegError as error:
             raise MediaError(
                 f"a frame of {frame.width}x{frame.height} pixels cannot be converted to RGB"
@@ -113,7 +157,15 @@ class FrameConverter:
             ) from error
 
 
-def _chain(first: tuple[FrameTime, VideoFrame], rest: TimedFrames) -> TimedFrames:
+def _packed_rgb(frame: VideoFrame) -> Tensor:
+    """(H, W, 3) uint8 of an rgb24 frame; like its ``to_ndarray`` but without a copy."""
+    plane = frame.planes[0]
+    rows = torch.frombuffer(plane, dtype=torch.uint8).view(frame.height, plane.line_size)
+    return rows[:, : frame.width * 3].view(frame.height, frame.width, 3)
+
+
+def chain_frames(first: tuple[FrameTime, VideoFrame], rest: TimedFrames) -> TimedFrames:
+    """The first frame, which was taken from ``rest``, before it."""
     yield first
     yield from rest
 

@@ -6,13 +6,20 @@ from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import cached_property
-from itertools import chain
 
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from .container import open_container, undecodable, use_threads
-from .decode import FrameConverter, decode_stream, seek_and_decode
+from .decode import (
+    DecodedFrame,
+    FrameConverter,
+    chain_frames,
+    decode_stream,
+    place_frames,
+    seek_and_decode,
+)
+from .deinterlace import deinterlace
 from .input_file import InputFile, PathOrBytes
 from .packets import PacketIndex, index_packets, info_from_ends
 from .source import Frame, FrameSource, VideoInfo, check_frame_size
@@ -63,23 +70,27 @@ class VideoFile(FrameSource):
         return self.packets.frame_times()
 
     def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
+        convert = FrameConverter()
+        for frame in deinterlace(self.decoded_frames(start)):
+            yield convert(frame)
+
+    def decoded_frames(self, start: Fraction = Fraction(0)) -> Iterator[DecodedFrame]:
+        """As ``frames``, but as they are in the file."""
         with self.open() as (container, stream):
             use_threads(stream)
             decoded = decode_stream(container, stream)
             first = next(decoded, None)
             if first is None:
                 raise undecodable(self._file, stream.codec_context.name)
-            convert = FrameConverter(zero=first[0].time)
+            zero = first[0].time
             if first[0].exact and start >= _WORTH_SEEKING:
                 decoded.close()
-                found = seek_and_decode(container, stream, convert.zero, convert.zero + start)
+                found = seek_and_decode(container, stream, zero, zero + start)
             else:
-                found = chain((first,), decoded)
+                found = chain_frames(first, decoded)
             if found is not None:
-                for time, frame in found:
-                    yield convert(time, frame)
+                yield from place_frames(found, stream, zero)
                 return
         with self.open() as (container, stream):  # seeking failed: decode from the beginning
             use_threads(stream)
-            for time, frame in decode_stream(container, stream):
-                yield convert(time, frame)
+            yield from place_frames(decode_stream(container, stream), stream, zero)
