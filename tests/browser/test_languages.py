@@ -1,0 +1,94 @@
+"""What the page shows in another language: labels of text boxes, help, the templates' heading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser
+
+from dev.environment import ROOT
+from dev.server import ComfyServer
+
+from .page import SIZE, ComfyPage, Renderer
+
+OpenPage = Callable[[Renderer, str], ComfyPage]
+
+NODES = {
+    "extract": {"class_type": "MMAudioFeatureExtract", "inputs": {}},
+    "schedule": {"class_type": "MMAudioPromptSchedule", "inputs": {}},
+}
+BOXES = {
+    "en": ("prompt", "negative_prompt", "schedule"),
+    "zh": ("提示词", "负面提示词", "时间表"),
+}
+HEADINGS = {"en": "MMAudio", "zh": "MMAudio 视频音效", "ja": "MMAudio 動画の音"}
+
+
+@pytest.fixture(scope="module")
+def open_page(browser: Browser, comfy: ComfyServer) -> Iterator[OpenPage]:
+    """The page in a language, opened once; the other tests of this server get theirs in English."""
+    pages: dict[tuple[Renderer, str], ComfyPage] = {}
+
+    def opened(renderer: Renderer, language: str) -> ComfyPage:
+        if (renderer, language) not in pages:
+            settings: dict[str, Any] = {"Comfy.Locale": language}
+            context = browser.new_context(viewport=SIZE)
+            pages[renderer, language] = ComfyPage(context, comfy, renderer, **settings)
+        return pages[renderer, language]
+
+    yield opened
+    for page in pages.values():
+        page.page.context.close()
+    english = {"Comfy.Locale": "en"}
+    requests.post(f"{comfy.url}/api/settings", json=english, timeout=30).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("renderer", "language"), [("classic", "en"), ("classic", "zh"), ("nodes2", "zh")]
+)
+def test_text_boxes_are_labelled(renderer: Renderer, language: str, open_page: OpenPage) -> None:
+    page = open_page(renderer, language)
+    ids = page.add_nodes(NODES)
+    for label in BOXES[language]:
+        box = page.page.get_by_label(label, exact=True)
+        box.fill(f"words of {label}")  # only a visible box can be filled
+        if renderer == "classic":
+            picture = box.evaluate("(box) => decodeURIComponent(box.style.backgroundImage)")
+            assert f">{label}</text>" in picture
+    widgets = {str(node["id"]): node["widgets_values"] for node in page.graph()["nodes"]}
+    written = [*widgets[ids["extract"]][:2], widgets[ids["schedule"]][0]]
+    assert written == [f"words of {label}" for label in BOXES[language]]
+
+
+@pytest.mark.parametrize("language", ["zh", "ja", "fr"])
+def test_the_help_is_in_the_language_of_the_page(language: str, open_page: OpenPage) -> None:
+    """In English where the pack has no page in that language."""
+    page = open_page("nodes2", language)
+    ids = page.add_nodes({"schedule": NODES["schedule"]})
+    page.node(ids["schedule"]).get_by_test_id("node-header-" + ids["schedule"]).click()
+    page.page.get_by_test_id("info-button").click()
+    folder = ROOT / "web" / "docs"
+    file = folder / "MMAudioPromptSchedule" / f"{language}.md"
+    if not file.exists():
+        file = folder / "MMAudioPromptSchedule.md"
+    first = file.read_text(encoding="utf-8").split("\n", 1)[0]
+    shown = page.page.locator(".node-help-content")
+    shown.get_by_text(first).wait_for()
+    assert not any(mark in shown.inner_text() for mark in ("**", "`", "##"))
+
+
+@pytest.mark.parametrize(
+    ("renderer", "language"), [("classic", "en"), ("nodes2", "zh"), ("nodes2", "ja")]
+)
+def test_the_templates_have_a_heading(
+    renderer: Renderer, language: str, open_page: OpenPage
+) -> None:
+    """In full, without "..." at its end."""
+    page = open_page(renderer, language)
+    page.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    heading = page.page.get_by_role("dialog").get_by_text(HEADINGS[language], exact=True)
+    heading.wait_for()
+    assert heading.evaluate("(text) => text.scrollWidth <= text.clientWidth")
