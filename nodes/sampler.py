@@ -88,7 +88,7 @@ class MMAudioSampler(Node):
                     options=schedulers(),
                     default=LINEAR,
                     optional=True,
-                    tooltip="MMAudio's authors use linear: equal steps, however many.",
+                    tooltip="MMAudio's authors use linear: equal steps, whatever their number.",
                     extra_dict=inputs.ADVANCED,
                 ),
             ],

@@ -21,7 +21,7 @@ class MMAudioScheduler(Node):
             node_id="MMAudioScheduler",
             display_name="MMAudio Scheduler",
             category=CATEGORY,
-            description="The schedule of MMAudio's authors: equal steps, however many.",
+            description="The schedule of MMAudio's authors: equal steps, whatever their number.",
             inputs=[inputs.patchable_model(), inputs.steps(), inputs.denoise()],
             outputs=[io.Sigmas.Output(display_name="sigmas")],
         )
