@@ -49,7 +49,21 @@ class FrameDurations:
 
 
 def display_matrix(frame: VideoFrame) -> bytes | None:
-    """A frame's display matrix, if it has one.
+    """A frame's display matrix, if it has one; for errors see ``side_data``."""
+    return side_data(frame, Type.DISPLAYMATRIX)
+
+
+def light_metadata(frame: VideoFrame) -> tuple[bytes | None, bytes | None]:
+    """A frame's content light level and mastering display metadata, as far as it has them."""
+    try:
+        content = side_data(frame, Type.CONTENT_LIGHT_LEVEL)
+        return content, side_data(frame, Type.MASTERING_DISPLAY_METADATA)
+    except ValueError:
+        return None, None
+
+
+def side_data(frame: VideoFrame, kind: Type) -> bytes | None:
+    """What is said of a frame besides its pixels, if that kind of it is.
 
     Not ``frame.side_data``: it and the frame refer to each other, so decoded frames would stay in
     memory until Python's cycle collector runs. Delete when PyAV breaks that cycle (18.1 has it).
@@ -57,19 +71,6 @@ def display_matrix(frame: VideoFrame) -> bytes | None:
     Raises:
         ValueError: if the frame has a kind of side data that this PyAV does not know.
     """
-    return _side_data(frame, Type.DISPLAYMATRIX)
-
-
-def light_metadata(frame: VideoFrame) -> tuple[bytes | None, bytes | None]:
-    """A frame's content light level and mastering display metadata, as far as it has them."""
-    try:
-        content = _side_data(frame, Type.CONTENT_LIGHT_LEVEL)
-        return content, _side_data(frame, Type.MASTERING_DISPLAY_METADATA)
-    except ValueError:
-        return None, None
-
-
-def _side_data(frame: VideoFrame, kind: Type) -> bytes | None:
     container: Callable[[VideoFrame], Mapping[Type, Buffer]] = SideDataContainer  # pyright: ignore
     data = container(frame).get(kind)
     return None if data is None else bytes(data)

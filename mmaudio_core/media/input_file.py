@@ -42,6 +42,13 @@ class InputFile:
         except OSError:
             return b""
 
+    def read_ends(self, count: int) -> bytes:
+        """The first and the last ``count`` bytes; all of a file that is no longer than both."""
+        with open(file, "rb") if isinstance(file := self.open(), str) else file as stream:
+            head = stream.read(count)
+            stream.seek(max(count, self.size() - count))
+            return head + stream.read()
+
     @property
     def identity(self) -> tuple[Hashable, ...] | None:
         """Path and identity of a file on disk, which change with its content; else None."""

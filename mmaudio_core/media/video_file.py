@@ -44,6 +44,10 @@ class VideoFile(FrameSource):
         """Open the file, and choose its main video stream; see ``open_container``."""
         return open_container(self._file)
 
+    def read_ends(self, count: int) -> bytes:
+        """The file's first and last bytes; see ``InputFile``."""
+        return self._file.read_ends(count)
+
     @cached_property
     def packets(self) -> PacketIndex:
         """Times of all packets of the video stream, from one walk through the file."""

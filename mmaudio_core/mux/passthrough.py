@@ -21,12 +21,17 @@ from ..media.packets import read_packets
 from ..media.timestamps import nominal_step, time_base
 from ..progress import Progress
 from .atomic_output import OutputFile, open_output
+from .display_size import ROOM, set_display_size
 from .edit_list import end_first_track
 from .output_audio import OutputAudio
 from .timestamps import output_times, select_packets
 
 _EDITED = ("mp4", "mov")
 """Containers whose edit list can hide frames."""
+_DISPLAY_SIZED = ("matroska", "webm")
+"""Muxers that take the pixel aspect ratio from nowhere that PyAV reaches."""
+_KEPT_TAGS = {"alpha_mode", "stereo_mode"}
+"""What Matroska says of a picture in libav's metadata."""
 
 
 def copy_video(
@@ -60,6 +65,10 @@ def copy_video(
         if selection.hidden_from is not None and can_hide:
             shown = min(duration, selection.hidden_from * unit)
             output.patches.append(lambda file: end_first_track(file, shown))
+        aspect = stream.sample_aspect_ratio
+        if aspect and output.container.format.name in _DISPLAY_SIZED:
+            copied.metadata["title"] = ROOM
+            output.patches.append(lambda file: set_display_size(file, aspect))
         step = max(1, round(nominal_step(stream) / unit))
         packets = zip(read_packets(container, stream), times, strict=False)
         with audio.add_to(output.container) as tracks:
@@ -125,6 +134,11 @@ def _add_stream_like(output: OutputContainer, stream: VideoStream) -> VideoStrea
     """
     # opaque: from the codec parameters alone; otherwise PyAV looks for an encoder.
     copied = output.add_stream_from_template(stream, opaque=True)
+    for key, value in stream.metadata.items():
+        if key.lower() in _KEPT_TAGS:
+            copied.metadata[key.lower()] = value
+    if stream.sample_aspect_ratio:  # the container's own, where it overrules the codec's
+        copied.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
     if stream.average_rate:  # PyAV 18 would derive one from the time base, such as 30000
         copied.codec_context.framerate = stream.average_rate
     if _needs_hvc1(stream):  # Matroska has no such tag, and ignores it

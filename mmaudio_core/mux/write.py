@@ -12,6 +12,7 @@ from ..errors import MediaError
 from ..media import FrameSource, ImageSequence, PathOrBytes, VideoFile, open_source
 from ..progress import Progress, no_progress
 from .atomic_output import atomic_output
+from .display import lost_properties
 from .encode import VideoPart, encode_video
 from .formats import OutputPlan, plan_output
 from .options import CONTAINERS, AudioOptions, FileOptions
@@ -106,6 +107,12 @@ def mux_audio(
                 copy_video(source, part.duration, audio, output, progress)
             else:
                 encode_video(part, audio, plan, output.container, progress)
+        if plan.copies_video:
+            assert isinstance(source, VideoFile)
+            lost = ", ".join(lost_properties(source, output.path))
+            if lost:
+                note = f"{plan.container} cannot hold the video's {lost}; another container may."
+                notes = (*notes, note)
         return MuxResult(
             path=output.path,
             video_codec=info.codec if plan.copies_video else plan.encoded_codec,
