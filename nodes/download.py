@@ -1,8 +1,9 @@
 """Download published weights when the user has asked for it.
 
 A file is written as ``<name>.<version>.incomplete`` next to its final path and renamed after its
-checksum has been verified, so an incomplete file is never mistaken for a model. The next download
-resumes what a cancelled or failed one left.
+length and checksum have been verified, so an incomplete file is never mistaken for a model. The
+next download resumes what a cancelled or failed one left. Of several processes that want the same
+file, one downloads it and the others wait.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout  # torch requires it
+
+from ..mmaudio_core.checkpoint import identify
 from ..mmaudio_core.checkpoint.published import PublishedFile, readable_size
-from ..mmaudio_core.errors import MMAudioError
+from ..mmaudio_core.errors import CheckpointError, MMAudioError
 from .hub import HubFile, failure, look_up, require_hub, stream
 
 log = logging.getLogger(__name__)
@@ -29,6 +35,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 _POLL_SECONDS = 0.1
 _BLOCK = 8 * 1024 * 1024
+_SIZE_TOLERANCE = 0.05  # published sizes are those of the parameters
 
 
 def download(
@@ -93,6 +100,41 @@ def _check_space(items: Sequence[HubFile], folder: Path) -> None:
 
 def _fetch(item: HubFile, progress: Callable[[str, int, int], None], done: int, total: int) -> None:
     """Download, verify and rename one file; ``done`` of ``total`` bytes came before it."""
+    tick = partial(progress, "download", done, total)
+    with _locked(item, tick):
+        if _mismatch(item, item.target, tick) is not None:  # else another process was faster
+            _fetch_alone(item, progress, done, total)
+
+
+@contextmanager
+def _locked(item: HubFile, tick: Callable[[], None]) -> Generator[None, None, None]:
+    """Hold the file's lock, which ends with the process; ``tick`` is called while waiting for it.
+
+    The empty lock file stays: whoever deletes it could take it from under one who waits.
+    """
+    path = item.folder / f".{item.target.name}.lock"
+    lock: BaseFileLock = FileLock(path)
+    waiting = False
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if not waiting:
+                log.info("Another process downloads %s; waiting for it.", item.file.name)
+            waiting = True
+            tick()
+            time.sleep(_POLL_SECONDS)
+        except NotImplementedError:  # a file system without locks
+            lock = SoftFileLock(path)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fetch_alone(
+    item: HubFile, progress: Callable[[str, int, int], None], done: int, total: int
+) -> None:
     log.info("Downloading into %s: %s.", item.folder, item.file.describe())
     if item.size is None or _length(item.partial) > item.size:
         item.partial.unlink(missing_ok=True)
@@ -128,7 +170,9 @@ def _length(path: Path) -> int:
 def _mismatch(item: HubFile, path: Path, tick: Callable[[], None]) -> str | None:
     """How ``path`` differs from the published file; None if size and checksum show no difference.
 
-    ``tick`` is called once per block, since hashing 4 GB takes a while.
+    Where neither the authors nor the hub tell a checksum, its size must be about the published
+    one, and its header that of the network. ``tick`` is called once per block, since hashing 4 GB
+    takes a while.
     """
     if not path.is_file():
         return "it does not exist"
@@ -139,13 +183,27 @@ def _mismatch(item: HubFile, path: Path, tick: Callable[[], None]) -> str | None
     elif item.sha256 is not None:
         kind, digest, published = "sha256", hashlib.sha256(), item.sha256
     else:
-        return None
+        return _implausible(item, path)
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
             tick()
     got = digest.hexdigest()
     return None if got == published else f"its {kind} is {got} instead of the published {published}"
+
+
+def _implausible(item: HubFile, path: Path) -> str | None:
+    """What shows, without a checksum, that ``path`` is not the published file."""
+    got, published = _length(path), item.file.bytes
+    if abs(got - published) > _SIZE_TOLERANCE * published:
+        return f"it is {got:,} bytes long instead of {item.file.size}"
+    try:
+        parts = identify(path)
+    except CheckpointError as error:
+        return str(error)
+    if item.file.kind in [part.kind for part in parts]:
+        return None
+    return f"it looks like {' and '.join(part.looks_like for part in parts)}"
 
 
 def _in_background(work: Callable[[], T], tick: Callable[[], None]) -> T:

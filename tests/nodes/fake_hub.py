@@ -25,6 +25,8 @@ class FakeHub:
     spoiled: bool = False  # sends zeros instead of the content
     ranges: bool = True
     large_files: bool = True  # announces a sha256, as for files in LFS
+    lengths: bool = True  # announces how long a file is
+    slow: float = 0.0  # seconds before each half of an answer
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     logins: set[str | None] = field(default_factory=set)
     endpoint: str = ""
@@ -32,8 +34,9 @@ class FakeHub:
 
     @property
     def downloads(self) -> list[str | None]:
-        """The Range header of each GET."""
-        return [span for method, _, span in self.requests if method == "GET"]
+        """The Range header of each GET of a file."""
+        gets = [(path, span) for method, path, span in self.requests if method == "GET"]
+        return [span for path, span in gets if "/resolve/" in path]
 
 
 @contextmanager
@@ -73,7 +76,8 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
             if start:
                 whole = len(content)
                 self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
-            self.send_header("Content-Length", str(len(content) - start))
+            if hub.lengths:
+                self.send_header("Content-Length", str(len(content) - start))
             etag = hashlib.sha256 if hub.large_files else hashlib.sha1
             self.send_header("ETag", f'"{etag(content).hexdigest()}"')
             self.send_header("X-Repo-Commit", COMMIT)
@@ -85,12 +89,14 @@ def serving(hub: FakeHub) -> Iterator[FakeHub]:
             limits = [n for n in (hub.cut_after, hub.stall_after) if n is not None]
             sent = body[: min(limits)] if limits else body
             try:
-                self.wfile.write(sent)
+                for half in (sent[: len(sent) // 2], sent[len(sent) // 2 :]):
+                    hub.released.wait(hub.slow)
+                    self.wfile.write(half)
                 if hub.stall_after is not None:
                     hub.released.wait(30)
             except OSError:
                 pass  # the client closed the connection, as some tests want
-            self.close_connection = len(sent) < len(body)
+            self.close_connection = len(sent) < len(body) or not hub.lengths
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

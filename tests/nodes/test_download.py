@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 from huggingface_hub import constants, file_download
+from safetensors.torch import save
 
+from tests.golden_files import tiny_weights
 from tests.nodes.fake_hub import FakeHub, serving
 from tests.pack import ROOT, load_pack_module
 
@@ -66,7 +68,15 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*"))
+    """All but the hidden lock files."""
+    return sorted(path.name for path in folder.rglob("*") if path.suffix != ".lock")
+
+
+def the_half(folder: Path) -> Path:
+    """What an interrupted download left."""
+    (name,) = names(folder)
+    assert name.endswith(".incomplete")
+    return folder / name
 
 
 def failing(files: list[Any], folder: Path, progress: Callable[..., None] = silent) -> str:
@@ -139,8 +149,7 @@ def test_a_cancelled_download_leaves_no_model_and_is_continued(
     with pytest.raises(Cancelled):
         module.download([published_file()], tmp_path, cancel_midway)
     assert time.monotonic() - began < 5  # though the connection hangs
-    (half,) = tmp_path.iterdir()
-    assert half.name.endswith(".incomplete")
+    half = the_half(tmp_path)
     kept = half.stat().st_size
     assert kept >= 64 * 1024
 
@@ -154,7 +163,7 @@ def test_a_cancelled_thread_writes_no_more(hub: FakeHub, tmp_path: Path) -> None
     hub.stall_after = 100 * 1024
     with pytest.raises(Cancelled):
         module.download([published_file()], tmp_path, cancel_midway)
-    (half,) = tmp_path.iterdir()
+    half = the_half(tmp_path)
     kept = half.stat().st_size
     hub.released.set()
     for thread in [t for t in threading.enumerate() if t.name == "mmaudio download"]:
@@ -177,8 +186,8 @@ def test_a_server_that_dies_midway(hub: FakeHub, tmp_path: Path) -> None:
     message = failing([published_file()], tmp_path)
     assert "vae.pth" in message and "kept and will be continued" in message
     assert "connection" in message and str(tmp_path) in message
-    (half,) = tmp_path.iterdir()
-    assert half.name.endswith(".incomplete") and half.stat().st_size >= 48 * 1024
+    half = the_half(tmp_path)
+    assert half.stat().st_size >= 48 * 1024
 
     hub.cut_after = hub.answers = None
     module.download([published_file()], tmp_path, silent)
@@ -248,6 +257,113 @@ def test_a_folder_that_cannot_be_written_to(hub: FakeHub, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("not a folder")
     assert "cannot be written to" in failing([published_file()], tmp_path / "file" / "mmaudio")
     assert hub.requests == []
+
+
+def weights(kind: str = "vae_16k") -> bytes:
+    return save(tiny_weights(kind))
+
+
+@pytest.mark.parametrize(
+    ("body", "told", "reason"),
+    [
+        (b"<html>Please sign in</html>", True, "it is 27 bytes long instead of about"),
+        (b"<html>Please sign in</html>", False, "it is 27 bytes long instead of about"),
+        (b"<" * 5_000_000, True, "is not a weights file but a web page"),
+        (weights("bigvgan_44k"), True, "it looks like a BigVGAN vocoder"),
+    ],
+    ids=["page", "page of unknown length", "long page", "another network"],
+)
+def test_without_any_checksum_size_and_header_are_checked(
+    hub: FakeHub, tmp_path: Path, body: bytes, told: bool, reason: str
+) -> None:
+    """As from a mirror, or a network that answers everything with its login page."""
+    hub.large_files, hub.lengths = False, told
+    hub.files[f"{REPO}/ext/vae.pth"] = body
+    about = len(body) if len(body) > 100 else 1_000_000
+    message = failing([published_file(md5=None, bytes=about)], tmp_path)
+    assert reason in message and "removed" in message
+    assert names(tmp_path) == []
+
+
+def test_without_any_checksum_the_right_network_is_taken(hub: FakeHub, tmp_path: Path) -> None:
+    hub.large_files = False
+    body = hub.files[f"{REPO}/ext/vae.pth"] = weights()
+    module.download([published_file(md5=None, bytes=len(body) - 900)], tmp_path, silent)
+    assert (tmp_path / "vae.pth").read_bytes() == body
+
+
+_ANOTHER = """
+import sys
+from pathlib import Path
+from tests.nodes import test_download as here
+
+def report(stage, done, total):
+    print(done, flush=True)
+
+here.hub_module._CHUNK_BYTES = 16 * 1024
+files = [here.published_file(), here.published_file("vocoder.pt")]
+try:
+    here.module.download(files, Path(sys.argv[1]), report)
+    print("done")
+except here.module.MMAudioError as error:
+    print("ERROR", error)
+"""
+
+
+def another_process(hub: FakeHub, folder: Path) -> subprocess.Popen[str]:
+    """Downloads both files, and prints its progress."""
+    environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "NO_PROXY": "127.0.0.1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", _ANOTHER, str(folder)],
+        env=environment | {"HF_HUB_OFFLINE": "0"},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_several_processes_that_want_the_same_files(hub: FakeHub, tmp_path: Path) -> None:
+    """All succeed, each file is fetched once, and none is longer than it should be."""
+    hub.slow = 0.02
+    processes = [another_process(hub, tmp_path) for _ in range(2)]
+    for process in processes:
+        assert process.communicate(timeout=100)[0].endswith("done\n")
+    for name, body in CONTENT.items():
+        assert (tmp_path / Path(name).name).read_bytes() == body
+    assert names(tmp_path) == ["vae.pth", "vocoder.pt"]
+    assert hub.downloads == [None, None]
+
+
+def test_a_killed_process_keeps_no_lock(hub: FakeHub, tmp_path: Path) -> None:
+    hub.stall_after = 100 * 1024
+    process = another_process(hub, tmp_path)
+    assert process.stdout is not None
+    while int(process.stdout.readline()) < 64 * 1024:
+        pass
+    process.kill()
+    process.communicate()
+    kept = the_half(tmp_path).stat().st_size
+    hub.stall_after = None
+    hub.released.set()
+    module.download([published_file()], tmp_path, silent)
+    assert (tmp_path / "vae.pth").read_bytes() == CONTENT["ext/vae.pth"]
+    assert hub.downloads[-1] == f"bytes={kept}-"
+
+
+def test_waiting_for_another_process_can_be_cancelled(hub: FakeHub, tmp_path: Path) -> None:
+    calls = 0
+
+    def cancel_later(stage: str, done: int, total: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            raise Cancelled
+
+    with module.FileLock(tmp_path / ".vae.pth.lock"), pytest.raises(Cancelled):
+        module.download([published_file()], tmp_path, cancel_later)
+    assert hub.downloads == []
+    module.download([published_file()], tmp_path, silent)
+    assert names(tmp_path) == ["vae.pth"]
 
 
 @pytest.mark.parametrize("offline", [False, True])

@@ -81,7 +81,8 @@ def weights(server: ComfyServer, published: Path) -> Iterator[Path]:
 
 
 def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    """All but the hidden lock files."""
+    return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
 
 
 def test_files_elsewhere_with_meaningless_names(server: ComfyServer, elsewhere: Path) -> None:
