@@ -28,6 +28,8 @@ CHOICES = (
     ("MuxAudioVideo", "audio_codec"),
     ("MuxAudioVideo", "pix_fmt"),
 )
+# Names such as ComfyUI, H.264, mp4: with a digit, or a capital that is not the first letter.
+PROPER = re.compile(r"\b(?=[\w.-]*\d|\w+[A-Z])[A-Za-z][\w.-]*\w")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,8 +189,11 @@ def test_pages_name_every_choice(nodes: dict[str, Node], language: str) -> None:
 
 
 @in_other_languages
-def test_translations_say_what_the_english_says(nodes: dict[str, Node], language: str) -> None:
-    """Line by line: the same kind of line, numbers and values; and nothing is left in English."""
+def test_translations_say_what_the_english_says(
+    comfy: ComfyServer, nodes: dict[str, Node], language: str
+) -> None:
+    """Line by line: the same kind of line, names, numbers and values; and nothing in English."""
+    translated = set(comfy.client.object_info())  # ids of nodes, for which titles may stand
     names = {key for node in nodes.values() for key in (*inputs(node), *node["output_name"])}
     for name in nodes:
         page, english = read(name, language), read(name)
@@ -198,6 +203,10 @@ def test_translations_say_what_the_english_says(nodes: dict[str, Node], language
         assert re.search(LANGUAGES[language], page), name
         for line, original in zip(page.splitlines(), english.splitlines(), strict=True):
             assert line != original or not re.search(r"[a-z]{3,} [a-z]{3,} [a-z]{3,}", line), line
+            proper = {
+                word.removesuffix("s") for word in PROPER.findall(re.sub("`.*?`", "", original))
+            }
+            assert not {word for word in proper - translated if word not in line}, (name, line)
             numbers = set(re.findall(r"\d+(?:\.\d+)?", original))
             assert numbers <= set(re.findall(r"\d+(?:\.\d+)?", line)), (name, line)
 
