@@ -17,6 +17,8 @@ from .compat import open_input
 from .input_file import InputFile
 
 _MAX_THREADS = 4
+_AVIF_BRANDS = {"avif", "avis"}
+"""What stills and animations call themselves."""
 
 
 @contextmanager
@@ -63,6 +65,25 @@ def error_text(error: Exception) -> str:
     return text if isinstance(text, str) else str(error)
 
 
+def _picture_of(best: VideoStream, container: InputContainer) -> VideoStream:
+    """The stream itself; in an AVIF with transparency, the colors that it may be the mask of.
+
+    The mask is a gray stream of its own, as long and as large, which libav takes for as good.
+    """
+    if container.metadata.get("major_brand") not in _AVIF_BRANDS:
+        return best
+    alike = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context and (stream.frames, _size(stream)) == (best.frames, _size(best))
+    ]
+    return min(alike, key=lambda stream: (len(stream.format.components) == 1, stream.index))
+
+
+def _size(stream: VideoStream) -> tuple[int, int]:
+    return stream.codec_context.width, stream.codec_context.height
+
+
 def _main_stream(container: InputContainer, file: InputFile) -> VideoStream:
     best = container.streams.best("video")
     if isinstance(best, VideoStream) and not best.disposition & Disposition.attached_pic:
@@ -71,7 +92,7 @@ def _main_stream(container: InputContainer, file: InputFile) -> VideoStream:
                 f"the picture in {file} is in a format that this PyAV does not know, or its header"
                 " is damaged; expected a common one. Export it again, for instance as H.264 in mp4."
             )
-        return best
+        return _picture_of(best, container)
     kinds = Counter(
         "cover picture" if stream.disposition & Disposition.attached_pic else f"{stream.type} track"
         for stream in container.streams

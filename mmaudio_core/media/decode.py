@@ -22,6 +22,7 @@ from .color import RGB_FORMAT, FrameColor, SdrConverter, frame_color
 from .compat import rgb_options
 from .container import error_text
 from .orientation import frame_orientation
+from .packets import decode_packet
 from .source import Frame, check_frame_size
 from .timestamps import FrameClock, FrameTime
 
@@ -46,7 +47,7 @@ def decode_stream(container: InputContainer, stream: VideoStream) -> TimedFrames
         if packet is not None:
             clock.sent(packet)
         try:
-            frames = _decode(packet, stream)
+            frames = decode_packet(stream, packet)
         except (FFmpegError, ValueError):
             continue
         for frame in frames:
@@ -168,12 +169,6 @@ def chain_frames(first: tuple[FrameTime, VideoFrame], rest: TimedFrames) -> Time
     """The first frame, which was taken from ``rest``, before it."""
     yield first
     yield from rest
-
-
-def _decode(packet: Packet[VideoStream] | None, stream: VideoStream) -> list[VideoFrame]:
-    if packet is not None:
-        return packet.decode()
-    return stream.codec_context.decode()  # pyright: ignore[reportUnknownMemberType]
 
 
 def _packets(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -129,6 +130,17 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Pac
         return
 
 
+def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+    """The frames that come out of the decoder for a packet; None flushes it.
+
+    Raises:
+        FFmpegError, ValueError: if the packet is damaged.
+    """
+    if packet is not None:
+        return packet.decode()
+    return stream.codec_context.decode()  # pyright: ignore[reportUnknownMemberType]
+
+
 class _PacketReader:
     """Reads packets' times, decoding until the first frame comes out, for its size."""
 
@@ -143,15 +155,14 @@ class _PacketReader:
     def __iter__(self) -> Iterator[PacketTime]:
         ignore_pts = stores_no_pts(self._container)
         for packet in read_packets(self._container, self._stream):
-            if self._size is None:
-                frame = _first_frame(packet)
-                self._size = None if frame is None else displayed_size(frame)
+            self._decode(packet)
             yield PacketTime(
                 pts=None if ignore_pts else packet.pts,
                 dts=packet.dts,
                 duration=0 if ignore_pts else packet.duration or 0,
                 hidden=packet.is_discard,
             )
+        self._decode(None)  # a decoder may hold the only frames back
 
     def info(self, packets: list[PacketTime]) -> VideoInfo:
         """What packets that include the stream's first and last say of it."""
@@ -165,6 +176,12 @@ class _PacketReader:
             frame_rate=Fraction(rate) if rate else None,
             codec=context.codec.canonical_name,
         )
+
+    def _decode(self, packet: Packet[VideoStream] | None) -> None:
+        """Note the size of the first frame that comes out; None flushes the decoder."""
+        if self._size is None:
+            frame = _first_frame(self._stream, packet)
+            self._size = None if frame is None else displayed_size(frame)
 
     def _duration(self, packets: list[PacketTime]) -> Fraction:
         step = nominal_step(self._stream)
@@ -196,9 +213,7 @@ def _last(packets: list[PacketTime]) -> PacketTime:
     )
 
 
-def _first_frame(packet: Packet[VideoStream]) -> VideoFrame | None:
-    try:
-        frames = packet.decode()
-    except (FFmpegError, ValueError):
-        return None
-    return frames[0] if frames else None
+def _first_frame(stream: VideoStream, packet: Packet[VideoStream] | None) -> VideoFrame | None:
+    with suppress(FFmpegError, ValueError):
+        return next(iter(decode_packet(stream, packet)), None)
+    return None

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..errors import MediaError
 from .input_file import InputFile, PathOrBytes
+from .orientation import Orientation
 from .source import Frame, FrameSource, VideoInfo, check_frame_size
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 
 _DEFAULT_DURATION = Fraction(1, 10)
 """Seconds that a frame of duration 0 lasts, as in browsers; also a still image."""
+_EXIF_ORIENTATION = 0x0112
+_ORIENTATIONS = {
+    2: Orientation(mirror=True),
+    3: Orientation(mirror=True, flip=True),
+    4: Orientation(flip=True),
+    5: Orientation(transpose=True),
+    6: Orientation(transpose=True, mirror=True),
+    7: Orientation(transpose=True, mirror=True, flip=True),
+    8: Orientation(transpose=True, flip=True),
+}
+"""By EXIF's number (CIPA DC-008, 4.6.4)."""
 _EXPECTED = "expected a whole WebP file. Export it again, for instance as H.264 in mp4."
 
 
@@ -32,6 +44,15 @@ def is_webp(file: InputFile) -> bool:
     """Whether a file begins as WebP does (RFC 9649, section 2.4)."""
     header = file.read(12)
     return header[:4] == b"RIFF" and header[8:] == b"WEBP"
+
+
+def _orientation(image: Image) -> Orientation:
+    """What the image's EXIF data say; upright if they are damaged."""
+    try:
+        number = int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # whatever Pillow's parser raises
+        return Orientation()
+    return _ORIENTATIONS.get(number, Orientation())
 
 
 class WebPFile(FrameSource):
@@ -55,6 +76,8 @@ class WebPFile(FrameSource):
     def _read_info(self) -> VideoInfo:
         with closing(self._open()) as image:
             width, height = image.size
+            if _orientation(image).transpose:
+                width, height = height, width
         return VideoInfo(
             duration=self._boundaries[-1],
             width=width,
@@ -69,6 +92,7 @@ class WebPFile(FrameSource):
     def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
         last = len(self._boundaries) - 2
         with closing(self._open()) as image:
+            orientation = _orientation(image)
             for index, (time, end_time) in enumerate(pairwise(self._boundaries)):
                 if end_time <= start and index < last:
                     continue
@@ -77,7 +101,7 @@ class WebPFile(FrameSource):
                 yield Frame(
                     time=time,
                     end_time=end_time,
-                    rgb=lambda rgb=rgb: torch.as_tensor(np.array(rgb)),
+                    rgb=lambda rgb=rgb: orientation(torch.as_tensor(np.array(rgb))),
                 )
 
     @property

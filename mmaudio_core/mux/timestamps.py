@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..media import VideoFile
-from ..media.packets import read_packets
+from ..media.packets import decode_packet, read_packets
 from ..media.timestamps import nominal_step, time_base
 
 
@@ -137,7 +137,7 @@ def _recover_pts(video: VideoFile) -> list[int]:
 def _decode_numbers(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[int]:
     """Numbers of the frames that the decoder returns for a packet; None flushes the decoder."""
     try:
-        frames = packet.decode() if packet is not None else stream.codec_context.decode()
+        frames = decode_packet(stream, packet)
     except (FFmpegError, ValueError):
         return []
     return [frame.pts for frame in frames if frame.pts is not None]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mmaudio_core.errors import MediaError
 from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
@@ -35,6 +35,32 @@ def animation(path: Path, lengths: list[int], **options: Any) -> Path:
     rest = frames[1:]
     frames[0].save(path, save_all=True, append_images=rest, duration=lengths, **options)
     return path
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_the_orientation_of_a_camera(orientation: int, count: int, tmp_path: Path) -> None:
+    """As Pillow turns it; 9 is none."""
+    frames = [Image.fromarray(numbered(n, 96, 60)) for n in range(8, 8 + count)]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "a.webp"
+    rest = {"save_all": True, "append_images": frames[1:], "duration": 100} if count > 1 else {}
+    frames[0].save(path, exif=exif, lossless=True, **rest)
+    source = open_source(path)
+    got = [frame.rgb() for frame in source.frames()]
+    for frame, rgb in zip(frames, got, strict=True):
+        frame.getexif()[0x0112] = orientation
+        expected = np.array(ImageOps.exif_transpose(frame))
+        assert torch.equal(rgb, torch.from_numpy(expected))
+        assert (source.info.height, source.info.width) == expected.shape[:2]
+
+
+def test_a_broken_orientation_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.webp"
+    Image.fromarray(numbered(8, 96, 60)).save(path, exif=b"Exif\0\0broken", lossless=True)
+    (frame,) = open_source(path).frames()
+    assert torch.equal(frame.rgb(), torch.from_numpy(numbered(8, 96, 60)))
 
 
 @pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 60}, {"minimize_size": True}])
