@@ -269,6 +269,24 @@ class ComfyPage:
         self.page.evaluate("() => window.app.canvas.setGraph(window.app.rootGraph)")
         self.settle()
 
+    def toggle_advanced(self, node: str) -> None:
+        """Fold or unfold a node's advanced inputs."""
+        if self.renderer == "nodes2":
+            self.node(node).get_by_test_id("advanced-inputs-button").click()
+        else:  # what the context menu calls
+            self.page.evaluate(
+                "(id) => window.app.canvas.graph.getNodeById(id).toggleAdvanced()", node
+            )
+        self.settle()
+
+    def change_setting(self, name: str, value: Any) -> None:
+        """Change a setting as its dialog does."""
+        self.page.evaluate(
+            "([name, value]) => window.app.extensionManager.setting.set(name, value)",
+            [name, value],
+        )
+        self.settle()
+
     # --- what is drawn
 
     def fit_view(self) -> None:
