@@ -116,6 +116,8 @@ class MMAudioFeatureExtract(Node):
                     "text to audio",
                     "image to audio",
                     "generate sound",
+                    "add sound to video",
+                    "soundtrack",
                 ],
                 has_intermediate_output=True,
             ),

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
-from . import compat, inputs
+from . import inputs
 from .comfy_sampling import LINEAR, sample, schedulers
 from .conditioning import to_conditioning
 from .cures import Node
@@ -93,7 +93,6 @@ class MMAudioSampler(Node):
                 ),
             ],
             outputs=[io.Audio.Output(display_name="audio")],
-            **compat.later_schema_fields(search_aliases=["foley", "sound effects", "sfx"]),
         )
 
     @classmethod

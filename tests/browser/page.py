@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import mimetypes
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 import requests
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Response, ViewportSize
@@ -286,6 +288,42 @@ class ComfyPage:
             [name, value],
         )
         self.settle()
+
+    def drop(self, path: Path) -> None:
+        """Drop a file of the output folder onto the canvas."""
+        name = path.relative_to(self.server.output)
+        query = urlencode({"filename": name.name, "subfolder": name.parent.as_posix()})
+        self.page.evaluate(
+            """async ([address, name, type]) => {
+              const content = await (await fetch(address)).blob();
+              const dataTransfer = new DataTransfer();
+              dataTransfer.items.add(new File([content], name, {type}));
+              const where = {clientX: 800, clientY: 700};
+              window.app.canvas.canvas.dispatchEvent(
+                new DragEvent('drop', {dataTransfer, bubbles: true, cancelable: true, ...where}));
+            }""",
+            [f"{self.server.url}/view?{query}", name.name, mimetypes.guess_type(path.name)[0]],
+        )
+
+    def search_nodes(self, words: str) -> list[str]:
+        """Names of the nodes that the search box lists, best first."""
+        command = "window.app.extensionManager.command.execute('Workspace.SearchBox.Toggle')"
+        self.page.evaluate(f"() => void {command}")
+        self.page.keyboard.type(words)
+        found: list[str] = []
+
+        def steady() -> bool:
+            before = list(found)
+            self.page.wait_for_timeout(150)
+            found[:] = [
+                one.inner_text().split("\n")[0]
+                for one in self.page.get_by_test_id("result-item").all()[:5]
+            ]
+            return bool(found) and found == before
+
+        self.wait(steady)
+        self.page.keyboard.press("Escape")
+        return found
 
     # --- what is drawn
 

@@ -1,0 +1,53 @@
+"""Files that the pack saves carry their graph: dropped onto the page, they open it."""
+
+from __future__ import annotations
+
+import pytest
+
+from dev.server import ComfyServer
+from tests.nodes.graphs import Graph, muxed, saved, sound
+
+from .page import ComfyPage
+
+
+def opens_its_graph(page: ComfyPage, graph: Graph, suffix: str, comfy: ComfyServer) -> None:
+    before = set(comfy.output.rglob(f"*{suffix}"))
+    page.add_nodes(graph)
+    made_by = page.graph()
+    assert page.run() == "success"
+    (made,) = set(comfy.output.rglob(f"*{suffix}")) - before
+    page.add_nodes({})
+    assert page.graph()["nodes"] == []
+    page.drop(made)
+    assert page.wait(lambda: len(page.graph()["nodes"]) == len(made_by["nodes"]))
+    opened = page.graph()
+    assert opened["links"] == made_by["links"]
+    for key in ("id", "type", "widgets_values"):
+        assert [n.get(key) for n in opened["nodes"]] == [n.get(key) for n in made_by["nodes"]]
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "webm"])
+def test_a_video(page: ComfyPage, comfy: ComfyServer, clip: str, container: str) -> None:
+    graph = muxed(
+        sound(video=clip, extract={"duration": 1.0}), video=["video", 0], container=container
+    )
+    opens_its_graph(page, graph, f".{container}", comfy)
+
+
+def test_a_sound(page: ComfyPage, comfy: ComfyServer) -> None:
+    """Written by ComfyUI's own node."""
+    opens_its_graph(page, saved(sound(sample={"seed": 3})), ".flac", comfy)
+
+
+def test_tokens_in_file_names(page: ComfyPage, comfy: ComfyServer, clip: str) -> None:
+    """A title given in the page names a node, and its widget is replaced."""
+    graph = muxed(sound(video=clip, extract={"prompt": "a door"}), video=["video", 0])
+    graph["sample"] |= {"_meta": {"title": "My sampler"}}
+    graph["mux"]["inputs"]["filename_prefix"] = (
+        "tokens/%width%x%height%_%My sampler.steps%_%MMAudioFeatureExtract.prompt%"
+    )
+    page.add_nodes(graph)
+    assert page.run() == "success"
+    (made,) = (comfy.output / "tokens").glob("*.mp4")
+    assert made.name == "96x96_1_a door_00001_.mp4"
+    made.unlink()
