@@ -49,14 +49,6 @@ def test_an_error_goes_when_the_result_is_cached(page: ComfyPage, clip: str) -> 
     assert page.run() == "success" and page.node_text(ids["extract"]) is None
 
 
-def test_an_error_of_another_library(page: ComfyPage, clip: str) -> None:
-    prompt = graph(clip)
-    prompt["mux"]["inputs"]["filename_prefix"] = "../../elsewhere"
-    ids = page.add_nodes(prompt)
-    assert page.run() == "error"
-    assert "outside the output folder" in (page.node_text(ids["mux"]) or "")
-
-
 def test_a_long_error_scrolls_and_links(page: ComfyPage) -> None:
     """The addresses of weights that are missing."""
     ids = page.add_nodes(saved(sound(load={"model": "medium_44k"})))
@@ -118,19 +110,10 @@ def test_a_refusal(
     page: ComfyPage, clip: str, inputs: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     """Links that cannot work are refused before anything runs, in words."""
-    ids = page.add_nodes(muxed(sound(video=clip, image=IMAGE), **inputs))
+    page.add_nodes(muxed(sound(video=clip, image=IMAGE), **inputs))
     assert page.run() == "refused"
     (shown,) = page.complaints()
-    assert "Mux Audio and Video rejected" in shown
+    assert "Mux Audio and Video" in shown and all(word in shown for word in words), shown
     panel = page.open_error_details()
     assert page.wait(lambda: all(word in panel.inner_text() for word in words))
-    assert all(word in (page.node_text(ids["mux"]) or "") for word in words)
     page.errors.clear()  # the status 400 and the exception that the page makes of it
-    page.set_widgets(ids["load"], model="small_44k")
-    assert page.run() == "refused" and page.node_text(ids["mux"])
-
-    page.connect(ids["video"], 0, ids["mux"], "video")
-    page.disconnect(ids["mux"], "images")
-    page.errors.clear()
-    assert page.run() == "error"  # there are no such weights
-    assert page.node_text(ids["mux"]) is None

@@ -12,7 +12,6 @@ const NONE = { text: "", isError: false };
 
 const failed = new WeakSet(); // nodes that tell an error, which no cached result has
 const told = new WeakMap(); // node -> its height before it told something, and how high the text is
-const refused = new Set(); // nodes that tell why the last prompt was refused
 let prompts = 0; // queued since the page was opened
 
 function isOurs(node) {
@@ -112,30 +111,6 @@ function tellError({ node_id, exception_message, exception_type }) {
   tell(nodeOf(node_id), { text: exception_message.trim() || exception_type, isError: true });
 }
 
-// ComfyUI tells nobody what a prompt was refused for: its page names the node, but not the reason.
-function tellRefusals(api) {
-  const { queuePrompt } = api;
-  api.queuePrompt = async function (...parameters) {
-    for (const node of refused) tell(node, NONE);
-    refused.clear();
-    try {
-      return await queuePrompt.apply(this, parameters);
-    } catch (error) {
-      for (const [id, { errors }] of Object.entries(error.response?.node_errors ?? {})) {
-        const node = nodeOf(id);
-        // "<name of an input> - <what the node says>"
-        const reasons = errors
-          .filter(({ type }) => type === "custom_validation_failed")
-          .map(({ details, extra_info }) => details.replace(`${extra_info.input_name} - `, ""));
-        if (!node || !reasons.length) continue;
-        tell(node, { text: [...new Set(reasons)].join("\n"), isError: true });
-        refused.add(node);
-      }
-      throw error;
-    }
-  };
-}
-
 // What the last run of the open graph told, after it was loaded again.
 async function restore() {
   const graph = rootGraph();
@@ -163,7 +138,6 @@ app.registerExtension({
     };
   },
   setup() {
-    tellRefusals(api);
     api.addEventListener("execution_start", () => prompts++);
     api.addEventListener("executing", ({ detail }) => {
       if (detail) tell(nodeOf(detail), NONE);
