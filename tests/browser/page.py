@@ -18,7 +18,8 @@ from dev.server import ALIAS, ComfyServer
 Renderer = Literal["classic", "nodes2"]
 RENDERERS: tuple[Renderer, ...] = ("classic", "nodes2")
 SIZE = ViewportSize(width=1600, height=1000)
-RUN_SECONDS = 60
+RUN_SECONDS = 120
+LOAD_SECONDS = 120  # on a busy machine
 WAIT_SECONDS = 20
 
 # Requests for files that a user may have, and messages of the page that have nothing to do with us.
@@ -117,8 +118,8 @@ class ComfyPage:
         # the server keeps the settings: another page may have changed them
         url = f"{self.server.url}/api/settings"
         requests.post(url, json=self._settings, timeout=30).raise_for_status()
-        self.page.goto(self.server.url)
-        self.page.wait_for_function(_READY)
+        self.page.goto(self.server.url, timeout=LOAD_SECONDS * 1000)
+        self.page.wait_for_function(_READY, timeout=LOAD_SECONDS * 1000)
         self.page.evaluate(_LISTEN)
         self.settle()
 
