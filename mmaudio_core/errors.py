@@ -40,6 +40,7 @@ class Problem(str, Enum):
     NUMERICS = "numerics"
     MISSING_WEIGHTS = "missing_weights"
     WRONG_WEIGHTS = "wrong_weights"
+    WRONG_PART = "wrong_part"
 
 
 class MMAudioError(ValueError):

@@ -59,24 +59,30 @@ CURES: dict[Problem, str] = {
         "Turn on download_missing, or put the files into models/mmaudio yourself."
     ),
     Problem.WRONG_WEIGHTS: "Download the file again, or choose another one.",
+    Problem.WRONG_PART: "Download the file again, or choose another one, or auto.",
 }
 
 
+class MMAudioNodeError(ValueError):
+    """A problem with its cure, as ComfyUI shows it."""
+
+    # ComfyUI shows "<module>.<name>", where the module holds the path of the pack; of a builtin it
+    # shows only the name
+    __module__ = "builtins"
+
+
 def with_cures(function: Callable[P, R]) -> Callable[P, R]:
-    """Append the cure to the message of every ``MMAudioError`` that leaves ``function``."""
+    """Raise ``MMAudioNodeError`` for every ``MMAudioError`` that leaves ``function``."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except MMAudioError as error:
+            text = str(error)
             if error.problem is not None:
-                error.args = (f"{str(error).rstrip('.')}. {CURES[error.problem]}",)
-                error.problem = None  # worded; a caller that is wrapped too leaves it alone
-            # ComfyUI shows "<module>.<name>", where the module holds the path of the pack; of a
-            # builtin it shows only the name
-            type(error).__module__ = "builtins"
-            raise
+                text = f"{text.rstrip('.')}. {CURES[error.problem]}"
+            raise MMAudioNodeError(text).with_traceback(error.__traceback__) from None
 
     return wrapper
 

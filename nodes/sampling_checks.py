@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from comfy.model_patcher import ModelPatcher
+from comfy.model_sampling import CONST
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ..mmaudio_core.errors import MMAudioError
+from .cures import with_cures
 
 _KEY = "mmaudio_checks"
 _TOLERANCE = 0.01  # of the statistics; they are stored in half precision
@@ -21,11 +23,21 @@ def add_sampling_checks(model: ModelPatcher) -> None:
     model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, _KEY, _check)
 
 
+@with_cures
 def _check(sample: Callable[..., Tensor], noise: Tensor, *args: Any, **keywords: Any) -> Tensor:
     guider: Any = sample.class_obj  # pyright: ignore[reportFunctionMemberAccess]
+    _check_model_sampling(guider.model_patcher)
     _check_context_windows(guider.model_options, noise)
     _check_second_model(guider.model_patcher, getattr(guider, "uncond_model_patcher", None))
     return sample(noise, *args, **keywords)
+
+
+def _check_model_sampling(model: ModelPatcher) -> None:
+    if not isinstance(model.get_model_object("model_sampling"), CONST):
+        raise MMAudioError(
+            "got a model whose sampling is not that of a rectified flow, expected one for flow "
+            "models. Remove the model sampling node, or use ModelSamplingSD3 or ModelSamplingFlux."
+        )
 
 
 def _check_context_windows(model_options: dict[str, Any], noise: Tensor) -> None:

@@ -181,7 +181,8 @@ class Catalog:
         part = self._find(kind, name)
         reason = misfit(flow, part.params)
         if reason is not None:
-            raise CheckpointError(f"{name} does not fit the flow network: {reason}")
+            message = f"{name} does not fit the flow network: {reason}"
+            raise CheckpointError(message, Problem.WRONG_PART)
         return part
 
     def _find(self, kind: PartKind, name: str) -> Part:
@@ -198,7 +199,9 @@ class Catalog:
         else:
             have = ", ".join(self.names(kind)) or "none"
             message = f"there is no file {name}; {expected}. Files of that kind: {have}"
-        raise CheckpointError(message)
+        # only the other parts can be searched for instead
+        is_flow = kind is PartKind.FLOW
+        raise CheckpointError(message, Problem.WRONG_WEIGHTS if is_flow else Problem.WRONG_PART)
 
     def _missing(
         self, model: str, variant: str | None, kinds: Sequence[PartKind]

@@ -172,7 +172,7 @@ def test_a_wrong_choice_is_refused(
         )
     for piece in pieces:
         assert piece in str(error.value), str(error.value)
-    assert error.value.problem is Problem.WRONG_WEIGHTS
+    assert error.value.problem is Problem.WRONG_PART
 
 
 def test_a_model_that_is_not_a_flow_network_is_refused(tmp_path: Path):

@@ -31,7 +31,8 @@ MASK = node("SolidMask", value=1.0, width=64, height=64)
 def test_an_error_has_words_and_a_short_name(comfy: ComfyServer, clip: str) -> None:
     result = comfy.client.run(saved(sound(video=clip, extract={"start_offset": 2.5})))
     assert result.status == "error" and result.error is not None
-    assert result.error["exception_type"] == "MediaError"  # no path of the pack
+    assert result.error["exception_type"] == "MMAudioNodeError"  # no path of the pack
+    assert any("media" in line for line in result.error["traceback"])  # where it came from
     assert result.error["node_id"] == "extract"
     assert "start of 2.5 s" in result.message and "Lower start_offset" in result.message
 

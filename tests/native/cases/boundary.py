@@ -17,7 +17,7 @@ from mmaudio_pack.mmaudio_core.config import FORMAT_16K
 from mmaudio_pack.mmaudio_core.errors import MMAudioError, Problem
 from mmaudio_pack.nodes import compat, conditioning, footage, latents, mux_options
 from mmaudio_pack.nodes.comfy_sampling import sample
-from mmaudio_pack.nodes.cures import CURES, Node, with_cures
+from mmaudio_pack.nodes.cures import CURES, MMAudioNodeError, Node, with_cures
 from mmaudio_pack.nodes.mux import MuxAudioVideo
 
 
@@ -25,7 +25,7 @@ def message(call: Any) -> str:
     """The message of the error that ``call()`` raises."""
     try:
         call()
-    except MMAudioError as error:
+    except (MMAudioError, MMAudioNodeError) as error:
         return str(error)
     return "no error"
 
