@@ -16,9 +16,10 @@ from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.models.clip import CLIP
 from ..mmaudio_core.models.flow import FlowParams
 from ..mmaudio_core.models.synchformer import Synchformer
+from ..mmaudio_core.models.vae import VAE
 from ..mmaudio_core.providers import LoadedModel, fast_bf16_cpu
 from . import compat
-from .attention import encoder_attention
+from .attention import encoder_attention, vae_attention
 from .comfy_model import ComfyFlowNetwork, MMAudioBaseModel
 from .feature_cache import feature_cache_from_environment
 from .sampling_checks import add_sampling_checks
@@ -147,6 +148,7 @@ _BUILDERS: dict[PartKind, Callable[..., nn.Module]] = {
     PartKind.FLOW: ComfyFlowNetwork,
     PartKind.CLIP: partial(CLIP, attention=encoder_attention),
     PartKind.SYNCHFORMER: partial(Synchformer, attention=encoder_attention),
+    PartKind.VAE: lambda *args, **keywords: VAE(*args, attention=vae_attention(), **keywords),
 }
 
 
