@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import comfy.ldm.modules.attention as comfy_attention
 import comfy.model_management as mm
 import simulated_gpu
 import tiny
 import torch
+from comfy.ldm.modules.diffusionmodules import model as comfy_vae
 from mmaudio_pack.mmaudio_core.checkpoint import PartKind, load
 from mmaudio_pack.mmaudio_core.checkpoint.header import read_header
 from mmaudio_pack.mmaudio_core.config import sequence_lengths
@@ -23,6 +26,7 @@ POSITIVE, _ = conditioning.to_conditioning(tiny.features(PARAMS))
 LENGTHS = sequence_lengths(tiny.SECONDS, PARAMS.audio)
 simulated_gpu.simulate(devices=2)
 FAKE = simulated_gpu.fake_tensors()
+KIB = 1024
 
 
 @contextmanager
@@ -75,10 +79,40 @@ def _run(kind: PartKind, provider: Any) -> torch.device:
 
 
 def _stored(network: torch.nn.Module) -> dict[str, int]:
-    """Bytes of all parameters of layers that are paged in, and how many there are."""
+    """Bytes of the parameters of layers, as stored.
+
+    ComfyUI pages in layers of more than 16 KiB, each parameter in whole KiB; smaller ones lie on
+    the device from the start.
+    """
     layers = [m for m in network.modules() if hasattr(m, "comfy_cast_weights")]
-    parameters = [p for m in layers for p in m.parameters(recurse=False)]
-    return {"bytes": sum(p.nbytes for p in parameters), "count": len(parameters)}
+    by_layer = [[p.nbytes for p in m.parameters(recurse=False)] for m in layers]
+    paged = [sizes for sizes in by_layer if sum(sizes) > 16 * KIB]
+    return {
+        "paged": sum(map(sum, paged)),
+        "paged in whole KiB": sum(-(-size // KIB) * KIB for sizes in paged for size in sizes),
+        "at once": sum(map(sum, by_layer)) - sum(map(sum, paged)),
+    }
+
+
+@contextmanager
+def _counted_kernels() -> Iterator[Counter[str]]:
+    """Calls of ComfyUI's attention: its choice for networks and for VAEs."""
+    calls: Counter[str] = Counter()
+    usual, usual_vae = comfy_attention.optimized_attention, comfy_vae.pytorch_attention
+
+    def counted(name: str, kernel: Any) -> Any:
+        def call(*args: Any, **keywords: Any) -> Any:
+            calls[name] += 1
+            return kernel(*args, **keywords)
+
+        return call
+
+    comfy_attention.optimized_attention = counted("network", usual)
+    comfy_vae.vae_attention = lambda: counted("VAE", usual_vae)
+    try:
+        yield calls
+    finally:
+        comfy_attention.optimized_attention = usual
 
 
 def case_precisions() -> dict[str, Any]:
@@ -88,14 +122,19 @@ def case_precisions() -> dict[str, Any]:
         with FAKE:
             provider = tiny.networks.__wrapped__(tiny.LARGE, precision)
             for kind in PartKind:
-                with simulated_gpu.DeviceWatch() as watch:
+                with simulated_gpu.DeviceWatch() as watch, _counted_kernels() as kernels:
                     devices = [str(_run(kind, provider))]
+                    loaded = [len(mm.current_loaded_models)]
                     mm.unload_all_models()
+                    loaded.append(len(mm.current_loaded_models))
+                    once = dict(kernels)
                     devices.append(str(_run(kind, provider)))
                 patcher = provider._patcher(kind)
                 buffer = patcher._vbar_get()
                 found[f"{precision} {kind.value}"] = {
                     "devices": devices,
+                    "loaded": loaded,
+                    "attention": once,
                     "class": type(patcher).__name__,
                     "mixed": watch.mixed,
                     "operations": sum(watch.operations.values()),
