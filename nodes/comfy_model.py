@@ -136,8 +136,8 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         self.windows = WindowParams()  # MMAudioLongForm patches it
 
     def process_timestep(self, timestep: Tensor, **_: Any) -> Tensor:
-        # patches such as ModelSamplingSD3 set a multiplier of 1000
-        return 1 - timestep / self.model_sampling.multiplier
+        # ModelSamplingSD3 and its kin set a multiplier of 1000, ModelSamplingFlux has none
+        return 1 - timestep / getattr(self.model_sampling, "multiplier", 1.0)
 
     @with_cures
     def extra_conds(self, **inputs: Any) -> dict[str, comfy.conds.CONDRegular]:
