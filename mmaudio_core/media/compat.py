@@ -1,4 +1,7 @@
-"""Differences between PyAV versions; each entry names the version that lets it be deleted."""
+"""Differences between PyAV versions; each entry names the version that lets it be deleted.
+
+The oldest supported is 14.2.0, the oldest that ComfyUI 0.8.0 takes.
+"""
 
 from __future__ import annotations
 
