@@ -37,11 +37,12 @@ def test_weights_are_staged_as_they_are_stored(simulated: Results) -> None:
     found = simulated("precisions")
     for name, one in found.items():
         assert one["staged"] == one["stored"]["paged in whole KiB"], name
-        assert one["stored"]["paged"] > 5 * one["stored"]["at once"], name
-    for kind in ("flow", "clip", "synchformer"):
+        assert one["stored"]["paged"] > 3 * one["stored"]["at once"], name
+    # nearly all of this small CLIP is the embedding of its tokens, which stays in half precision
+    for kind, part in {"flow": 0.5, "synchformer": 0.5, "clip": 0.98}.items():
         fp8, half = (found[f"{precision} {kind}"] for precision in ("fp8_e4m3fn", "auto"))
         assert "torch.float8_e4m3fn" in fp8["dtypes"], kind
-        assert fp8["stored"]["paged"] < 0.6 * half["stored"]["paged"], kind
+        assert fp8["stored"]["paged"] < part * half["stored"]["paged"], kind
     for kind in ("vae", "vocoder"):
         assert found[f"fp8_e4m3fn {kind}"]["dtypes"] == ["torch.float32"], kind
 
