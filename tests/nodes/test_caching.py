@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -11,7 +12,7 @@ import requests
 from dev.server import ComfyServer
 from tests.core.made_videos import steady, write_video
 from tests.nodes.counting import free_memory, work
-from tests.nodes.graphs import Graph, Inputs, muxed, node, sound
+from tests.nodes.graphs import Graph, Inputs, muxed, node, saved, sound
 
 # One second: 8 frames for CLIP, and segments of 16 of 25 frames that start every 8 frames.
 FRAMES, SEGMENTS = 8, 2
@@ -101,6 +102,24 @@ def test_repeated_frames_are_encoded_once(comfy: ComfyServer) -> None:
     free_memory(comfy)
     done = work(comfy, muxed(frozen, images=["images", 0]))
     assert done.encoded == (1, 1, 2)
+
+
+def test_a_minute_of_video(comfy: ComfyServer) -> None:
+    """60 s of 64, at 8 frames per second of which no two are equal."""
+    write_video(comfy.input / "minute.mp4", steady(512, 8), size=(64, 64))
+    free_memory(comfy)
+
+    def encoded(**extract: Any) -> tuple[int, int, int]:
+        made = sound(video="minute.mp4", extract={"duration": 60.0} | extract)
+        return work(comfy, saved(made)).encoded
+
+    assert encoded() == (480, 186, 2)
+    assert encoded(prompt="thunder") == (0, 0, 1)
+    # 16 frames on for CLIP; 50 for Synchformer, whose segments start every 8 frames
+    assert encoded(start_offset=2.0) == (16, 186, 0)
+    # 4.48 and 14 frames on: 20 whole frames from the start
+    assert encoded(start_offset=2.56) == (4, 8, 0)
+    assert encoded(duration=30.0) == (0, 0, 0)
 
 
 def test_a_file_that_was_replaced_is_looked_at(comfy: ComfyServer) -> None:
