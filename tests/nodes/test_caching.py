@@ -12,7 +12,7 @@ import requests
 from dev.server import ComfyServer
 from tests.core.made_videos import steady, write_video
 from tests.nodes.counting import free_memory, work
-from tests.nodes.graphs import Graph, Inputs, muxed, node, saved, sound
+from tests.nodes.graphs import Graph, Inputs, muxed, node, sound
 
 # One second: 8 frames for CLIP, and segments of 16 of 25 frames that start every 8 frames.
 FRAMES, SEGMENTS = 8, 2
@@ -111,7 +111,8 @@ def test_a_minute_of_video(comfy: ComfyServer) -> None:
 
     def encoded(**extract: Any) -> tuple[int, int, int]:
         made = sound(video="minute.mp4", extract={"duration": 60.0} | extract)
-        return work(comfy, saved(made)).encoded
+        del made["sample"]
+        return work(comfy, made | {"out": node("PreviewAny", source=["extract", 0])}).encoded
 
     assert encoded() == (480, 186, 2)
     assert encoded(prompt="thunder") == (0, 0, 1)
@@ -119,7 +120,6 @@ def test_a_minute_of_video(comfy: ComfyServer) -> None:
     assert encoded(start_offset=2.0) == (16, 186, 0)
     # 4.48 and 14 frames on: 20 whole frames from the start
     assert encoded(start_offset=2.56) == (4, 8, 0)
-    assert encoded(duration=30.0) == (0, 0, 0)
 
 
 def test_a_file_that_was_replaced_is_looked_at(comfy: ComfyServer) -> None:
