@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 
-from .made_videos import numbered
+from .made_videos import numbered, set_display_matrix
 from .mp4_boxes import SAMPLE_ENTRY, TRACK, add_boxes, box, edit_box, full_box
 
 F = Fraction
@@ -37,7 +37,7 @@ class Clip:
         suffix, codec, pix_fmt, size: of the file.
         aspect: pixel aspect ratio that encoder and muxer are told.
         color: primaries, transfer, matrix and range that they are told.
-        rotation: degrees, and whether it is mirrored left to right.
+        turn: the upper left of the display matrix, row by row (mp4 only).
         tags: of the stream.
         boxes: put into the sample entry of an mp4.
         change: what else is done to the file.
@@ -49,7 +49,7 @@ class Clip:
     size: tuple[int, int] = (96, 96)
     aspect: Fraction | None = None
     color: tuple[int, int, int, int] | None = None
-    rotation: tuple[int, bool] | None = None
+    turn: tuple[int, int, int, int] | None = None
     tags: dict[str, str] = field(default_factory=dict)
     boxes: Sequence[bytes] = ()
     change: Callable[[Path], None] | None = None
@@ -68,13 +68,13 @@ class Clip:
             if self.color:
                 context.color_primaries, context.color_trc, *_ = self.color
                 context.colorspace, context.color_range = self.color[2:]
-            if self.rotation:
-                stream.set_display_rotation(self.rotation[0], hflip=self.rotation[1])
             for number in range(5):
                 output.mux(stream.encode(self._frame(number)))
             output.mux(stream.encode(None))
         if self.boxes:
             add_boxes(path, *self.boxes)
+        if self.turn:
+            set_display_matrix(path, *self.turn)
         if self.change:
             self.change(path)
         return path
@@ -138,18 +138,16 @@ CLIPS = {
     "H.264, shown twice as wide": Clip(change=shown_as(192, 96)),
     "H.263 in 3gp": Clip(suffix="3gp", codec="h263", size=(176, 144), aspect=F(12, 11)),
     "MPEG-4, 16:11": Clip(codec="mpeg4", aspect=F(16, 11)),
-    "VP8, rotated": Clip(suffix="webm", codec="libvpx", rotation=(90, False)),
+    "VP9, rotated and 4:3": Clip(codec="libvpx-vp9", turn=(0, -1, 1, 0), aspect=F(4, 3)),
+    "VP8": Clip(suffix="webm", codec="libvpx"),
     "VP9, square": Clip(suffix="webm", codec="libvpx-vp9"),
     "AV1, 4:3": Clip(codec="libsvtav1", aspect=F(4, 3)),
-    "ProRes, 10:11": Clip(
-        suffix="mov", codec="prores_ks", pix_fmt="yuv422p10le", aspect=F(10, 11), color=(1, 1, 1, 1)
-    ),
-    "90 degrees": Clip(size=(96, 64), rotation=(90, False)),
-    "180 degrees": Clip(size=(96, 64), rotation=(180, False)),
-    "270 degrees and 2:1": Clip(size=(96, 64), rotation=(270, False), aspect=F(2)),
-    "mirrored": Clip(size=(96, 64), rotation=(0, True)),
-    "mirrored and rotated": Clip(size=(96, 64), rotation=(90, True)),
-    "rotated in mkv": Clip(suffix="mkv", size=(96, 64), rotation=(90, False)),
+    "ProRes, 10:11": Clip(suffix="mov", codec="prores_ks", pix_fmt="yuv422p10le", aspect=F(10, 11)),
+    "90 degrees": Clip(size=(96, 64), turn=(0, -1, 1, 0)),
+    "180 degrees": Clip(size=(96, 64), turn=(-1, 0, 0, -1)),
+    "270 degrees and 2:1": Clip(size=(96, 64), turn=(0, 1, -1, 0), aspect=F(2)),
+    "mirrored": Clip(size=(96, 64), turn=(-1, 0, 0, 1)),
+    "mirrored and rotated": Clip(size=(96, 64), turn=(0, -1, -1, 0)),
     "HLG": Clip(pix_fmt="yuv420p10le", color=HLG),
     "PQ with mastering data": Clip(pix_fmt="yuv420p10le", color=PQ, boxes=[MDCV, CLLI]),
     "HEVC PQ with ambient light": Clip(

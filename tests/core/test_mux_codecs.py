@@ -35,7 +35,6 @@ COPIED = {
     "png": ("png", "avi", "mov"),
     "qtrle": ("qtrle", "mov", "mov"),
     "ffv1": ("ffv1", "avi", "mkv"),
-    "jpeg2000": ("jpeg2000", "avi", "mkv"),
     "msmpeg4v3": ("msmpeg4", "avi", "mkv"),
     "snow": ("snow", "avi", "mkv"),
 }
