@@ -74,7 +74,7 @@ def sample(
         MMAudioError: ``latent`` has another shape or number of takes.
         NumericsError: the network returned NaN or infinity.
     """
-    start = _expand_takes(read_latent(latent)[0], len(seeds))
+    start = _expand_takes(read_latent(latent).samples, len(seeds))
     noise_levels = sigmas(model, sampler_name, scheduler, steps, denoise)
     if len(noise_levels) < 2:
         return start

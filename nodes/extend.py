@@ -6,7 +6,9 @@ from comfy_api.latest import io
 
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.sampling.inpaint import extend_latents
+from . import compat
 from .cures import Node
+from .feedback import with_notices
 from .inputs import seconds
 from .latents import Latent, make_latent, read_latent
 from .types import CATEGORY
@@ -35,11 +37,14 @@ class MMAudioExtend(Node):
                 ),
             ],
             outputs=[io.Latent.Output(display_name="samples")],
+            **compat.later_schema_fields(has_intermediate_output=True),
         )
 
     @classmethod
     def execute(cls, samples: Latent, duration: float, overlap: float) -> io.NodeOutput:
-        latents, fmt, old = read_latent(samples)
-        new = exact_seconds(duration)
-        extended, mask = extend_latents(latents, fmt, old, new, exact_seconds(overlap))
-        return io.NodeOutput(make_latent(extended, new, noise_mask=mask[None, :, None]))
+        old, new = read_latent(samples), exact_seconds(duration)
+        extended, mask = extend_latents(
+            old.samples, old.format, old.duration, new, exact_seconds(overlap)
+        )
+        longer = make_latent(extended, new, noise_mask=mask[None, :, None])
+        return with_notices(longer, notices=old.notices)

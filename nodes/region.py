@@ -6,7 +6,9 @@ from comfy_api.latest import io
 
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.sampling.inpaint import region_mask
+from . import compat
 from .cures import Node
+from .feedback import with_notices
 from .inputs import seconds
 from .latents import Latent, read_latent
 from .types import CATEGORY
@@ -34,11 +36,14 @@ class MMAudioRegion(Node):
                 ),
             ],
             outputs=[io.Latent.Output(display_name="samples")],
+            **compat.later_schema_fields(has_intermediate_output=True),
         )
 
     @classmethod
     def execute(cls, samples: Latent, start: float, end: float, feather: float) -> io.NodeOutput:
-        latents, fmt, duration = read_latent(samples)
-        region = exact_seconds(start), exact_seconds(end) or duration
-        mask = region_mask(latents.shape[2], fmt, duration, *region, exact_seconds(feather))
-        return io.NodeOutput({**samples, "noise_mask": mask[None, :, None]})
+        sound = read_latent(samples)
+        region = exact_seconds(start), exact_seconds(end) or sound.duration
+        length = sound.samples.shape[2]
+        mask = region_mask(length, sound.format, sound.duration, *region, exact_seconds(feather))
+        marked = {**samples, "noise_mask": mask[None, :, None]}
+        return with_notices(marked, notices=sound.notices)

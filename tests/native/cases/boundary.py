@@ -98,8 +98,8 @@ def case_latent_duration() -> dict[str, str]:
     latent = latents.empty_latent(Fraction(2), FORMAT_16K)
     cut = {**latent, "samples": latent["samples"][:, :, :40]}
     return {
-        "exact": str(latents.read_latent(latent)[2]),
-        "cut": str(latents.read_latent(cut)[2]),
+        "exact": str(latents.read_latent(latent).duration),
+        "cut": str(latents.read_latent(cut).duration),
         "shape": message(lambda: latents.read_latent({"samples": torch.zeros(1, 8, 40, 20)})),
     }
 
