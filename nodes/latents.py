@@ -81,8 +81,8 @@ def read_latent(latent: Latent, duration: Fraction | None = None) -> SoundLatent
     if duration is None or not _fits(duration, samples, fmt):
         duration = full
         notices = (
-            "got a latent that does not say how long it sounds, as Load Latent, Rebatch Latents and "
-            f"nodes that cut or join latents give it: took all of it, {float(full):.3f} s",
+            "got a latent that does not say how long it sounds, as Load Latent, Rebatch Latents "
+            f"and nodes that cut or join latents give it: took all of it, {float(full):.3f} s",
         )
     elif _was_joined(latent.get("batch_index")):
         notices = (
