@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from .errors import MMAudioError, Problem
 
@@ -86,6 +87,12 @@ def exact_seconds(value: float | int | str | Fraction) -> Fraction:
         return Fraction(str(value))
     except ValueError:
         raise MMAudioError(f"got {value!r}, expected a finite number of seconds") from None
+
+
+def plain_number(value: Any) -> Any:
+    """The number that a tensor, an array or a NumPy scalar holds; anything else as it is."""
+    single = tuple(getattr(value, "shape", (0,))) in ((), (1,))
+    return value.item() if single else value
 
 
 def sync_tokens(frames: int) -> int:

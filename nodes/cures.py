@@ -7,12 +7,14 @@ the sentence that tells the user what to do.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from comfy_api.latest import io
 
 from ..mmaudio_core.errors import MMAudioError, Problem
+from .links import check_values
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,6 +89,18 @@ def with_cures(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
+def with_checked_values(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:
+    """Check what the links carry before ``execute`` gets it."""
+    names = list(inspect.signature(execute).parameters)[1:]
+
+    @functools.wraps(execute)
+    def wrapper(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> io.NodeOutput:
+        given = dict(zip(names, args, strict=False)) | kwargs
+        return execute(cls, **check_values(cls, given))
+
+    return wrapper
+
+
 class Node(io.ComfyNode):
     """Base of every node of the pack.
 
@@ -99,4 +113,4 @@ class Node(io.ComfyNode):
         execute = cls.__dict__["execute"].__func__
         # ComfyUI runs a subclass that it copies from the node, with ``execute`` wrapped already
         if not hasattr(execute, "__wrapped__"):
-            cls.execute = classmethod(with_cures(execute))
+            cls.execute = classmethod(with_cures(with_checked_values(execute)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -11,11 +10,12 @@ from typing import Any
 from comfy_api.latest import Input, InputImpl
 from torch import Tensor
 
-from ..mmaudio_core.config import exact_seconds
+from ..mmaudio_core.config import exact_seconds, plain_number
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.visual import VideoClip
 from ..mmaudio_core.media import ImageSequence, open_source
 from . import compat
+from .inputs import MAX_FRAME_RATE, MIN_FRAME_RATE
 
 BOTH_PICTURES = "both video and images are connected, expected one of them. Disconnect one."
 NO_PICTURE = "neither video nor images are connected. Connect one of them."
@@ -68,13 +68,14 @@ def images_rate(frame_rate: float, video_info: Any) -> float:
         return frame_rate
     if isinstance(video_info, Mapping):
         for key in ("loaded_fps", "source_fps"):
-            rate = video_info.get(key)
-            if isinstance(rate, (int, float)) and math.isfinite(rate) and rate > 0:
+            rate = plain_number(video_info.get(key))
+            known = isinstance(rate, (int, float)) and not isinstance(rate, bool)
+            if known and MIN_FRAME_RATE <= rate <= MAX_FRAME_RATE:
                 return float(rate)
     raise MediaError(
         f"got video_info without a frame rate ({str(video_info)[:100]}), expected loaded_fps or "
-        "source_fps above 0. Connect the video_info of VideoHelperSuite's Load Video, or "
-        "disconnect it and set frame_rate."
+        f"source_fps from {MIN_FRAME_RATE} to {MAX_FRAME_RATE:g}. Connect the video_info of "
+        "VideoHelperSuite's Load Video, or disconnect it and set frame_rate."
     )
 
 

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from .types import MMAudio, VideoInfo
 
-FRAME_RATE = 25.0
+FRAME_RATE, MIN_FRAME_RATE, MAX_FRAME_RATE = 25.0, 0.01, 1000.0
 ADVANCED = {"advanced": True}  # as extra_dict: folded behind "Show advanced inputs"
 
 
@@ -40,8 +40,8 @@ def frame_rate() -> io.Float.Input:
     return io.Float.Input(
         "frame_rate",
         default=FRAME_RATE,
-        min=0.01,
-        max=1000.0,
+        min=MIN_FRAME_RATE,
+        max=MAX_FRAME_RATE,
         step=0.001,
         optional=True,
         tooltip="Frames per second of images. A video has its own rate.",

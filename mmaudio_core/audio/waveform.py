@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..config import plain_number
 from ..errors import MediaError, Problem, describe
 from .channels import layout_name
 
@@ -191,9 +192,7 @@ def _wrong_samples(got: str) -> MediaError:
 
 def _read_rate(rate: Any) -> int:
     """The rate in Hz, rounded."""
-    if isinstance(rate, (Tensor, np.ndarray, np.generic)):
-        rate = cast(Any, rate)
-        rate = rate.item() if math.prod(rate.shape) == 1 else rate
+    rate = plain_number(rate)
     number = rate if isinstance(rate, (int, float)) and not isinstance(rate, bool) else math.nan
     if not MIN_RATE <= number <= MAX_RATE:
         raise MediaError(

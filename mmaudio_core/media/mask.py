@@ -89,16 +89,21 @@ def align_masks(
     """Assign masks to the frames of a video.
 
     Args:
-        mask: (..., H, W) float in [0, 1]: one for all frames; or one per frame, which applies as
-            long as its frame is shown; or any other number, spread evenly over the duration.
+        mask: (n, H, W) float in [0, 1]: one for all frames; or one per frame, which applies as
+            long as its frame is shown; or any other number, spread evenly over the duration. Also
+            (H, W), and with one channel (n, 1, H, W) or (n, H, W, 1).
         frame_times: the frames' times, in seconds after the first frame shown, ascending.
         start, duration: the part of the video that the frames and masks belong to, in seconds.
 
     Raises:
         MediaError: as ``Masks``.
     """
-    if mask.ndim > 1 and mask.numel():
-        mask = mask.reshape(-1, *mask.shape[-2:])
+    if mask.dtype is torch.bool:
+        mask = mask.float()
+    if mask.ndim == 2:
+        mask = mask[None]
+    elif mask.ndim == 4 and 1 in (mask.shape[1], mask.shape[3]):
+        mask = mask[:, 0] if mask.shape[1] == 1 else mask[..., 0]
     _check_mask(mask)
     count = len(mask)
     if count == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmaudio_core.errors import MediaError
+from mmaudio_core.errors import MediaError, Problem
 from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
 from mmaudio_core.media import (
     FrameReader,
@@ -195,3 +196,41 @@ def test_masks_of_a_trimmed_video_belong_to_its_part(video: Path) -> None:
     networks = MemoryNetworks()
     footage = VideoClip(source=video, start=F(1, 5), duration=F(4, 5), mask=torch.ones(20, 4, 4))
     assert extract_visual_features(networks, footage, TimeRange(duration=F(0))).notices == ()
+
+
+@pytest.mark.parametrize("shape", [(8, 6), (1, 8, 6), (1, 1, 8, 6), (1, 8, 6, 1)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64, torch.bool])
+def test_a_mask_of_one_picture(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """With or without a channel, before or after the pixels: one mask of 8 x 6."""
+    plain = torch.zeros(8, 6)
+    plain[2:5, 1:3] = 1
+    masks = align_masks(plain.to(dtype).reshape(shape), [F(0), F(1)], F(0), F(2))
+    assert len(masks.frames) == 1 and torch.equal(masks.frames[0].float(), plain)
+
+
+def test_masks_with_a_channel_are_one_a_frame() -> None:
+    plain = torch.rand(3, 8, 6)
+    for given in (plain, plain[:, None], plain[..., None]):
+        masks = align_masks(given, [F(0), F(1), F(2)], F(0), F(3))
+        assert torch.equal(masks.frames, plain) and masks.times == (F(0), F(1), F(2))
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        torch.zeros(2, 8, 6, 3),  # an IMAGE
+        torch.zeros(1, 1, 1, 8, 6),
+        torch.zeros(6),
+        torch.tensor(1.0),
+        torch.zeros(0, 8, 6),
+        torch.zeros(1, 0, 6),
+        torch.zeros(1, 8, 6, dtype=torch.uint8),
+        torch.zeros(1, 8, 6, dtype=torch.int64),
+    ],
+    ids=lambda mask: f"{tuple(mask.shape)} {mask.dtype}",
+)
+def test_what_is_no_mask(mask: Tensor) -> None:
+    words = re.escape(f"got a mask of shape {tuple(mask.shape)} and type {mask.dtype}, expected")
+    with pytest.raises(MediaError, match=words) as error:
+        align_masks(mask, [F(0)], F(0), F(1))
+    assert error.value.problem is Problem.MASK

@@ -12,7 +12,7 @@ import numpy as np
 import tiny
 import torch
 from comfy.cli_args import args
-from comfy_api.latest import InputImpl
+from comfy_api.latest import InputImpl, io
 from mmaudio_pack.mmaudio_core.config import FORMAT_16K
 from mmaudio_pack.mmaudio_core.errors import MMAudioError, Problem
 from mmaudio_pack.nodes import compat, conditioning, footage, latents, mux_options
@@ -32,6 +32,10 @@ def message(call: Any) -> str:
 
 def case_cures() -> dict[str, Any]:
     class Failing(Node):
+        @classmethod
+        def define_schema(cls) -> io.Schema:
+            return io.Schema(node_id="Failing", inputs=[], outputs=[])
+
         @classmethod
         def execute(cls, problem: Problem | None) -> None:
             raise MMAudioError("got 1, expected 2.", problem)

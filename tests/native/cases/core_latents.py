@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from fractions import Fraction
 from typing import Any
 
 import tiny
 import torch
-from comfy_extras import nodes_latent, nodes_rebatch
 from mmaudio_pack.mmaudio_core.config import exact_samples, sequence_lengths
 from mmaudio_pack.mmaudio_core.errors import MMAudioError
 from mmaudio_pack.nodes import latents
@@ -16,6 +16,10 @@ from mmaudio_pack.nodes.encode import MMAudioEncode
 from mmaudio_pack.nodes.extend import MMAudioExtend
 from mmaudio_pack.nodes.region import MMAudioRegion
 
+# this one and nodes_latent import each other, which works from here only
+importlib.import_module("comfy_extras.nodes_post_processing")
+nodes_latent: Any = importlib.import_module("comfy_extras.nodes_latent")
+nodes_rebatch: Any = importlib.import_module("comfy_extras.nodes_rebatch")
 NODES = tiny.CORE_NODES
 SECONDS = Fraction("1.2345")  # 19752 samples of 38.6 latents
 RATE, PER_LATENT = 16_000, 512
