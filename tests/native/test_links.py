@@ -64,7 +64,7 @@ def test_every_value_is_told_from_what_is_expected(inside: Inside) -> None:
         ("MMAudioSampler", "features MMAUDIO_FEATURES", "Connect the features of MMAudio Feature"),
         ("MMAudioSampler", "mmaudio MMAUDIO", "Connect the mmaudio output of Load MMAudio Model"),
         ("MMAudioGuider", "positive CONDITIONING", "expected a CONDITIONING. Connect positive"),
-        ("MMAudioLongForm", "join COMBO", "expected one of blend, average, swap. Connect"),
+        ("MMAudioLongForm", "join COMBO", "expected one of average, blend, swap. Connect"),
         ("MMAudioSampler", "steps INT", "expected a whole number. Connect another value, or"),
         ("MuxAudioVideo", "gain_db FLOAT", "expected a number. Connect another value, or none"),
     ],
