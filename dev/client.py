@@ -167,6 +167,10 @@ class ComfyClient:
         """Names of the workflow templates, by pack."""
         return self._get("/workflow_templates").json()
 
+    def blueprints(self) -> list[dict[str, Any]]:
+        """The subgraph blueprints, without their graphs."""
+        return list(self._get("/global_subgraphs").json().values())
+
     def submit(self, prompt: Prompt) -> Execution:
         """Queue an API prompt.
 

@@ -24,7 +24,7 @@ from .environment import ROOT
 from .server import ComfyServer, ServerError
 from .weights import has_weights
 
-WORKFLOW = ROOT / "workflows" / "api" / "video_to_audio.json"
+WORKFLOW = ROOT / "workflows" / "api" / "MMAudio video to audio.json"
 _SERVER_FOLDER = ROOT / ".demo"
 _DEFAULT_MODEL = "large_44k_v2"
 _RUN_SECONDS = 24 * 3600

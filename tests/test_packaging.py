@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -125,7 +126,7 @@ def test_the_published_pack_is_small(published: set[str]) -> None:
 
 
 def test_only_what_a_user_needs_is_published(published: set[str]) -> None:
-    folders = {"locales", "mmaudio_core", "nodes", "web", "workflows"}
+    folders = {"locales", "mmaudio_core", "nodes", "subgraphs", "web", "workflows"}
     files = {"CHANGELOG.md", "LICENSE", "README.md", "__init__.py", "pyproject.toml"}
     assert {name.split("/")[0] for name in published} == folders | files | {"requirements.txt"}
     assert {name for name in git_files() if name.split("/")[0] in folders} <= published
@@ -210,9 +211,9 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
     paths = re.findall(
-        r"`((?:mmaudio_core|nodes|tests|dev|bench|workflows|web|locales)/[\w./-]*)`", text
+        r"`((?:mmaudio_core|nodes|tests|dev|bench|subgraphs|workflows|web|locales)/[\w./-]*)`", text
     )
-    missing = [link for link in links if not (page.parent / link).exists()]
+    missing = [link for link in links if not (page.parent / unquote(link)).exists()]
     missing += [path for path in paths if not (ROOT / path).exists()]
     assert not missing
 

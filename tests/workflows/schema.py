@@ -15,6 +15,8 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 }
 # The user who opens the template chooses one of their own files.
 _FILES = ("video_upload", "image_upload", "audio_upload")
+# Widgets that the page adds: the button beside a file, the player of a sound.
+_OF_THE_PAGE = ("IMAGEUPLOAD", "AUDIO_UI")
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
 
 
@@ -137,15 +139,22 @@ def template_faults(template: Mapping[str, Any], info: Mapping[str, Any]) -> lis
         if is_note(entry):
             continue
         node, where = read(info[entry["type"]]), f"{entry['id']} ({entry['type']})"
-        saved = [(i["name"], i["type"], "widget" in i) for i in entry["inputs"]]
-        if saved != [(i.name, i.type, i.is_widget) for i in node.inputs]:
-            faults.append(f"{where}: inputs are {saved}")
+        # the page puts sockets before widgets
+        saved = {
+            (i["name"], i["type"], "widget" in i)
+            for i in entry["inputs"]
+            if i["type"] not in _OF_THE_PAGE
+        }
+        expected = {(i.name, i.type, i.is_widget) for i in node.inputs}
+        if saved != expected:
+            faults.append(f"{where}: inputs are {saved}, expected {expected}")
         for slot, output in enumerate(entry["outputs"]):
             linked = (output["name"], output["type"])
             if output["links"] and node.outputs[slot : slot + 1] != (linked,):
                 faults.append(f"{where}: output {slot} is {linked}")
-        if len(entry["widgets_values"]) != sum(i.widgets for i in node.inputs):
-            faults.append(f"{where}: widgets_values are {entry['widgets_values']}")
+        values = entry.get("widgets_values", [])
+        if len(values) != sum(i.widgets for i in node.inputs):
+            faults.append(f"{where}: widgets_values are {values}")
     for number, source, slot, target, place, kind in template["links"]:
         out, into = nodes[source]["outputs"][slot], nodes[target]["inputs"][place]
         if number not in (out["links"] or []) or into["link"] != number:
@@ -166,7 +175,7 @@ def to_prompt(template: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
         if is_note(entry):
             continue
         inputs: dict[str, Any] = {}
-        values = list(entry["widgets_values"])
+        values = list(entry.get("widgets_values", []))
         linked = {i["name"]: i["link"] for i in entry["inputs"] if i["link"] is not None}
         for one in read(info[entry["type"]]).inputs:
             if one.is_widget:
@@ -176,7 +185,12 @@ def to_prompt(template: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
                 inputs[one.name] = value
             if one.name in linked:
                 inputs[one.name] = links[linked[one.name]]
-        prompt[str(entry["id"])] = {"class_type": entry["type"], "inputs": inputs}
+        title = entry.get("title") or info[entry["type"]]["display_name"]
+        prompt[str(entry["id"])] = {
+            "class_type": entry["type"],
+            "inputs": inputs,
+            "_meta": {"title": title},
+        }
     return prompt
 
 
@@ -186,10 +200,19 @@ def is_note(entry: Mapping[str, Any]) -> bool:
 
 
 def overlaps(template: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Ids of overlapping nodes, title bars included."""
-    title = 30
+    """Ids of nodes that overlap, or may when one grows; title bars included.
+
+    Texts, players and rows that one of the two renderers draws taller make nodes grow downwards.
+    """
+    title, growth = 30, 100
     boxes = [
-        (n["id"], n["pos"][0], n["pos"][1] - title, n["size"][0], n["size"][1] + title)
+        (
+            n["id"],
+            n["pos"][0],
+            n["pos"][1] - title,
+            n["size"][0],
+            n["size"][1] + title + (0 if is_note(n) else growth),
+        )
         for n in template["nodes"]
     ]
     return [

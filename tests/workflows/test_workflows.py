@@ -7,21 +7,44 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from dev.server import ALIAS, ComfyServer
-from mmaudio_core.checkpoint.published import DEFAULT_VARIANT, files_for
 from tests.core.made_videos import steady, write_video
 from tests.nodes.graphs import paths, read_audio, run
 
 from .schema import overlaps, prompt_faults, template_faults, to_prompt
+from .schema import read as read_node
 
 FOLDER = Path(__file__).parents[2] / "workflows"
-NAMES = ("video_to_audio", "text_to_audio", "images_to_audio")
+VIDEO = "MMAudio video to audio"
+APP = "MMAudio video to audio.app"
+TEXT = "MMAudio text to audio"
+GENERATED = "MMAudio sound for generated video - Wan, Hunyuan, LTX"
+LOOP = "MMAudio sound for GIF or loop"
+REPAIR = "MMAudio repair sound of a video"
+NAMES = (
+    VIDEO,
+    APP,
+    TEXT,
+    "MMAudio image to audio",
+    GENERATED,
+    LOOP,
+    REPAIR,
+    "MMAudio long video to audio with prompts over time",
+)
+SECONDS, RATE = 1.6, 44_100
 Json = dict[str, Any]
 
 
 def read(name: str) -> Json:
-    return json.loads((FOLDER / name).read_text(encoding="utf-8"))
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def only(nodes: Json, class_type: str) -> Json:
+    """The inputs of the prompt's one node of a class."""
+    (node,) = (one for one in nodes.values() if one["class_type"] == class_type)
+    return node["inputs"]
 
 
 @pytest.fixture(scope="session")
@@ -30,76 +53,131 @@ def info(comfy: ComfyServer) -> Json:
 
 
 @pytest.fixture(scope="session")
-def video(comfy: ComfyServer) -> str:
-    """A silent second."""
-    write_video(comfy.input / "workflow.mp4", steady(25, 25))
-    return "workflow.mp4"
+def files(comfy: ComfyServer) -> Json:
+    """The user's files by class, or by template. The video's sound is shorter than its picture."""
+    write_video(comfy.input / "workflow.mp4", steady(40, 25), sound=True)
+    frames = [Image.new("RGB", (64, 48), (60 * number, 0, 0)) for number in range(4)]
+    frames[0].save(
+        comfy.input / "workflow.gif", save_all=True, append_images=frames[1:], duration=100
+    )
+    frames[0].save(comfy.input / "workflow.png")
+    return {"LoadVideo": "workflow.mp4", "LoadImage": "workflow.png", LOOP: "workflow.gif"}
 
 
-def as_tested(prompt: Json, video: str) -> Json:
-    """The prompt with an existing file and less work."""
-    changes: dict[str, Json] = {
-        "LoadVideo": {"file": video},
-        "MMAudioFeatureExtract": {"duration": 0.7},
-        "MMAudioSampler": {"steps": 1},
+def as_tested(name: str, files: Json) -> Json:
+    """A template's prompt with existing files, all of ``SECONDS``, and less work."""
+    prompt = read(f"api/{name}")
+    changes: Json = {
+        "LoadVideo": {"file": files["LoadVideo"]},
+        "LoadImage": {"image": files.get(name, files["LoadImage"])},
+        "MMAudioSampler": {"steps": 2},
+        "MMAudioPromptSchedule": {"schedule": "0-0.8: rain\n0.8-: wind --no birds"},
     }
     for node in prompt.values():
-        node["inputs"].update(changes.get(node["class_type"], {}))
+        inputs = node["inputs"]
+        inputs.update(changes.get(node["class_type"], {}))
+        if inputs.get("duration"):
+            inputs["duration"] = SECONDS
     return prompt
 
 
-def check_run(comfy: ComfyServer, prompt: Json) -> None:
-    """It writes one file with the expected amount of sound."""
-    (path,) = paths(comfy, run(comfy, prompt))
-    sound = read_audio(path)
-    # an encoder rounds up to whole frames of 1024
-    assert round(0.7 * 44_100) <= sound.shape[1] <= round(0.7 * 44_100) + 2 * 1024
-
-
 def test_every_workflow_has_a_template_a_prompt_and_a_thumbnail() -> None:
-    for files in ("*.json", "api/*.json", "*.jpg"):
-        assert sorted(path.stem for path in FOLDER.glob(files)) == sorted(NAMES), files
+    for found in ("*.json", "api/*.json", "*.jpg"):
+        assert sorted(path.stem for path in FOLDER.glob(found)) == sorted(NAMES), found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_thumbnail(name: str) -> None:
+    path = FOLDER / f"{name}.jpg"
+    assert path.stat().st_size < 40_000
+    with Image.open(path) as image:
+        assert image.width == 900
+        assert 400 < image.height < 650
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_template(name: str, info: Json) -> None:
-    template = read(f"{name}.json")
+    template = read(name)
     assert not template_faults(template, info)
     assert not prompt_faults(to_prompt(template, info), info)
     assert not overlaps(template)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_template_names_the_downloads(name: str) -> None:
-    (loader,) = (n for n in read(f"{name}.json")["nodes"] if n["type"] == "LoadMMAudioModel")
-    assert loader["properties"]["models"] == [
-        {"name": file.name, "url": file.url(), "directory": "mmaudio"}
-        for file in files_for(DEFAULT_VARIANT)
-    ]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_api_prompt(name: str, info: Json) -> None:
-    assert not prompt_faults(read(f"api/{name}.json"), info)
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_template_and_prompt_are_the_same_graph(name: str, info: Json) -> None:
-    prompt = read(f"api/{name}.json")
-    for node in prompt.values():
-        del node["_meta"]
-    assert to_prompt(read(f"{name}.json"), info) == prompt
+    assert to_prompt(read(name), info) == read(f"api/{name}")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_template_runs(name: str, comfy: ComfyServer, info: Json, video: str) -> None:
-    prompt = as_tested(to_prompt(read(f"{name}.json"), info), video)
-    check_run(comfy, prompt)
+def test_template_opens_clean(name: str, info: Json) -> None:
+    """No file of somebody else's is missing, and no node is deprecated."""
+    for node in read(f"api/{name}").values():
+        definition = info[node["class_type"]]
+        assert not definition.get("deprecated"), node["class_type"]
+        chosen = [node["inputs"][one.name] for one in read_node(definition).inputs if one.is_file]
+        assert not any(chosen)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_api_prompt_runs(name: str, comfy: ComfyServer, video: str) -> None:
-    check_run(comfy, as_tested(read(f"api/{name}.json"), video))
+def test_template_tells_where_to_start(name: str) -> None:
+    (note,) = (node for node in read(name)["nodes"] if node["type"] == "MarkdownNote")
+    assert note["pos"] == min(node["pos"] for node in read(name)["nodes"])
+    (text,) = note["widgets_values"]
+    assert "download_missing" in text
+    assert "CC-BY-NC" in text
+    assert "`" not in text  # Nodes 2.0 draws code in the color of the note
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prompt_runs(name: str, comfy: ComfyServer, files: Json) -> None:
+    """Every result has sound of the whole length."""
+    saved = paths(comfy, run(comfy, as_tested(name, files)))
+    assert len(saved) == (3 if name == APP else 1)
+    for path in saved:
+        samples = read_audio(path).shape[1]
+        # an encoder rounds up to whole frames of 1024
+        assert round(SECONDS * RATE) <= samples <= round(SECONDS * RATE) + 2 * 1024
+
+
+def test_app_is_the_template_with_three_takes(info: Json) -> None:
+    app, template = (to_prompt(read(name), info) for name in (APP, VIDEO))
+    only(template, "MMAudioSampler")["num_samples"] = 3
+    only(template, "MuxAudioVideo")["take"] = -1
+    for prompt in (app, template):
+        for node in prompt.values():
+            del node["_meta"]
+    assert app == template
+
+
+def test_app_shows_inputs_and_results(info: Json) -> None:
+    template = read(APP)
+    prompt = to_prompt(template, info)
+    assert template["extra"]["linearMode"]
+    shown = template["extra"]["linearData"]
+    asked = [(prompt[str(node)]["class_type"], widget) for node, widget in shown["inputs"]]
+    assert asked == [
+        ("LoadVideo", "file"),
+        ("MMAudioFeatureExtract", "prompt"),
+        ("MMAudioSampler", "seed"),
+        ("LoadMMAudioModel", "download_missing"),
+    ]
+    assert all(widget in prompt[str(node)]["inputs"] for node, widget in shown["inputs"])
+    assert [prompt[str(node)]["class_type"] for node in shown["outputs"]] == ["MuxAudioVideo"]
+
+
+def test_generated_video_has_16_frames_a_second_without_its_stand_ins(info: Json) -> None:
+    """What the note asks for: delete the loading nodes and connect a generator."""
+    template = read(GENERATED)
+    kept = [n for n in template["nodes"] if n["type"] not in ("LoadVideo", "GetVideoComponents")]
+    ids = {node["id"] for node in kept}
+    links = [link for link in template["links"] if link[1] in ids]
+    numbers = {link[0] for link in links}
+    for node in kept:
+        for slot in node["inputs"]:
+            slot["link"] = slot["link"] if slot["link"] in numbers else None
+    prompt = to_prompt({"nodes": kept, "links": links}, info)
+    assert only(prompt, "MMAudioFeatureExtract")["frame_rate"] == 16
+    assert only(prompt, "MuxAudioVideo")["frame_rate"] == 16
 
 
 def test_comfyui_lists_the_templates_alone(comfy: ComfyServer) -> None:
@@ -117,16 +195,15 @@ def test_comfyui_lists_the_templates_alone(comfy: ComfyServer) -> None:
     ],
 )
 def test_a_faulty_prompt_is_found(info: Json, change: Json, words: str) -> None:
-    prompt = read("api/text_to_audio.json")
-    sampler = next(n for n in prompt.values() if n["class_type"] == "MMAudioSampler")
-    sampler["inputs"].update(change)
+    prompt = read(f"api/{TEXT}")
+    only(prompt, "MMAudioSampler").update(change)
     (fault,) = prompt_faults(prompt, info)
     assert words in fault
 
 
 @pytest.mark.parametrize("change", [{"name": "picture"}, {"type": "LATENT"}])
 def test_linked_output_that_does_not_fit_is_found(info: Json, change: Json) -> None:
-    template = read("images_to_audio.json")
+    template = read(GENERATED)
     parts = next(n for n in template["nodes"] if n["type"] == "GetVideoComponents")
     parts["outputs"][1].update(change)  # audio, which is not linked
     assert not template_faults(template, info)
@@ -137,7 +214,6 @@ def test_linked_output_that_does_not_fit_is_found(info: Json, change: Json) -> N
 
 
 def test_missing_input_is_found(info: Json) -> None:
-    prompt = read("api/text_to_audio.json")
-    sampler = next(n for n in prompt.values() if n["class_type"] == "MMAudioSampler")
-    del sampler["inputs"]["seed"]
+    prompt = read(f"api/{TEXT}")
+    del only(prompt, "MMAudioSampler")["seed"]
     assert len(prompt_faults(prompt, info)) == 1
