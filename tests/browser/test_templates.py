@@ -30,11 +30,16 @@ def choose(page: ComfyPage, clip: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_template(name: str, page: ComfyPage, clip: str) -> None:
-    """It runs, and plays what it made."""
+    """It opens without a complaint, nothing covers another thing, and it plays what it made."""
     page.open_template(name)
+    assert page.complaints() == [] and page.errors == []
+    assert page.overlaps() == []
+
     choose(page, clip)
     assert page.run() == "success", page.messages()
     assert page.results()
+    assert page.overlaps() == []  # nodes grow when they show something
+    assert page.complaints() == [] and page.errors == []
 
 
 def test_the_dialog_lists_them(page: ComfyPage) -> None:
