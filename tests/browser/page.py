@@ -26,6 +26,7 @@ WAIT_SECONDS = 20
 _NOT_OURS = ("/user.css", "/api/userdata", "ComfyApp graph accessed before initialization")
 _SETTINGS = {
     "Comfy.TutorialCompleted": True,  # else the templates open at the first start
+    "Comfy.OnboardingCoachmarks.Seen": ["appMode", "firstRun"],
     "Comfy.Notification.ShowVersionUpdates": False,
     "Comfy.Minimap.Visible": False,
     "Comfy.Graph.CanvasInfo": False,

@@ -6,22 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from dev.server import ComfyServer
 from tests.conftest import SYNTHETIC_VARIANTS
 
 from .page import ComfyPage
 
 FOLDER = Path(__file__).parents[2] / "workflows"
+APP = "MMAudio video to audio.app"
 NAMES = sorted(path.name.removesuffix(".json") for path in FOLDER.glob("*.json"))
 
 
-def choose(page: ComfyPage, clip: str) -> None:
+@pytest.fixture(scope="session")
+def picture(comfy: ComfyServer) -> str:
+    Image.new("RGB", (64, 48)).save(comfy.input / "browser.png")
+    return "browser.png"
+
+
+def choose(page: ComfyPage, clip: str, picture: str) -> None:
     """What the user chooses, and less work than the templates ask for."""
     choices: dict[str, dict[str, Any]] = {
         "LoadVideo": {"file": clip},
+        "LoadImage": {"image": picture},
+        "RepeatImageBatch": {"amount": 10},
         "LoadMMAudioModel": {"model": SYNTHETIC_VARIANTS[0]},
         "MMAudioFeatureExtract": {"duration": 0.7},
-        "MMAudioSampler": {"steps": 1},
+        "MMAudioPromptSchedule": {"schedule": "0-0.3: rain\n0.3-: wind"},
+        "MMAudioSampler": {"steps": 2},
     }
     for node in page.graph()["nodes"]:
         if node["type"] in choices:
@@ -29,17 +41,35 @@ def choose(page: ComfyPage, clip: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_template(name: str, page: ComfyPage, clip: str) -> None:
+def test_template(name: str, page: ComfyPage, clip: str, picture: str) -> None:
     """It opens without a complaint, nothing covers another thing, and it plays what it made."""
     page.open_template(name)
     assert page.complaints() == [] and page.errors == []
     assert page.overlaps() == []
 
-    choose(page, clip)
+    choose(page, clip, picture)
     assert page.run() == "success", page.messages()
     assert page.results()
     assert page.overlaps() == []  # nodes grow when they show something
     assert page.complaints() == [] and page.errors == []
+
+
+def test_app(page: ComfyPage, clip: str, picture: str) -> None:
+    """It asks for little, and shows three takes, with one of them to play."""
+    page.open_template(APP)
+    labels = page.page.get_by_test_id("builder-widget-label").all_inner_texts()
+    assert labels == ["file", "prompt", "seed", "download_missing"]
+    takes = page.page.get_by_test_id("linear-video-output")
+
+    def files() -> set[str]:
+        return set(takes.evaluate_all("(all) => all.map((take) => take.src)"))
+
+    before = files()
+    choose(page, clip, picture)
+    assert page.run() == "success", page.messages()
+    assert page.wait(lambda: len(files() - before) == 3)
+    panel = page.page.get_by_test_id("linear-center-panel")
+    assert panel.locator("video[controls]").is_visible()
 
 
 def test_the_dialog_lists_them(page: ComfyPage) -> None:

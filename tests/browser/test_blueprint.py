@@ -1,0 +1,47 @@
+"""The blueprint "Sound for video" is found as a node, and runs between two nodes of ComfyUI."""
+
+from __future__ import annotations
+
+from .page import ComfyPage
+
+NAME = "Sound for video"
+EMPTY = {"version": 0.4, "nodes": [], "links": [], "last_node_id": 0, "last_link_id": 0}
+# Load Video -> the only node there is -> Save Video; returns that node's id and its widgets.
+_CONNECT = """(clip) => {
+  const {app, LiteGraph} = window;
+  const [sound] = app.rootGraph.nodes;
+  const add = (type, x) => {
+    const node = LiteGraph.createNode(type);
+    app.rootGraph.add(node);
+    node.pos = [x, 0];
+    return node;
+  };
+  sound.pos = [500, 0];
+  const [load, save] = [add('LoadVideo', 0), add('SaveVideo', 1000)];
+  load.widgets.find(({name}) => name === 'file').value = clip;
+  load.connect(0, sound, sound.inputs.findIndex(({name}) => name === 'video'));
+  sound.connect(0, save, 0);
+  return [String(sound.id), sound.widgets.map(({name}) => name)];
+}"""
+
+
+def test_sound_for_video(page: ComfyPage, clip: str) -> None:
+    page.open_graph(EMPTY)
+    page.page.mouse.dblclick(700, 500)
+    page.page.keyboard.type(NAME)
+    page.page.get_by_text(NAME).filter(visible=True).first.wait_for()
+    page.page.keyboard.press("Enter")
+    assert page.wait(lambda: len(page.graph()["nodes"]) == 1)
+    page.page.mouse.click(700, 500)  # where to put it
+
+    node, widgets = page.page.evaluate(_CONNECT, clip)
+    assert widgets == ["prompt", "negative_prompt", "seed", "model", "download_missing"]
+    page.set_widgets(node, prompt="rain", seed=5)
+    inner = {entry["class_type"]: entry["inputs"] for entry in page.prompt().values()}
+    assert inner["MMAudioFeatureExtract"]["prompt"] == "rain"
+    assert inner["MMAudioSampler"]["seed"] == 5
+
+    assert page.run() == "success", page.messages()
+    page.fit_view()
+    assert page.results() == [2.0]
+    assert page.complaints() == [] and page.errors == []
