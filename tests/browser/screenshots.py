@@ -1,0 +1,139 @@
+"""Takes the pictures of the page for the README and the templates dialog.
+
+``python -m tests.browser.screenshots [name ...]`` writes ``workflows/<template>.jpg`` for each
+template and ``docs/images/told.jpg``, or only those named. Look at them before they are committed.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+
+from dev.comfyui import locate
+from dev.demo import sample_video
+from dev.environment import ROOT
+from dev.server import ComfyServer
+from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
+from tests.nodes.graphs import muxed, sound
+
+from .chromium import ARGUMENTS, MISSING, find_chromium
+from .page import ComfyPage
+
+WIDTH, QUALITY = 1200, 82
+MARGIN = 24  # px around the nodes
+MODEL = "large_44k_v2"
+TOLD = ROOT / "docs" / "images" / "told.jpg"
+TEMPLATES = {path.stem: path.with_suffix(".jpg") for path in (ROOT / "workflows").glob("*.json")}
+# What differs from the templates: a file, and little work, of which the picture shows nothing.
+CHOICES: dict[str, dict[str, Any]] = {
+    "MMAudioFeatureExtract": {"duration": 1.0},
+    "MMAudioPromptSchedule": {"schedule": "0-0.5: birds\n0.5-: wind"},
+    "MMAudioSampler": {"steps": 1},
+    "RepeatImageBatch": {"amount": 8},
+}
+
+
+def main(names: list[str]) -> int:
+    """Take the pictures of these names, or all of them, and return the exit code."""
+    unknown = set(names) - {*TEMPLATES, TOLD.stem}
+    if unknown:
+        sys.exit(f"got {', '.join(sorted(unknown))}, expected {', '.join([*TEMPLATES, TOLD.stem])}")
+    comfyui, chromium = locate(), find_chromium()
+    if comfyui is None or chromium is None:
+        sys.exit(MISSING if chromium is None else "found no ComfyUI: run dev.py test first")
+    with tempfile.TemporaryDirectory() as folder:
+        server = ComfyServer(comfyui, Path(folder), env={"OMP_NUM_THREADS": "1"})
+        write_synthetic_bundle(server.models / "mmaudio", variant=MODEL)
+        server.input.mkdir()
+        shutil.copy(sample_video(), server.input / "bikes.mp4")
+        with server, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            for name in names or [*TEMPLATES, TOLD.stem]:
+                path = TEMPLATES.get(name, TOLD)
+                page = _open(browser, server)
+                picture = _template(page, name) if name in TEMPLATES else _told(page)
+                _write(picture, path)
+                page.page.context.close()
+            browser.close()
+    return 0
+
+
+def _open(browser: Browser, server: ComfyServer) -> ComfyPage:
+    context = browser.new_context(
+        viewport={"width": 1600, "height": 900}, device_scale_factor=1.5, color_scheme="dark"
+    )
+    return ComfyPage(context, server, "nodes2")
+
+
+def _template(page: ComfyPage, name: str) -> bytes:
+    """The template as it is after a run, or the whole page if it is an App."""
+    page.open_template(name)
+    for node in page.graph()["nodes"]:
+        if node["type"] == "LoadVideo":
+            page.set_widgets(str(node["id"]), file="bikes.mp4")
+        if node["type"] in CHOICES:
+            page.set_widgets(str(node["id"]), **CHOICES[node["type"]])
+    _run(page, "success")
+    return page.page.screenshot() if name.endswith(".app") else _nodes(page)
+
+
+def _told(page: ComfyPage) -> bytes:
+    """A notice on one node, and an error on another one."""
+    graph = muxed(sound(video="bikes.mp4", load={"model": MODEL}), video=["video", 0])
+    ids = page.add_nodes(graph)
+    page.set_widgets(ids["extract"], duration=12.0, prompt="bicycles on gravel")
+    page.set_widgets(ids["mux"], take=3)
+    _run(page, "error")
+    return _nodes(page, ids["extract"], ids["sample"], ids["mux"])
+
+
+def _run(page: ComfyPage, end: str) -> None:
+    ended = page.run()
+    if ended != end:
+        raise RuntimeError(f"expected {end}, got {ended}: {page.messages()}")
+    # that the weights are synthetic is true, but not what the picture is about
+    page.page.evaluate("""() => {
+      for (const node of window.app.graph.nodes)
+        if (node.type === 'LoadMMAudioModel')
+          window.app.api.dispatchCustomEvent('executing', String(node.id));
+      window.app.api.dispatchCustomEvent('executing', null);
+    }""")
+
+
+def _nodes(page: ComfyPage, *only: str) -> bytes:
+    """The nodes alone, as large as they fit into the window."""
+    page.page.evaluate(
+        "() => window.app.extensionManager.command.execute('Workspace.ToggleFocusMode')"
+    )
+    page.fit_view()
+    page.page.wait_for_timeout(1500)  # videos draw their first frame, messages go
+    boxes = [
+        one.bounding_box()
+        for one in page.page.locator(".lg-node").all()
+        if not only or one.get_attribute("data-node-id") in only
+    ]
+    edges = [(b["x"], b["y"], b["x"] + b["width"], b["y"] + b["height"]) for b in boxes if b]
+    left, top = min(e[0] for e in edges) - MARGIN, min(e[1] for e in edges) - MARGIN
+    right, bottom = max(e[2] for e in edges) + MARGIN, max(e[3] for e in edges) + MARGIN
+    left, top = max(left, 0), max(top, 0)
+    return page.page.screenshot(
+        clip={"x": left, "y": top, "width": right - left, "height": bottom - top}
+    )
+
+
+def _write(png: bytes, path: Path) -> None:
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    height = round(picture.height * WIDTH / picture.width)
+    picture.resize((WIDTH, height), Image.Resampling.LANCZOS).save(path, quality=QUALITY)
+    print(f"{path}: {WIDTH} x {height}, {path.stat().st_size // 1000} kB")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
