@@ -111,7 +111,8 @@ def option_inputs() -> list[io.Input]:
             optional=True,
             tooltip=(
                 "Pixel format of an encoded picture: yuv420p plays everywhere, yuv420p10le has "
-                "finer gradations, yuv444p sharper colors."
+                "finer gradations and keeps HDR, yuv444p sharper colors. auto: yuv420p, with 10 "
+                "bits for a video of 10 or more."
             ),
             extra_dict=ADVANCED,
         ),

@@ -89,6 +89,19 @@ def color_description(frame: VideoFrame, context: tuple[int, int]) -> tuple[int,
     return getattr(frame, "color_trc", transfer), getattr(frame, "color_primaries", primaries)
 
 
+def converts_range(frame: VideoFrame, pix_fmt: str) -> bool:
+    """Whether a frame's range can be made limited on the way to a pixel format.
+
+    Delete with PyAV 16 as the oldest supported: it leaves the range if the pixel format stays.
+    """
+    same = frame.format.name == pix_fmt
+    return hasattr(VideoFrame, "color_trc") or not (same and is_full_range(frame))
+
+
+def is_full_range(frame: VideoFrame) -> bool:
+    return frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+
+
 def rgb_options(frame: VideoFrame, matrix: int | None) -> dict[str, int]:
     """Arguments with which a frame is converted to RGB by its own matrix and range.
 
@@ -101,7 +114,7 @@ def rgb_options(frame: VideoFrame, matrix: int | None) -> dict[str, int]:
     """
     if hasattr(VideoFrame, "color_trc"):
         return {} if matrix is None else {"src_colorspace": matrix}
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    full = is_full_range(frame)
     return {
         "src_colorspace": frame.colorspace if matrix is None else matrix,
         "dst_colorspace": Colorspace.FCC,  # RGB has none: just one that no video has

@@ -175,6 +175,7 @@ class _PacketReader:
             height=height,
             frame_rate=Fraction(rate) if rate else None,
             codec=context.codec.canonical_name,
+            bit_depth=_bit_depth(self._stream),
         )
 
     def _decode(self, packet: Packet[VideoStream] | None) -> None:
@@ -211,6 +212,12 @@ def _last(packets: list[PacketTime]) -> PacketTime:
         (packet for packet in packets if not packet.hidden),
         key=lambda packet: -math.inf if packet.shown is None else packet.shown,
     )
+
+
+def _bit_depth(stream: VideoStream) -> int:
+    """8 where the header does not tell the pixel format."""
+    form = stream.codec_context.format
+    return max((component.bits for component in form.components), default=8) if form else 8
 
 
 def _first_frame(stream: VideoStream, packet: Packet[VideoStream] | None) -> VideoFrame | None:

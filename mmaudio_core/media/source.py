@@ -24,6 +24,7 @@ class VideoInfo:
         width, height: pixels as shown, display rotation applied.
         frame_rate: the average the file claims; None if it claims none.
         codec: the video codec, for instance ``h264``; ``images`` for an image sequence.
+        bit_depth: of its samples; of images the 8 that are seen of them.
     """
 
     duration: Fraction
@@ -31,6 +32,7 @@ class VideoInfo:
     height: int
     frame_rate: Fraction | None
     codec: str
+    bit_depth: int = 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
+from av.video.stream import VideoStream
+
+from .atomic_output import OutputFile
+
 ROOM = "~" * 40
 """What the track's name has to end with."""
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _NAME, _VOID, _CRC32 = 0x536E, 0xEC, 0xBF
 _WIDTH, _HEIGHT, _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _UNIT = 0xB0, 0xBA, 0x54B0, 0x54BA, 0x54B2
+_MUXERS = ("matroska", "webm")
+
+
+def keep_pixel_aspect(output: OutputFile, stream: VideoStream, aspect: Fraction) -> None:
+    """Have the pixel aspect ratio of the first track written, if the muxer does not write it."""
+    if output.container.format.name in _MUXERS:
+        stream.metadata["title"] = ROOM
+        output.patches.append(lambda file: set_display_size(file, aspect))
 
 
 @dataclass(frozen=True, kw_only=True)

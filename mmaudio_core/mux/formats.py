@@ -42,6 +42,11 @@ _COPIED_AUDIO = {
 """Audio codecs whose packets are copied; mov and mkv take most of PCM besides."""
 _COPIED_PCM = ("pcm_s16", "pcm_s24", "pcm_s32", "pcm_f32", "pcm_f64", "pcm_u8")
 _FALLBACK_PIX_FMT = "yuv420p"
+_DEEP_PIX_FMT = "yuv420p10le"
+_DEEP_NOTE = (
+    "The video has more than 8 bits, and was encoded with 10. Browsers do not show {} of 10 bits,"
+    " so a preview may stay black: for one that they show, set pix_fmt to yuv420p."
+)
 _AUTO = ("mp4", "mov", "mkv")
 """The containers to choose from, the best known first."""
 _ENCODED_NAMES = {"vp9": "VP9", "h264": "H.264"}
@@ -80,7 +85,11 @@ class OutputPlan:
 
 
 def plan_output(
-    options: FileOptions, codec: str | None, refused: Mapping[str, str] = _NONE_REFUSED
+    options: FileOptions,
+    codec: str | None,
+    refused: Mapping[str, str] = _NONE_REFUSED,
+    *,
+    bit_depth: int = 8,
 ) -> OutputPlan:
     """Plan a file.
 
@@ -88,6 +97,7 @@ def plan_output(
         options: what is asked for.
         codec: the codec of video that may be copied; None if it has to be encoded.
         refused: containers whose muxer refused the video, and why, as the start of a sentence.
+        bit_depth: of the video's samples.
 
     Raises:
         MediaError: if the video has to be encoded and libav does not know the pixel format.
@@ -107,7 +117,7 @@ def plan_output(
     if codec is not None:
         reason = refused.get(container) or _why_encoded(options, container, codec)
         notes = (f"{reason}: the video was encoded as {encoded_name}.", *notes)
-    pix_fmt, more = _choose_pix_fmt(options.pix_fmt, plan.video_encoder, encoded_name)
+    pix_fmt, more = _choose_pix_fmt(options.pix_fmt, plan, encoded_name, bit_depth)
     return replace(plan, pix_fmt=pix_fmt, notes=notes + more)
 
 
@@ -176,8 +186,19 @@ def _playback_notes(codec: str) -> tuple[str, ...]:
     )
 
 
-def _choose_pix_fmt(pix_fmt: str, encoder: str, encoded_name: str) -> tuple[str, tuple[str, ...]]:
+def _choose_pix_fmt(
+    pix_fmt: str, plan: OutputPlan, encoded_name: str, bit_depth: int
+) -> tuple[str, tuple[str, ...]]:
     """The pixel format asked for if the encoder supports it, else the fallback and a note."""
+    known = {form.name for form in av.Codec(plan.video_encoder, "w").video_formats or ()}
+    if pix_fmt == "auto":
+        if bit_depth <= 8:
+            return _FALLBACK_PIX_FMT, ()
+        if _DEEP_PIX_FMT not in known:
+            return _FALLBACK_PIX_FMT, (
+                f"{encoded_name} is encoded with 8 of {bit_depth} bits here.",
+            )
+        return _DEEP_PIX_FMT, (_DEEP_NOTE.format(encoded_name),)
     try:
         VideoFormat(pix_fmt)
     except ValueError as error:
@@ -186,7 +207,7 @@ def _choose_pix_fmt(pix_fmt: str, encoder: str, encoded_name: str) -> tuple[str,
             " yuv420p or yuv444p",
             problem=Problem.OPTION,
         ) from error
-    if pix_fmt in {known.name for known in av.Codec(encoder, "w").video_formats or ()}:
+    if pix_fmt in known:
         return pix_fmt, ()
     note = f"{encoded_name} cannot be encoded as {pix_fmt} here: {_FALLBACK_PIX_FMT} was used."
     return _FALLBACK_PIX_FMT, (note,)

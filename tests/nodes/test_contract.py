@@ -101,7 +101,7 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
             "bitrate": ("INT", {"default": 0, "min": 0}),
             "trim_to_audio": ("BOOLEAN", {"default": False}),
             "crf": ("INT", {"default": 19, "min": 0, "max": 51}),
-            "pix_fmt": ("COMBO", {"default": "yuv420p"}),
+            "pix_fmt": ("COMBO", {"default": "auto"}),
             "video_info": ("VHS_VIDEOINFO", {}),
         },
         [("video", "VIDEO")],
@@ -180,7 +180,7 @@ def test_choices_of_the_muxer(info: dict[str, Any]) -> None:
         "loudness": ["off", "-14 LUFS", "-16 LUFS", "-23 LUFS"],
         "container": ["auto", "mp4", "mov", "mkv", "webm"],
         "audio_codec": ["auto", "aac", "opus", "flac", "pcm"],
-        "pix_fmt": ["yuv420p", "yuv420p10le", "yuv444p"],
+        "pix_fmt": ["auto", "yuv420p", "yuv420p10le", "yuv444p"],
     }
 
 
