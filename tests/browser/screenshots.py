@@ -21,12 +21,12 @@ from dev.demo import sample_video
 from dev.environment import ROOT
 from dev.server import ComfyServer
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
-from tests.nodes.graphs import muxed, sound
+from tests.nodes.graphs import muxed, paths, run, sound
 
 from .chromium import ARGUMENTS, MISSING, find_chromium
 from .page import ComfyPage
 
-WIDTH, QUALITY = 1200, 82
+WIDTH, TEMPLATE_WIDTH, QUALITY = 1200, 900, 82
 MARGIN = 24  # px around the nodes
 MODEL = "large_44k_v2"
 TOLD = ROOT / "docs" / "images" / "told.jpg"
@@ -54,15 +54,24 @@ def main(names: list[str]) -> int:
         server.input.mkdir()
         shutil.copy(sample_video(), server.input / "bikes.mp4")
         with server, sync_playwright() as playwright:
+            _add_sound(server)
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
             for name in names or [*TEMPLATES, TOLD.stem]:
                 path = TEMPLATES.get(name, TOLD)
                 page = _open(browser, server)
                 picture = _template(page, name) if name in TEMPLATES else _told(page)
-                _write(picture, path)
+                _write(picture, path, TEMPLATE_WIDTH if name in TEMPLATES else WIDTH)
                 page.page.context.close()
             browser.close()
     return 0
+
+
+def _add_sound(server: ComfyServer) -> None:
+    """Give the clip a sound track, which the template that repairs one needs."""
+    silent = server.input / "bikes.mp4"
+    graph = sound(video=silent.name, load={"model": MODEL}, extract={"duration": 10.0})
+    (made,) = paths(server, run(server, muxed(graph, video=["video", 0])))
+    shutil.copy(made, silent)
 
 
 def _open(browser: Browser, server: ComfyServer) -> ComfyPage:
@@ -128,11 +137,11 @@ def _nodes(page: ComfyPage, *only: str) -> bytes:
     )
 
 
-def _write(png: bytes, path: Path) -> None:
+def _write(png: bytes, path: Path, width: int) -> None:
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    height = round(picture.height * WIDTH / picture.width)
-    picture.resize((WIDTH, height), Image.Resampling.LANCZOS).save(path, quality=QUALITY)
-    print(f"{path}: {WIDTH} x {height}, {path.stat().st_size // 1000} kB")
+    height = round(picture.height * width / picture.width)
+    picture.resize((width, height), Image.Resampling.LANCZOS).save(path, quality=QUALITY)
+    print(f"{path}: {width} x {height}, {path.stat().st_size // 1000} kB")
 
 
 if __name__ == "__main__":
