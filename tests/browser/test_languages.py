@@ -58,6 +58,9 @@ def test_text_boxes_are_labelled(renderer: Renderer, language: str, open_page: O
         if renderer == "classic":
             picture = box.evaluate("(box) => decodeURIComponent(box.style.backgroundImage)")
             assert f">{label}</text>" in picture
+            # the page's own color stays: light text on nothing could not be read
+            color = box.evaluate("(box) => getComputedStyle(box).backgroundColor")
+            assert color.startswith("rgb(")
     widgets = {str(node["id"]): node["widgets_values"] for node in page.graph()["nodes"]}
     written = [*widgets[ids["extract"]][:2], widgets[ids["schedule"]][0]]
     assert written == [f"words of {label}" for label in BOXES[language]]

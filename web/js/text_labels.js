@@ -13,7 +13,9 @@ function labelled(widget, example) {
   const svg =
     `<svg xmlns="http://www.w3.org/2000/svg" width="100%" height="${GAP}" font-size="10" ` +
     `font-family="sans-serif" fill="#888"><text x="2" y="11">${text}</text></svg>`;
-  element.style.background = `url("data:image/svg+xml,${encodeURIComponent(svg)}") no-repeat`;
+  // not "background", which would remove the box's color
+  element.style.backgroundImage = `url("data:image/svg+xml,${encodeURIComponent(svg)}")`;
+  element.style.backgroundRepeat = "no-repeat";
   element.style.paddingTop = GAP;
 }
 
