@@ -84,17 +84,17 @@ def _videos(path: Path) -> Iterator[tuple[str, Any]]:
     name, data = str(path), path.read_bytes()
     yield "path", lambda: InputImpl.VideoFromFile(name)
     yield "BytesIO", lambda: InputImpl.VideoFromFile(io.BytesIO(data))
-    yield "trimmed", lambda: _trimmed(InputImpl.VideoFromFile(name))
-    yield "trimmed in memory", lambda: _trimmed(InputImpl.VideoFromFile(io.BytesIO(data)))
+    yield "trimmed", lambda: _Trimmed(name)
+    yield "trimmed in memory", lambda: _Trimmed(io.BytesIO(data))
     components = InputImpl.VideoFromFile(name).get_components()
     yield "components", lambda: InputImpl.VideoFromComponents(components)
 
 
-def _trimmed(video: Any) -> Any:
-    """As ``as_trimmed``, which 0.8.0 lacks."""
-    return SimpleNamespace(
-        get_active_trim_window=lambda: TRIM, get_stream_source=video.get_stream_source
-    )
+class _Trimmed(InputImpl.VideoFromFile):
+    """As ``as_trimmed`` gives, which 0.8.0 lacks."""
+
+    def get_active_trim_window(self) -> tuple[float, float]:
+        return TRIM
 
 
 def _mux(video: Any, mode: str) -> Path:
