@@ -35,12 +35,14 @@ class PacketTime(NamedTuple):
         pts, dts: presentation and decoding time; None if libav has none or only a guess.
         duration: 0 if unknown.
         hidden: an edit list hides the packet's frame.
+        key: decoding can begin here.
     """
 
     pts: int | None
     dts: int | None
     duration: int
     hidden: bool
+    key: bool
 
     @property
     def shown(self) -> int | None:
@@ -161,6 +163,7 @@ class _PacketReader:
                 dts=packet.dts,
                 duration=0 if ignore_pts else packet.duration or 0,
                 hidden=packet.is_discard,
+                key=packet.is_keyframe,
             )
         self._decode(None)  # a decoder may hold the only frames back
 

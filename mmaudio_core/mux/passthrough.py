@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 
 from av.container import OutputContainer
 from av.error import FFmpegError
@@ -24,7 +25,7 @@ from .atomic_output import OutputFile, open_output
 from .display_size import keep_pixel_aspect
 from .edit_list import end_first_track
 from .output_audio import OutputAudio
-from .timestamps import output_times, select_packets
+from .timestamps import CopiedPart, PacketSelection, select_packets
 
 _EDITED = ("mp4", "mov")
 """Containers whose edit list can hide frames."""
@@ -34,6 +35,7 @@ _KEPT_TAGS = {"alpha_mode", "stereo_mode"}
 
 def copy_video(
     video: VideoFile,
+    part: CopiedPart,
     duration: Fraction,
     audio: OutputAudio,
     output: OutputFile,
@@ -43,6 +45,7 @@ def copy_video(
 
     Args:
         video: the file.
+        part: its packets from the first one to copy on.
         duration: seconds to show; packets of frames that are not, but that others refer to, are
             kept, and mp4 and mov hide them.
         audio: the tracks to write.
@@ -55,9 +58,8 @@ def copy_video(
     """
     with video.open() as (container, stream):
         unit = time_base(stream)
-        end = duration / unit if duration < video.packets.info.duration else None
         can_hide = output.container.format.name in _EDITED
-        selection = select_packets(output_times(video), end, can_hide=can_hide)
+        selection = _select(video, part, duration, can_hide)
         times = selection.times
         copied = _add_stream_like(output.container, stream)
         if selection.hidden_from is not None and can_hide:
@@ -67,7 +69,8 @@ def copy_video(
         if aspect:
             keep_pixel_aspect(output, copied, aspect)
         step = max(1, round(nominal_step(stream) / unit))
-        packets = zip(read_packets(container, stream), times, strict=False)
+        read = islice(read_packets(container, stream), part.first, None)
+        packets = zip(read, times, strict=False)
         with audio.add_to(output.container) as tracks:
             for done, (packet, time) in enumerate(packets):
                 progress("mux", done, len(times))
@@ -80,13 +83,28 @@ def copy_video(
         progress("mux", len(times), len(times))
 
 
-def copy_refusal(video: VideoFile, container: str) -> str | None:
+def _select(
+    video: VideoFile, part: CopiedPart, duration: Fraction, can_hide: bool
+) -> PacketSelection:
+    unit = video.packets.time_base
+    end = duration / unit
+    last = max((time.pts for time in part.times if not time.hidden), default=0)
+    return select_packets(part.times, end if end <= last else None, can_hide=can_hide)
+
+
+def copy_refusal(
+    video: VideoFile, part: CopiedPart, duration: Fraction, container: str
+) -> str | None:
     """Why a container cannot hold the stream, as the start of a sentence; None if it can.
 
     Of the muxer only the header is tried, in memory: it alone knows what codecs it can describe.
     """
-    if _hides_too_much(video, container):
-        return f"{container} cannot hide the frames that the file's edit list leaves out"
+    can_hide = container in _EDITED
+    selection = _select(video, part, duration, can_hide)
+    hides = selection.hides_within if can_hide else selection.hides_any
+    if hides:
+        reason = "the file's edit list leaves out" if part.edited else "come after the cut"
+        return f"{container} cannot hide the frames that {reason}"
     with video.open() as (_, stream), suppress(FFmpegError, ValueError):
         output = open_output(io.BytesIO(), container)
         try:
@@ -97,17 +115,6 @@ def copy_refusal(video: VideoFile, container: str) -> str | None:
                 output.close()
         return None
     return f"{container} does not take {video.packets.info.codec}"
-
-
-def _hides_too_much(video: VideoFile, container: str) -> bool:
-    """Whether frames are hidden that the container would show."""
-    if not any(packet.hidden for packet in video.packets.packets):
-        return False
-    can_hide = container in _EDITED
-    selection = select_packets(output_times(video), None, can_hide=can_hide)
-    if can_hide:  # one edit shows everything from here to there
-        return selection.hides_within
-    return any(time.hidden for time in selection.times)
 
 
 class CopyRefused(MediaError):

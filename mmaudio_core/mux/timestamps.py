@@ -17,6 +17,9 @@ from ..media import VideoFile
 from ..media.packets import decode_packet, read_packets
 from ..media.timestamps import nominal_step, time_base
 
+_TOLERANCE = Fraction(1, 1000)
+"""Seconds by which a cut may miss a key frame; Matroska stores no smaller unit."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutputTimes:
@@ -33,16 +36,36 @@ class OutputTimes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CopiedPart:
+    """The packets of a file from one on.
+
+    Attributes:
+        first: how many packets come before.
+        times: of the packets, relative to the first frame shown.
+    """
+
+    first: int
+    times: list[OutputTimes]
+
+    @property
+    def edited(self) -> bool:
+        """Whether an edit list hides frames."""
+        return any(time.hidden for time in self.times)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PacketSelection:
     """The packets that are copied.
 
     Attributes:
         times: theirs.
+        hides_any: some are hidden.
         hides_within: some are hidden, and lie between others that are shown.
         hidden_from: some are hidden, and lie behind those shown, from this tick on; else None.
     """
 
     times: list[OutputTimes]
+    hides_any: bool
     hides_within: bool
     hidden_from: int | None
 
@@ -66,8 +89,42 @@ def select_packets(
     hidden = [time.pts for time in kept if time.hidden or time.pts > last]
     return PacketSelection(
         times=kept,
+        hides_any=bool(hidden),
         hides_within=any(0 <= pts < last for pts in hidden),
         hidden_from=min((pts for pts in hidden if pts > last), default=None),
+    )
+
+
+def part_from_key_frame(video: VideoFile, start: Fraction) -> CopiedPart | None:
+    """The packets from a key frame at ``start`` on; None if there is none that stands alone.
+
+    Args:
+        video: the file.
+        start: seconds after the first frame shown; 0 is the whole file.
+    """
+    times = output_times(video)
+    if start == 0:
+        return CopiedPart(first=0, times=times)
+    packets, unit = video.packets.packets, video.packets.time_base
+    first = next(
+        (
+            number
+            for number, time in enumerate(times)
+            if packets[number].key and abs(time.pts * unit - start) <= _TOLERANCE
+        ),
+        None,
+    )
+    if first is None or any(packet.hidden for packet in packets):
+        return None
+    begin = times[first].pts
+    if any((time.pts < begin) != (number < first) for number, time in enumerate(times)):
+        return None  # frames on one side refer to frames on the other
+    return CopiedPart(
+        first=first,
+        times=[
+            OutputTimes(pts=time.pts - begin, dts=time.dts - begin, hidden=False)
+            for time in times[first:]
+        ],
     )
 
 

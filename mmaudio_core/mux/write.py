@@ -21,6 +21,9 @@ from .output_name import NumberedName
 from .passthrough import CopyRefused, copy_refusal, copy_video
 from .prepared_audio import NewAudio, PreparedAudio, prepare_source_audio
 from .source_audio import SourceAudio, find_source_audio
+from .timestamps import CopiedPart, part_from_key_frame
+
+_COPIED_PART = "The part begins at a key frame: the video was copied, not encoded again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +61,9 @@ def mux_audio(
 
     The video stream of a whole file is copied bit for bit, all packets of it, with their times
     relative to the first frame shown. (Transport and raw streams mark where a unit begins; mp4
-    requires its length there instead, so those packets differ in just that.) A part of a file,
-    images, and what the container does not take are encoded as H.264, in webm as VP9. Of the
+    requires its length there instead, so those packets differ in just that.) So is a part that
+    begins at a key frame, if the container can hide frames that it must hold. Another part, images,
+    and what the container does not take are encoded as H.264, in webm as VP9. Of the
     file's other tracks only the best audio track can be kept.
 
     Args:
@@ -103,13 +107,15 @@ def mux_audio(
         )
         with atomic_output(target, plan.container, file_options.metadata) as output:
             if plan.copies_video:
-                assert isinstance(source, VideoFile)
-                copy_video(source, part.duration, audio, output, progress)
+                assert isinstance(source, VideoFile) and copied is not None
+                copy_video(source, copied, part.duration, audio, output, progress)
             else:
                 notes += encode_video(part, audio, plan, output, progress)
         if plan.copies_video:
             assert isinstance(source, VideoFile)
             lost = ", ".join(lost_properties(source, output.path))
+            if not whole:
+                notes = (*notes, _COPIED_PART)
             if lost:
                 note = f"{plan.container} cannot hold the video's {lost}; another container may."
                 notes = (*notes, note)
@@ -120,9 +126,14 @@ def mux_audio(
             notes=(*plan.notes, *notes),
         )
 
-    if not whole or isinstance(source, ImageSequence):
-        return write(plan_output(file_options, None, bit_depth=info.bit_depth))
-    plan = _plan_copy(source, info, file_options)
+    copied: CopiedPart | None = None
+    plan = plan_output(file_options, info.codec, bit_depth=info.bit_depth)
+    if isinstance(source, VideoFile) and plan.copies_video:
+        copied = part_from_key_frame(source, start)
+    if copied is not None:
+        plan = _plan_copy(part, copied, info, file_options)
+    elif not whole or isinstance(source, ImageSequence):
+        plan = plan_output(file_options, None, bit_depth=info.bit_depth)
     try:
         return write(plan)
     except CopyRefused as refusal:
@@ -131,13 +142,15 @@ def mux_audio(
         return write(plan_output(file_options, info.codec, refused, bit_depth=info.bit_depth))
 
 
-def _plan_copy(source: FrameSource, info: VideoInfo, options: FileOptions) -> OutputPlan:
+def _plan_copy(
+    part: VideoPart, copied: CopiedPart, info: VideoInfo, options: FileOptions
+) -> OutputPlan:
     """Plan a copy into a container whose muxer takes the video; an encoding if there is none."""
     refused: dict[str, str] = {}
     plan = plan_output(options, info.codec, bit_depth=info.bit_depth)
     while plan.copies_video:
-        assert isinstance(source, VideoFile)  # no other source has a codec that is copied
-        reason = copy_refusal(source, plan.container)
+        assert isinstance(part.source, VideoFile)
+        reason = copy_refusal(part.source, copied, part.duration, plan.container)
         if reason is None:
             break
         refused[plan.container] = reason

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mmaudio_core.media import open_source
-from mmaudio_core.mux import FileOptions, MuxResult, mux_audio, passthrough
+from mmaudio_core.mux import FileOptions, MuxResult, mux_audio, timestamps
 
 from .made_videos import steady, write_video
 from .test_mux import packets_of
@@ -149,8 +149,8 @@ def test_a_packet_that_the_muxer_refuses(tmp_path: Path, monkeypatch: pytest.Mon
     Two packets of one time stand for whatever libav may refuse in the middle of a file.
     """
     source = encoded(tmp_path / "a.mkv", "libx264")
-    times = passthrough.output_times(open_source(source))  # pyright: ignore[reportArgumentType]
-    monkeypatch.setattr(passthrough, "output_times", lambda _: [*times[:4], times[3]])
+    times = timestamps.output_times(open_source(source))  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr(timestamps, "output_times", lambda _: [*times[:4], times[3]])
     result = mux(source)
     assert (result.video_codec, result.container) == ("h264", "mp4")
     (note,) = result.notes
