@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import torch
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from torch import Tensor
@@ -71,11 +72,21 @@ class FilePictures:
         """A frame as it is encoded, but for its time."""
         picture = frame.picture
         if _through_rgb(frame, self.format):
-            rgb = self._to_frame(frame).rgb()
-            return self.format.frame(rgb)
+            return self.format.frame(self._to_frame(frame).rgb())
+        try:
+            converted = self._converted(picture)
+        except FFmpegError:  # a pixel format that only RGB is made from, or nothing at all
+            return self.format.frame(self._to_frame(frame).rgb())
+        orientation = frame_orientation(picture)
+        if orientation != Orientation() or self.format.pad_x or self.format.pad_y:
+            converted = _arranged(converted, orientation, self.format)
+        converted.pict_type = 0  # the encoder would follow it
+        return converted
+
+    def _converted(self, picture: VideoFrame) -> VideoFrame:
         full = is_full_range(picture) or _is_rgb(picture)
         # The same matrix on both sides, whatever it is: only RGB is converted, to BT.709.
-        converted = self._reformatter.reformat(
+        return self._reformatter.reformat(
             picture,
             *self._size,
             format=self.format.pix_fmt,
@@ -84,11 +95,6 @@ class FilePictures:
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
             dst_color_range=ColorRange.MPEG,
         )
-        orientation = frame_orientation(picture)
-        if orientation != Orientation() or self.format.pad_x or self.format.pad_y:
-            converted = _arranged(converted, orientation, self.format)
-        converted.pict_type = 0  # the encoder would follow it
-        return converted
 
 
 def _plan(

@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.error import FFmpegError
 from PIL import Image
 
+from mmaudio_core.errors import MediaError
 from mmaudio_core.media import VideoFile, open_source
 from mmaudio_core.mux import FileOptions, MuxResult, mux_audio
 
@@ -147,6 +149,19 @@ def test_animations_keep_their_time(name: str, container: str, tmp_path: Path) -
     assert len(shown) == (6 if container in ("mkv", "webm") else 5)
     assert abs(frames[-1].end_time - end) <= F(1, 90) * (5 if len(shown) > 5 else 1)
     assert abs(open_source(result.path).info.duration - end) < F(1, 20)
+
+
+def test_what_libav_cannot_convert_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        def reformat(self, *_: Any, **__: Any) -> None:
+            raise FFmpegError(22, "no such conversion")
+
+    source = write_clip(tmp_path / "a.mkv", CASES["BT.709"], still(64, 64))
+    monkeypatch.setattr("mmaudio_core.mux.file_pictures.VideoReformatter", Refusing)
+    assert described(encode(source, _END).path)["color"] == (1, 1, 1)
+    monkeypatch.setattr("mmaudio_core.media.decode.VideoReformatter", Refusing)
+    with pytest.raises(MediaError, match="cannot be converted to RGB"):
+        encode(source, _END)
 
 
 @pytest.mark.parametrize("order", ["tff", "bff"])
