@@ -20,6 +20,7 @@ from .latents import Latent, read_latent
 
 LINEAR = "linear"  # the schedule of MMAudio's authors: equal steps, however many
 SEED_RANGE = 2**64
+_MAX_STEPS = 100_000
 
 
 def schedulers() -> list[str]:
@@ -33,7 +34,15 @@ def sigmas(
     """The noise levels of a run: (steps + 1,), the last one 0; empty where ``denoise`` is 0.
 
     A ``denoise`` below 1 takes the last steps of a longer schedule, as KSampler does.
+
+    Raises:
+        MMAudioError: that schedule is too long to be made.
     """
+    if denoise > 0 and steps / denoise > _MAX_STEPS:
+        raise MMAudioError(
+            f"denoise: got {denoise:g} for {steps} steps, expected 0 or at least "
+            f"{steps / _MAX_STEPS:g}. Raise denoise, or lower steps."
+        )
     if scheduler != LINEAR:
         device = model.load_device
         return comfy.samplers.KSampler(

@@ -142,7 +142,7 @@ def _checked(input: Any, name: str, value: Any) -> Any:
         return value
     kind = input.get_io_type()
     if kind in (io.Int.io_type, io.Float.io_type, io.Boolean.io_type):
-        return _number(kind, name, value)
+        return _number(input, kind, name, value)
     if kind == io.Combo.io_type:
         _check_choice(input, name, value)
     elif kind in _KINDS and not _KINDS[kind].accepts(value):
@@ -151,18 +151,24 @@ def _checked(input: Any, name: str, value: Any) -> Any:
     return value
 
 
-def _number(kind: str, name: str, value: Any) -> bool | int | float:
+def _number(input: Any, kind: str, name: str, value: Any) -> bool | int | float:
+    """A number within the bounds of its widget, which ComfyUI checks for constants only."""
     number = plain_number(value)
-    if isinstance(number, (bool, int, float)):
-        if kind == io.Boolean.io_type:
+    if kind == io.Boolean.io_type:
+        expected = "true or false"
+        if isinstance(number, (bool, int, float)):
             return bool(number)
-        if kind == io.Float.io_type:
+    else:
+        whole = kind == io.Int.io_type
+        bounds = f"{input.min:g} to {input.max:g}"
+        expected = f"a {'whole number' if whole else 'number'} from {bounds}"
+        fits = isinstance(number, (bool, int, float)) and input.min <= number <= input.max
+        if fits and not whole:  # not NaN, which compares false
             return number
-        if not isinstance(number, float) or number.is_integer():
+        if fits and (not isinstance(number, float) or number.is_integer()):
             return int(number)
-    expected = {io.Int.io_type: "a whole number", io.Boolean.io_type: "true or false"}
     raise MMAudioError(
-        f"{name}: got {describe(value)}, expected {expected.get(kind, 'a number')}. Connect "
+        f"{name}: got {describe(value)}, expected {expected}. Connect "
         f"another value, or none to set {name} on the node."
     )
 

@@ -211,6 +211,27 @@ def test_a_latent_of_another_model(refused: Refused) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("where", "name", "value", "expected"),
+    [
+        ("sample", "cfg", 1e9, "a number from 0 to 20"),
+        ("sample", "steps", 10**9, "a whole number from 1 to 200"),
+        ("sample", "denoise", 1e-9, "0 or at least"),
+        ("mux", "take", -2, "a whole number from -1 to 4095"),
+        ("mux", "frame_rate", 0.0, "a number from 0.01 to 1000"),
+        ("extract", "duration", -1.0, "a number from 0 to 600"),
+    ],
+)
+def test_a_link_past_the_bounds_of_a_widget(
+    refused: Refused, clip: str, where: str, name: str, value: float, expected: str
+) -> None:
+    kind = "PrimitiveInt" if isinstance(value, int) else "PrimitiveFloat"
+    graph = muxed(sound(video=clip, value=node(kind, value=value)), video=["video", 0])
+    graph[where]["inputs"][name] = ["value", 0]
+    message = refused(graph, f"{name}: got ", f"expected {expected}")
+    assert message.count("expected") == 1
+
+
 @pytest.mark.parametrize("name", ["sampler_name", "scheduler"])
 def test_a_choice_that_is_not_there(refused: Refused, name: str) -> None:
     """ComfyUI refuses it itself; in 0.8 without listing many choices."""

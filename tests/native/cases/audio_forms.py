@@ -13,6 +13,7 @@ import tiny
 import torch
 from comfy_api.latest import InputImpl, Types
 from mmaudio_pack.mmaudio_core.errors import MMAudioError
+from mmaudio_pack.nodes.cures import MMAudioNodeError
 from mmaudio_pack.nodes.encode import MMAudioEncode
 from mmaudio_pack.nodes.mux import MuxAudioVideo
 
@@ -103,7 +104,7 @@ def result(make: Callable[[], torch.Tensor], expected: torch.Tensor) -> Any:
     """The largest difference, or the shape if that is another one, or the error."""
     try:
         got = make()
-    except MMAudioError as error:
+    except (MMAudioError, MMAudioNodeError) as error:
         return str(error)
     except IndexError:
         return "no track"

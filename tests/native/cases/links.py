@@ -15,6 +15,7 @@ import torch
 from comfy_api.latest import InputImpl, Types
 from mmaudio_pack.mmaudio_core.errors import MMAudioError
 from mmaudio_pack.nodes import footage
+from mmaudio_pack.nodes.cures import MMAudioNodeError
 from mmaudio_pack.nodes.links import check_values
 
 NOT_SO = {
@@ -36,7 +37,7 @@ def message(node: Any, name: str, value: Any) -> str:
     """What the node says of one value; its other inputs are missing, so it never gets further."""
     try:
         node.execute(**{name: value})
-    except MMAudioError as error:
+    except (MMAudioError, MMAudioNodeError) as error:
         return str(error)
     except TypeError as error:
         return "accepted" if "missing" in str(error) and "required" in str(error) else repr(error)
