@@ -6,11 +6,13 @@ The oldest supported is 14.2.0, the oldest that ComfyUI 0.8.0 takes.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import av
 from av.buffer import Buffer
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
@@ -121,3 +123,60 @@ def rgb_options(frame: VideoFrame, matrix: int | None) -> dict[str, int]:
         "src_color_range": ColorRange.JPEG if full else ColorRange.MPEG,
         "dst_color_range": ColorRange.JPEG,
     }
+
+
+class Chapter(NamedTuple):
+    """A chapter of a file.
+
+    Attributes:
+        start, end: in seconds of the file's own clock.
+        tags: such as its title.
+    """
+
+    start: Fraction
+    end: Fraction
+    tags: Mapping[str, str]
+
+
+def read_chapters(container: InputContainer) -> list[Chapter]:
+    """A file's chapters.
+
+    Delete with PyAV 15 as the oldest supported: older ones know of none.
+    """
+    read: Callable[[], list[Any]] = getattr(container, "chapters", list[Any])
+    return [
+        Chapter(
+            item["start"] * item["time_base"], item["end"] * item["time_base"], item["metadata"]
+        )
+        for item in read()
+        if item["time_base"]
+    ]
+
+
+def write_chapters(container: OutputContainer, chapters: Sequence[Chapter]) -> None:
+    """Give a file chapters; see ``read_chapters``."""
+    if chapters:
+        container.set_chapters(
+            [
+                {
+                    "id": number,
+                    "start": round(chapter.start * 1000),
+                    "end": round(chapter.end * 1000),
+                    "time_base": Fraction(1, 1000),
+                    "metadata": dict(chapter.tags),
+                }
+                for number, chapter in enumerate(chapters, 1)
+            ]
+        )
+
+
+def attach(container: OutputContainer, name: str, mime_type: str, data: bytes) -> bool:
+    """Attach a file to another one, if that is possible.
+
+    Delete with PyAV 17 as the oldest supported: older ones cannot.
+    """
+    add: Callable[[str, str, bytes], object] | None = getattr(container, "add_attachment", None)
+    if add is None:
+        return False
+    add(name, mime_type, data)
+    return True

@@ -17,7 +17,7 @@ from av.packet import Packet
 from ..audio.channels import layout_name
 from ..audio.waveform import audio_frame
 from .prepared_audio import PreparedAudio
-from .source_audio import SourceAudio, audio_packets, best_audio_stream
+from .source_audio import SourceAudio, audio_packets, audio_stream
 
 _CHUNK = 1024
 """Samples given to an encoder at once; an AAC frame."""
@@ -162,8 +162,7 @@ class AudioTrackCopier:
     def __init__(
         self, output: OutputContainer, container: InputContainer, audio: SourceAudio
     ) -> None:
-        stream = best_audio_stream(container)
-        assert stream is not None
+        stream = audio_stream(container, audio.index)
         self._output = output
         self._stream = output.add_stream_from_template(stream, opaque=True)
         self._time_base = Fraction(stream.time_base or Fraction(1, 48_000))

@@ -28,7 +28,7 @@ _MUXERS = ("matroska", "webm")
 def keep_pixel_aspect(output: OutputFile, stream: VideoStream, aspect: Fraction) -> None:
     """Have the pixel aspect ratio of the first track written, if the muxer does not write it."""
     if output.container.format.name in _MUXERS:
-        stream.metadata["title"] = ROOM
+        stream.metadata["title"] = stream.metadata.get("title", "") + ROOM
         output.patches.append(lambda file: set_display_size(file, aspect))
 
 

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
-_HEADER = struct.Struct(">I4s")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Box:
-    """A box (ISO/IEC 14496-12): its type, and where in the file its payload is."""
-
-    kind: bytes
-    start: int
-    end: int
+from .boxes import Box, find_boxes, read_at, whole_file
 
 
 def end_first_track(file: BinaryIO, duration: Fraction) -> None:
@@ -26,23 +15,22 @@ def end_first_track(file: BinaryIO, duration: Fraction) -> None:
     Its last edit and the durations in the headers are shortened in place. Frames that begin later
     stay in the file, for those shown refer to them.
     """
-    file.seek(0, 2)
-    (movie,) = _find(file, _Box(kind=b"", start=0, end=file.tell()), b"moov")
-    (movie_header,) = _find(file, movie, b"mvhd")
-    tracks = _find(file, movie, b"trak")
+    (movie,) = find_boxes(file, whole_file(file), b"moov")
+    (movie_header,) = find_boxes(file, movie, b"mvhd")
+    tracks = find_boxes(file, movie, b"trak")
     timescale = _Number(file, movie_header, 12, 20, wide=False).value
     ticks = int(duration * timescale)
-    for edits in _find(file, tracks[0], b"edts"):
-        (entries,) = _find(file, edits, b"elst")
+    for edits in find_boxes(file, tracks[0], b"edts"):
+        (entries,) = find_boxes(file, edits, b"elst")
         # libav writes one edit, after an empty one if the track begins late
-        count = struct.unpack(">I", _read(file, entries.start + 4, 4))[0]
-        size = 20 if _read(file, entries.start, 1)[0] else 12
+        count = struct.unpack(">I", read_at(file, entries.start + 4, 4))[0]
+        size = 20 if read_at(file, entries.start, 1)[0] else 12
         last = 8 + (count - 1) * size
         edit = _Number(file, entries, last, last)
         edit.lower(ticks)
     durations: list[int] = []
     for track in tracks:
-        (header,) = _find(file, track, b"tkhd")
+        (header,) = find_boxes(file, track, b"tkhd")
         number = _Number(file, header, 20, 28)
         if track is tracks[0]:
             number.lower(ticks)
@@ -58,9 +46,9 @@ class _Number:
     """
 
     def __init__(
-        self, file: BinaryIO, box: _Box, place: int, place_of_1: int, *, wide: bool = True
+        self, file: BinaryIO, box: Box, place: int, place_of_1: int, *, wide: bool = True
     ) -> None:
-        version = _read(file, box.start, 1)[0]
+        version = read_at(file, box.start, 1)[0]
         self._file = file
         self._place = box.start + (place_of_1 if version else place)
         self._form = struct.Struct(">Q" if version and wide else ">I")
@@ -68,32 +56,10 @@ class _Number:
     @property
     def value(self) -> int:
         """As it is in the file."""
-        return self._form.unpack(_read(self._file, self._place, self._form.size))[0]
+        return self._form.unpack(read_at(self._file, self._place, self._form.size))[0]
 
     def lower(self, limit: int) -> None:
         """Write ``limit`` if it is lower."""
         value = min(self.value, limit)
         self._file.seek(self._place)
         self._file.write(self._form.pack(value))
-
-
-def _find(file: BinaryIO, parent: _Box, kind: bytes) -> list[_Box]:
-    """The boxes of a type directly in another one."""
-    return [box for box in _boxes(file, parent) if box.kind == kind]
-
-
-def _boxes(file: BinaryIO, parent: _Box) -> Iterator[_Box]:
-    position = parent.start
-    while position < parent.end:
-        size, kind = _HEADER.unpack(_read(file, position, _HEADER.size))
-        start = position + _HEADER.size
-        if size == 1:  # a 64-bit size follows
-            size = struct.unpack(">Q", _read(file, start, 8))[0]
-            start += 8
-        position += size
-        yield _Box(kind=kind, start=start, end=position)
-
-
-def _read(file: BinaryIO, position: int, count: int) -> bytes:
-    file.seek(position)
-    return file.read(count)

@@ -25,7 +25,7 @@ from .atomic_output import OutputFile
 from .display_size import keep_pixel_aspect
 from .file_pictures import FilePictures
 from .formats import OutputPlan
-from .output_audio import OutputAudio
+from .output_tracks import OutputTracks
 from .video_encoder import EncodeFormat, add_video_stream
 
 _TIME_BASE = Fraction(1, 90_000)
@@ -78,12 +78,12 @@ class VideoPart:
 
 def encode_video(
     part: VideoPart,
-    audio: OutputAudio,
+    tracks: OutputTracks,
     plan: OutputPlan,
     output: OutputFile,
     progress: Progress,
 ) -> tuple[str, ...]:
-    """Encode a part of a video into ``output``, with its audio.
+    """Encode a part of a video into ``output``, with its audio and what is kept beside it.
 
     Returns:
         What of the picture is not as before, a sentence each.
@@ -115,20 +115,21 @@ def encode_video(
     stream = add_video_stream(
         output.container, plan, encode_format, frame_rate=info.frame_rate, time_base=time_base
     )
+    tracks.kept.describe_picture(stream)
     if encode_format.pixel_aspect != 1:
         keep_pixel_aspect(output, stream, encode_format.pixel_aspect)
     encoder = _Encoder(stream, time_base)
     step = 1 / (info.frame_rate or Fraction(SYNC_FPS))
     repeats_last = plan.container in _WITHOUT_LAST_DURATION
     total = max(1, whole_frames(part.duration, SYNC_FPS))
-    with audio.add_to(output.container) as tracks:
+    with tracks.add_to(output.container) as writer:
         for frame, time, end_time in frames:
             progress("encode", min(total, whole_frames(time, SYNC_FPS)), total)
-            tracks.write_until(time)
+            writer.write_until(time)
             output.container.mux(encoder.encode(frame, time, end_time))
             if repeats_last and end_time >= part.duration and end_time - time > step * _LONG:
                 output.container.mux(encoder.encode(frame, end_time - step, end_time))
-        tracks.finish()
+        writer.finish()
         output.container.mux(encoder.finish())
     progress("encode", total, total)
     return notes

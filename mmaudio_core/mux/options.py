@@ -83,6 +83,8 @@ class FileOptions:
         crf: quality of video that is encoded, 0 (best) to 51.
         pix_fmt: libav's name of its pixel format, for instance yuv420p, or auto.
         metadata: tags of the file.
+        keep_metadata: keep the source's own tags, chapters, timecode, data tracks, cover pictures,
+            attachments and track names; its subtitles are kept in any case.
 
     Raises:
         MediaError: if a value is out of range.
@@ -95,6 +97,7 @@ class FileOptions:
     crf: int = 19
     pix_fmt: str = "auto"
     metadata: Mapping[str, str] = field(default_factory=lambda: {})
+    keep_metadata: bool = True
 
     def __post_init__(self) -> None:
         _check_choice("container", self.container, CONTAINERS)

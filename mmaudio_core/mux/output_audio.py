@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from av.container import OutputContainer
+from av.stream import Disposition
 
 from ..audio.channels import mix_to_stereo
 from ..progress import Progress
@@ -26,6 +27,23 @@ from .formats import OutputPlan, can_copy_audio
 from .options import AudioOptions
 from .prepared_audio import NewAudio, PreparedAudio, prepare_new_audio, prepare_source_audio
 from .source_audio import SourceAudio
+from .tags import StreamNotes
+
+_NEW = StreamNotes(tags={"title": "New sound"}, disposition=int(Disposition.default))
+_ORIGINAL = "Original sound"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptAudio:
+    """A track of the video's own audio.
+
+    Attributes:
+        audio: to copy, or to encode.
+        notes: what is said of the track.
+    """
+
+    audio: SourceAudio | PreparedAudio
+    notes: StreamNotes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,35 +52,37 @@ class OutputAudio:
 
     Attributes:
         new: the first track, mix included.
-        source: the video's own audio as a second track: to copy, or to encode.
+        kept: the video's own audio as further tracks.
         plan: says how tracks are encoded.
     """
 
     new: PreparedAudio
-    source: SourceAudio | PreparedAudio | None
+    kept: tuple[KeptAudio, ...]
     plan: OutputPlan
 
     @contextmanager
     def add_to(self, output: OutputContainer) -> Generator[AudioTracks, None, None]:
         """Add the tracks to a container, after those that it has."""
         codec = self.plan.audio_codec
-        tracks: list[AudioTrack] = [
-            AudioTrackEncoder(output, self.new, codec, self.plan.options.bitrate)
-        ]
+        new = AudioTrackEncoder(output, self.new, codec, self.plan.options.bitrate)
+        tracks: list[AudioTrack] = [new]
         with ExitStack() as stack:
-            if isinstance(self.source, PreparedAudio):
-                tracks.append(AudioTrackEncoder(output, self.source, codec))
-            elif self.source is not None:
-                container, _ = stack.enter_context(self.source.video.open())
-                tracks.append(AudioTrackCopier(output, container, self.source))
-            if len(tracks) == 2:
-                _label(*tracks)
+            for kept in self.kept:
+                if isinstance(kept.audio, PreparedAudio):
+                    track = AudioTrackEncoder(output, kept.audio, codec)
+                else:
+                    container, _ = stack.enter_context(kept.audio.video.open())
+                    track = AudioTrackCopier(output, container, kept.audio)
+                _label(track, kept.notes)
+                tracks.append(track)
+            if self.kept:
+                _label(new, _NEW)
             yield AudioTracks(tracks)
 
 
 def prepare_output_audio(
     new: NewAudio,
-    source: SourceAudio | PreparedAudio | None,
+    sources: Sequence[SourceAudio | PreparedAudio],
     *,
     duration: Fraction,
     options: AudioOptions,
@@ -73,7 +93,7 @@ def prepare_output_audio(
 
     Args:
         new: the audio to add.
-        source: the video's own audio, if it has any and the options use it.
+        sources: the video's own audio, the main track first, if it has any and the options use it.
         duration: seconds of video that are written.
         options: how both are processed.
         plan: says which codecs the file takes.
@@ -86,17 +106,20 @@ def prepare_output_audio(
     """
     new.check_start(duration)
     notes: tuple[str, ...] = ()
-    if source is None and options.source_audio != "replace":
+    if not sources and options.source_audio != "replace":
         verb = "mix in" if options.mixes else "keep"
         notes = (f"The video has no audio of its own to {verb}.",)
-    mixed_in = _decode(source, progress) if source is not None and options.mixes else None
+    mixed_in = _decode(sources[0], progress) if sources and options.mixes else None
     new, fit_notes = _fit_codec(new, plan.audio_codec, mixes=mixed_in is not None)
     prepared, more_notes = prepare_new_audio(new, duration, options, mixed_in)
-    kept = None
-    if source is not None and options.source_audio == "keep_as_track":
-        kept, note = _keep(source, plan, progress)
-        notes += note
-    return OutputAudio(new=prepared, source=kept, plan=plan), (*notes, *fit_notes, *more_notes)
+    kept: list[KeptAudio] = []
+    if options.source_audio == "keep_as_track":
+        for source in sources:
+            track, note = _keep(source, plan, progress)
+            kept.append(KeptAudio(audio=track, notes=_kept_notes(source)))
+            notes += note
+        notes = tuple(dict.fromkeys(notes))
+    return OutputAudio(new=prepared, kept=tuple(kept), plan=plan), (*notes, *fit_notes, *more_notes)
 
 
 def _fit_codec(new: NewAudio, codec: str, *, mixes: bool) -> tuple[NewAudio, tuple[str, ...]]:
@@ -139,7 +162,15 @@ def _keep(
     return replace(decoded, waveform=decoded.waveform.clamp(-1, 1)), (note,)
 
 
-def _label(new: AudioTrack, source: AudioTrack) -> None:
-    """Name the tracks, and mark the new one as the default."""
-    new.stream.metadata["title"], source.stream.metadata["title"] = "New sound", "Original sound"
-    new.stream.disposition, source.stream.disposition = 1, 0
+def _kept_notes(source: SourceAudio | PreparedAudio) -> StreamNotes:
+    """What is said of a kept track: it is not the default, and named if it has no name."""
+    known = StreamNotes() if isinstance(source, PreparedAudio) else source.notes
+    return StreamNotes(
+        tags={"title": _ORIGINAL, **known.tags},
+        disposition=known.disposition & ~int(Disposition.default),
+    )
+
+
+def _label(track: AudioTrack, notes: StreamNotes) -> None:
+    track.stream.metadata.update(notes.tags)
+    track.stream.disposition = notes.disposition

@@ -24,7 +24,7 @@ from ..progress import Progress
 from .atomic_output import OutputFile, open_output
 from .display_size import keep_pixel_aspect
 from .edit_list import end_first_track
-from .output_audio import OutputAudio
+from .output_tracks import OutputTracks
 from .timestamps import CopiedPart, PacketSelection, select_packets
 
 _EDITED = ("mp4", "mov")
@@ -37,7 +37,7 @@ def copy_video(
     video: VideoFile,
     part: CopiedPart,
     duration: Fraction,
-    audio: OutputAudio,
+    tracks: OutputTracks,
     output: OutputFile,
     progress: Progress,
 ) -> None:
@@ -48,7 +48,7 @@ def copy_video(
         part: its packets from the first one to copy on.
         duration: seconds to show; packets of frames that are not, but that others refer to, are
             kept, and mp4 and mov hide them.
-        audio: the tracks to write.
+        tracks: what to write beside it.
         output: the file to write.
         progress: called as ("mux", packets done, packets).
 
@@ -62,6 +62,7 @@ def copy_video(
         selection = _select(video, part, duration, can_hide)
         times = selection.times
         copied = _add_stream_like(output.container, stream)
+        tracks.kept.describe_picture(copied)
         if selection.hidden_from is not None and can_hide:
             shown = min(duration, selection.hidden_from * unit)
             output.patches.append(lambda file: end_first_track(file, shown))
@@ -71,15 +72,15 @@ def copy_video(
         step = max(1, round(nominal_step(stream) / unit))
         read = islice(read_packets(container, stream), part.first, None)
         packets = zip(read, times, strict=False)
-        with audio.add_to(output.container) as tracks:
+        with tracks.add_to(output.container) as writer:
             for done, (packet, time) in enumerate(packets):
                 progress("mux", done, len(times))
-                tracks.write_until(max(Fraction(0), time.dts * unit))
+                writer.write_until(max(Fraction(0), time.dts * unit))
                 packet.pts, packet.dts = time.pts, time.dts
                 packet.duration = packet.duration or step
                 packet.stream = copied
                 _write(packet, output.container)
-            tracks.finish()
+            writer.finish()
         progress("mux", len(times), len(times))
 
 

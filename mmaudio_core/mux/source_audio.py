@@ -22,6 +22,7 @@ from ..audio.channels import standard_layout
 from ..errors import MediaError, Problem
 from ..media import VideoFile
 from ..progress import Progress
+from .tags import StreamNotes, stream_notes
 
 _JITTER = Fraction(1, 50)
 """Seconds between two frames that do not count as a gap: timestamps of files are rough."""
@@ -33,13 +34,17 @@ class SourceAudio:
 
     Attributes:
         video: the file.
+        index: which of the file's streams it is.
         codec: the track's codec.
+        notes: what is said of the track.
         start: when the used part of the video begins, in seconds of the file's own clock.
         duration: seconds that are used.
     """
 
     video: VideoFile
+    index: int
     codec: str
+    notes: StreamNotes
     start: Fraction
     duration: Fraction
 
@@ -59,7 +64,7 @@ class SourceAudio:
         pieces: list[Tensor] = []
         rate = end = 0
         with self.video.open() as (container, _):
-            for time, samples, rate in _decode_samples(container):
+            for time, samples, rate in _decode_samples(container, self.index):
                 progress("mux", 0, 1)
                 begin = end if time is None else round((time - self.start) * rate)
                 if begin >= self.duration * rate:
@@ -79,21 +84,34 @@ class SourceAudio:
         return torch.cat(pieces, 1), rate
 
 
-def find_source_audio(video: VideoFile, start: Fraction, duration: Fraction) -> SourceAudio | None:
-    """The file's best audio track; None if it has none. For the arguments see ``SourceAudio``."""
+def find_source_audio(
+    video: VideoFile, start: Fraction, duration: Fraction, *, metadata: bool = True
+) -> tuple[SourceAudio, ...]:
+    """The file's audio tracks in codecs that libav knows, the one that it prefers first.
+
+    Args:
+        video, start, duration: see ``SourceAudio``.
+        metadata: whether the tracks keep their names.
+    """
     with video.open() as (container, _):
-        stream = best_audio_stream(container)
-        if stream is None:
-            return None
-        codec = stream.codec_context.codec.canonical_name
-    return SourceAudio(video=video, codec=codec, start=start, duration=duration)
+        best = container.streams.best("audio")
+        known = [stream for stream in container.streams.audio if stream.codec_context]
+        return tuple(
+            SourceAudio(
+                video=video,
+                index=stream.index,
+                codec=stream.codec_context.codec.canonical_name,
+                notes=stream_notes(stream, metadata=metadata),
+                start=start,
+                duration=duration,
+            )
+            for stream in sorted(known, key=lambda stream: stream is not best)
+        )
 
 
-def best_audio_stream(container: InputContainer) -> AudioStream | None:
-    """The audio track that libav prefers; None if there is none in a codec it knows."""
-    stream = container.streams.best("audio")
-    known = isinstance(stream, AudioStream) and bool(stream.codec_context)
-    return stream if isinstance(stream, AudioStream) and known else None
+def audio_stream(container: InputContainer, index: int) -> AudioStream:
+    """The audio track with that number in the file."""
+    return next(stream for stream in container.streams.audio if stream.index == index)
 
 
 def audio_packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
@@ -104,13 +122,14 @@ def audio_packets(container: InputContainer, stream: AudioStream) -> Iterator[Pa
         return
 
 
-def _decode_samples(container: InputContainer) -> Iterator[tuple[Fraction | None, Tensor, int]]:
+def _decode_samples(
+    container: InputContainer, index: int
+) -> Iterator[tuple[Fraction | None, Tensor, int]]:
     """Each frame that decodes: its time in seconds if it has one, (C, n) samples, their rate.
 
     Channels and rate are those of the first frame, even if the track's format changes midway.
     """
-    stream = best_audio_stream(container)
-    assert stream is not None
+    stream = audio_stream(container, index)
     layout, rate = "", 0
     resampler = input_format = None
     for frame in _decode_frames(container, stream):

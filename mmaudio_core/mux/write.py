@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,9 +16,12 @@ from .atomic_output import atomic_output
 from .display import lost_properties
 from .encode import VideoPart, encode_video
 from .formats import OutputPlan, plan_output
+from .kept_content import KeptContent, read_content
+from .kept_plan import plan_content
 from .options import CONTAINERS, AudioOptions, FileOptions
 from .output_audio import prepare_output_audio
 from .output_name import NumberedName
+from .output_tracks import OutputTracks
 from .passthrough import CopyRefused, copy_refusal, copy_video
 from .prepared_audio import NewAudio, PreparedAudio, prepare_source_audio
 from .source_audio import SourceAudio, find_source_audio
@@ -63,8 +67,9 @@ def mux_audio(
     relative to the first frame shown. (Transport and raw streams mark where a unit begins; mp4
     requires its length there instead, so those packets differ in just that.) So is a part that
     begins at a key frame, if the container can hide frames that it must hold. Another part, images,
-    and what the container does not take are encoded as H.264, in webm as VP9. Of the
-    file's other tracks only the best audio track can be kept.
+    and what the container does not take are encoded as H.264, in webm as VP9. What
+    else the file holds is kept as far as the container takes it: tags, chapters, subtitles, data,
+    timecode, cover pictures; its audio as the options say.
 
     Args:
         video: a file or images.
@@ -96,21 +101,32 @@ def mux_audio(
     if file_options.trim_to_audio:
         part = replace(part, duration=min(part.duration, new.end))
 
+    content = KeptContent()
+    if isinstance(source, VideoFile):
+        content = read_content(
+            source, part.start, part.duration, metadata=file_options.keep_metadata
+        )
+
     def write(plan: OutputPlan) -> MuxResult:
         audio, notes = prepare_output_audio(
             new,
-            _find_source_audio(part, audio_options, source_audio),
+            _find_source_audio(
+                part, audio_options, source_audio, metadata=file_options.keep_metadata
+            ),
             duration=part.duration,
             options=audio_options,
             plan=plan,
             progress=progress,
         )
-        with atomic_output(target, plan.container, file_options.metadata) as output:
+        kept = plan_content(content, plan.container, file_options.metadata)
+        tracks = OutputTracks(audio=audio, kept=kept)
+        with atomic_output(target, plan.container, kept.file_tags) as output:
+            kept.finish(output)
             if plan.copies_video:
                 assert isinstance(source, VideoFile) and copied is not None
-                copy_video(source, copied, part.duration, audio, output, progress)
+                copy_video(source, copied, part.duration, tracks, output, progress)
             else:
-                notes += encode_video(part, audio, plan, output, progress)
+                notes += encode_video(part, tracks, plan, output, progress)
         if plan.copies_video:
             assert isinstance(source, VideoFile)
             lost = ", ".join(lost_properties(source, output.path))
@@ -123,7 +139,7 @@ def mux_audio(
             path=output.path,
             video_codec=info.codec if plan.copies_video else plan.encoded_codec,
             container=plan.container,
-            notes=(*plan.notes, *notes),
+            notes=(*plan.notes, *notes, *kept.notes),
         )
 
     copied: CopiedPart | None = None
@@ -172,14 +188,18 @@ def _choose_part(
 
 
 def _find_source_audio(
-    part: VideoPart, options: AudioOptions, source_audio: tuple[Tensor, int] | None
-) -> SourceAudio | PreparedAudio | None:
-    """The video's own audio if it has any and the options use it."""
+    part: VideoPart,
+    options: AudioOptions,
+    source_audio: tuple[Tensor, int] | None,
+    *,
+    metadata: bool,
+) -> Sequence[SourceAudio | PreparedAudio]:
+    """The video's own audio if it has any and the options use it, the main track first."""
     if options.source_audio == "replace":
-        return None
+        return ()
     if isinstance(part.source, VideoFile):
         start = part.source.packets.start + part.start
-        return find_source_audio(part.source, start, part.duration)
+        return find_source_audio(part.source, start, part.duration, metadata=metadata)
     if source_audio is not None:
-        return prepare_source_audio(*source_audio, part.duration)
-    return None
+        return (prepare_source_audio(*source_audio, part.duration),)
+    return ()

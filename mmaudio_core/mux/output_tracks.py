@@ -1,0 +1,51 @@
+"""All tracks of the output file but the picture, written in step with it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+
+from av.container import OutputContainer
+
+from .audio_tracks import AudioTracks
+from .kept_plan import KeptPlan
+from .kept_tracks import KeptTracks, add_kept
+from .output_audio import OutputAudio
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputTracks:
+    """What is written beside the picture.
+
+    Attributes:
+        audio: all sound.
+        kept: what else is kept of the source.
+    """
+
+    audio: OutputAudio
+    kept: KeptPlan
+
+    @contextmanager
+    def add_to(self, output: OutputContainer) -> Generator[TrackWriter, None, None]:
+        """Add the tracks to a container, after the picture."""
+        with self.audio.add_to(output) as audio, add_kept(self.kept, output) as kept:
+            yield TrackWriter(audio, kept)
+
+
+class TrackWriter:
+    """Writes tracks together."""
+
+    def __init__(self, audio: AudioTracks, kept: KeptTracks | None) -> None:
+        self._tracks = [audio] if kept is None else [audio, kept]
+
+    def write_until(self, time: Fraction) -> None:
+        """Write all tracks up to ``time`` in seconds."""
+        for track in self._tracks:
+            track.write_until(time)
+
+    def finish(self) -> None:
+        """Write what is left of all tracks."""
+        for track in self._tracks:
+            track.finish()
