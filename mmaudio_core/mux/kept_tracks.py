@@ -74,7 +74,8 @@ class KeptTracks:
             added = self._output.add_stream_from_template(template, opaque=True)
             added.metadata.clear()
         else:
-            with text_template(target) as source:
+            source = text_template(target)
+            with source:
                 template = source.streams.subtitles[0]
                 added = self._output.add_stream_from_template(template, opaque=True)
         describe(added, track.notes)

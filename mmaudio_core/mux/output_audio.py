@@ -27,7 +27,7 @@ from .formats import OutputPlan, can_copy_audio
 from .options import AudioOptions
 from .prepared_audio import NewAudio, PreparedAudio, prepare_new_audio, prepare_source_audio
 from .source_audio import SourceAudio
-from .tags import StreamNotes
+from .tags import StreamNotes, describe
 
 _NEW = StreamNotes(tags={"title": "New sound"}, disposition=int(Disposition.default))
 _ORIGINAL = "Original sound"
@@ -73,10 +73,10 @@ class OutputAudio:
                 else:
                     container, _ = stack.enter_context(kept.audio.video.open())
                     track = AudioTrackCopier(output, container, kept.audio)
-                _label(track, kept.notes)
+                describe(track.stream, kept.notes)
                 tracks.append(track)
             if self.kept:
-                _label(new, _NEW)
+                describe(new.stream, _NEW)
             yield AudioTracks(tracks)
 
 
@@ -169,8 +169,3 @@ def _kept_notes(source: SourceAudio | PreparedAudio) -> StreamNotes:
         tags={"title": _ORIGINAL, **known.tags},
         disposition=known.disposition & ~int(Disposition.default),
     )
-
-
-def _label(track: AudioTrack, notes: StreamNotes) -> None:
-    track.stream.metadata.update(notes.tags)
-    track.stream.disposition = notes.disposition
