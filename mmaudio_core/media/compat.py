@@ -15,6 +15,7 @@ from av.buffer import Buffer
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import SideDataContainer, Type
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
@@ -180,3 +181,11 @@ def attach(container: OutputContainer, name: str, mime_type: str, data: bytes) -
         return False
     add(name, mime_type, data)
     return True
+
+
+def can_copy(stream: Stream) -> bool:
+    """Whether a stream may be the template of another one.
+
+    Delete with PyAV 17 as the oldest supported: older ones crash over a stream without a codec.
+    """
+    return bool(stream.codec_context) or hasattr(OutputContainer, "add_attachment")

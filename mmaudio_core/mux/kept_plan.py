@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
+from ..media.compat import can_copy
 from .atomic_output import OutputFile, open_output
 from .kept_content import KeptContent, TimedTrack
 from .mp4_tags import ROOM, cover_item, fill_room, holds_cover, user_data
@@ -143,7 +144,9 @@ def _choose_tracks(
 
 def _takes(container: str, source: InputContainer, index: int) -> bool:
     """Whether the muxer can describe a stream; tried in memory."""
-    with suppress(FFmpegError, ValueError, AttributeError):  # the last: data, in PyAV before 17
+    if not can_copy(source.streams[index]):
+        return False
+    with suppress(FFmpegError, ValueError):
         output = open_output(io.BytesIO(), container)
         try:
             output.add_stream_from_template(source.streams[index], opaque=True)

@@ -14,6 +14,7 @@ from av.container import OutputContainer
 from av.stream import Disposition
 
 from ..audio.channels import mix_to_stereo
+from ..errors import MediaError
 from ..progress import Progress
 from .audio_tracks import (
     AudioTrack,
@@ -29,7 +30,7 @@ from .prepared_audio import NewAudio, PreparedAudio, prepare_new_audio, prepare_
 from .source_audio import SourceAudio
 from .tags import StreamNotes, describe
 
-_NEW = StreamNotes(tags={"title": "New sound"}, disposition=int(Disposition.default))
+_NEW = StreamNotes(tags={"title": "New sound"}, disposition=Disposition.default.value)
 _ORIGINAL = "Original sound"
 
 
@@ -115,7 +116,13 @@ def prepare_output_audio(
     kept: list[KeptAudio] = []
     if options.source_audio == "keep_as_track":
         for source in sources:
-            track, note = _keep(source, plan, progress)
+            try:
+                track, note = _keep(source, plan, progress)
+            except MediaError:
+                if source is sources[0]:
+                    raise
+                notes += ("One of the video's further sound tracks cannot be decoded: left out.",)
+                continue
             kept.append(KeptAudio(audio=track, notes=_kept_notes(source)))
             notes += note
         notes = tuple(dict.fromkeys(notes))
@@ -167,5 +174,5 @@ def _kept_notes(source: SourceAudio | PreparedAudio) -> StreamNotes:
     known = StreamNotes() if isinstance(source, PreparedAudio) else source.notes
     return StreamNotes(
         tags={"title": _ORIGINAL, **known.tags},
-        disposition=known.disposition & ~int(Disposition.default),
+        disposition=known.disposition & ~Disposition.default.value,
     )

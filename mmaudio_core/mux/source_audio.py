@@ -62,11 +62,12 @@ class SourceAudio:
             MediaError: if nothing can be decoded.
         """
         pieces: list[Tensor] = []
-        rate = end = 0
+        rate = end = channels = 0
         with self.video.open() as (container, _):
             for time, samples, rate in _decode_samples(container, self.index):
                 progress("mux", 0, 1)
                 begin = end if time is None else round((time - self.start) * rate)
+                channels = samples.shape[0]
                 if begin >= self.duration * rate:
                     break
                 if end and abs(begin - end) <= _JITTER * rate:
@@ -75,12 +76,14 @@ class SourceAudio:
                     gap = samples.new_zeros(samples.shape[0], max(0, begin - end))
                     pieces += [gap, samples[:, max(0, end - begin) :]]
                     end = begin + samples.shape[1]
-        if not pieces:
+        if not channels:
             raise MediaError(
                 "the video's own audio track cannot be decoded; expected a codec that this PyAV"
                 " knows",
                 problem=Problem.SOURCE_AUDIO,
             )
+        if not pieces:  # it holds nothing of the part
+            pieces = [torch.zeros(channels, 1)]
         return torch.cat(pieces, 1), rate
 
 

@@ -58,7 +58,7 @@ def stream_notes(stream: Stream, *, metadata: bool) -> StreamNotes:
         tags.pop("handler_name", None)
     if not metadata:
         tags = {key: value for key, value in tags.items() if key == "language"}
-    return StreamNotes(tags=tags, disposition=int(stream.disposition))
+    return StreamNotes(tags=tags, disposition=stream.disposition.value)
 
 
 def file_tags(container: InputContainer) -> dict[str, str]:

@@ -93,3 +93,20 @@ def test_a_format_that_changes_midway(tmp_path: Path) -> None:
         for begin, level in ((0.2, -20), (1.2, -23)):  # one channel as two: 3 dB less in each
             part = channel[round(begin * RATE) : round((begin + 0.6) * RATE)]
             assert abs(band(part, 500) - level) < 0.5
+
+
+def test_sound_that_ends_before_the_part_is_silence(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", steady(50, 25))
+    film = with_sound(tmp_path / "a.mp4", tmp_path / "film.mkv", tone(0.5, 500, -20), RATE)
+    for mode, tracks in (("mix", 1), ("keep_as_track", 2)):
+        result = mux_audio(
+            film,
+            torch.zeros(1, RATE),
+            RATE,
+            tmp_path / mode,
+            start=F(1),
+            audio_options=AudioOptions(source_audio=mode),
+            file_options=FileOptions(container="webm"),
+        )
+        for track in range(tracks):
+            assert not heard(result.path, track)[0].any(), (mode, track)
