@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 
 import av
@@ -24,6 +23,8 @@ from mmaudio_core.mux import mux_audio
 
 from .made_videos import numbers
 from .media_cases import Case
+
+_WITHOUT_TIMES = (".avi", ".h264")  # AVI's may be half of the true ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,8 @@ def ours(path: Path, case: Case) -> Picked:
 def ffmpegs(path: Path, case: Case) -> Picked:
     """Frames that libav's ``fps`` filter picks."""
     frames = list(_webp_frames(path) if path.suffix == ".webp" else _frames(path, case))
-    last = case.times[-1] - case.times[-2]
-    return Picked(clip=_filtered(frames, 8, last), sync=_filtered(frames, 25, last))
+    frames.append(_once_more(frames[-1], _length_of_last(path) or case.times[-1] - case.times[-2]))
+    return Picked(clip=_filtered(frames, 8), sync=_filtered(frames, 25))
 
 
 def offset(path: Path, folder: Path) -> float:
@@ -76,19 +77,18 @@ def offset(path: Path, folder: Path) -> float:
 
 def _frames(path: Path, case: Case) -> Iterator[av.VideoFrame]:
     """Decoded frames, with presentation times from the first one on, as some files store none."""
-    stored = path.suffix not in (".avi", ".h264")
     with av.open(path) as container:
         zero: int | None = None
         for number, frame in enumerate(_decoded(container)):
-            if stored:
+            shown = _copy(frame)
+            if path.suffix in _WITHOUT_TIMES:
+                shown.time_base = Fraction(1, 90_000)
+                shown.pts = round(case.times[number] * 90_000)
+            else:
                 assert frame.pts is not None
                 zero = frame.pts if zero is None else zero
-                frame.pts -= zero
-            else:
-                frame.time_base = Fraction(1, 90_000)
-                frame.pts = round(case.times[number] * 90_000)
-                frame.duration = 0  # AVI may state half of the true duration
-            yield frame
+                shown.pts, shown.time_base = frame.pts - zero, frame.time_base
+            yield shown
 
 
 def _decoded(container: InputContainer) -> Iterator[av.VideoFrame]:
@@ -113,7 +113,7 @@ def _webp_frames(path: Path) -> Iterator[av.VideoFrame]:
             yield frame
 
 
-def _filtered(frames: list[av.VideoFrame], rate: int, length: Fraction) -> list[int]:
+def _filtered(frames: list[av.VideoFrame], rate: int) -> list[int]:
     graph = Graph()
     first = frames[0]
     source = graph.add_buffer(
@@ -124,7 +124,7 @@ def _filtered(frames: list[av.VideoFrame], rate: int, length: Fraction) -> list[
     picker.link_to(sink)
     graph.configure()
     picked: list[int] = []
-    for frame in chain(frames, _until(frames[-1], length), [None]):
+    for frame in (*frames, None):
         graph.push(frame)
         while True:
             try:
@@ -137,11 +137,24 @@ def _filtered(frames: list[av.VideoFrame], rate: int, length: Fraction) -> list[
     return picked
 
 
-def _until(last: av.VideoFrame, length: Fraction) -> Iterator[av.VideoFrame]:
-    """The last frame once more at its end, if its duration is unknown."""
-    if not getattr(last, "duration", 0):
-        assert last.pts is not None and last.time_base is not None
-        shown = last.pts
-        last.pts += round(length / last.time_base)
-        yield last
-        last.pts = shown
+def _length_of_last(path: Path) -> Fraction | None:
+    """For how long the last frame is shown, in seconds, if the file states it."""
+    if path.suffix in (*_WITHOUT_TIMES, ".webp"):
+        return None
+    with av.open(path) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.pts is not None]
+    last = max(packets, key=lambda packet: packet.pts or 0)
+    return last.duration * last.time_base if last.duration else None
+
+
+def _once_more(last: av.VideoFrame, length: Fraction) -> av.VideoFrame:
+    """The last frame at its end."""
+    assert last.pts is not None and last.time_base is not None
+    frame = _copy(last)
+    frame.pts, frame.time_base = last.pts + round(length / last.time_base), last.time_base
+    return frame
+
+
+def _copy(frame: av.VideoFrame) -> av.VideoFrame:
+    """The picture alone: PyAV has no name for the duration of a frame before version 15."""
+    return av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), "rgb24")

@@ -51,7 +51,7 @@ def repeated(path: Path, times: int) -> Path:
     longer = path.with_name(f"{times}.mp4")
     with av.open(path) as source, av.open(longer, "w") as output:
         stream = source.streams.video[0]
-        copy = output.add_stream_from_template(stream)
+        copy = output.add_stream_from_template(stream, opaque=True)
         packets = [packet for packet in source.demux(stream) if packet.size]
         assert stream.time_base is not None
         second = int(1 / stream.time_base)
@@ -64,6 +64,7 @@ def repeated(path: Path, times: int) -> Path:
                     packet.dts + number * second,
                 )
                 shifted.time_base = packet.time_base
+                shifted.duration = packet.duration or second // 25  # 0 before PyAV 15
                 shifted.is_keyframe = packet.is_keyframe
                 shifted.stream = copy
                 output.mux(shifted)
