@@ -23,7 +23,15 @@ from .cures import Node
 from .feedback import NodeProgress, with_notices
 from .filename_tokens import expand_tokens, named_nodes
 from .footage import NO_PICTURE, images_rate, to_clip
-from .mux_options import AUDIO, FILE, LOUDNESS, OFF, option_inputs, workflow_metadata
+from .mux_options import (
+    AUDIO,
+    FILE,
+    LOUDNESS,
+    OFF,
+    keep_metadata_input,
+    option_inputs,
+    workflow_metadata,
+)
 from .results import check_prefix, result_name
 from .types import CATEGORY
 
@@ -79,6 +87,7 @@ class MuxAudioVideo(Node):
                 ),
                 *option_inputs(),
                 inputs.video_info(),
+                keep_metadata_input(),
             ],
             outputs=[io.Video.Output(display_name="video")],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -130,6 +139,7 @@ class MuxAudioVideo(Node):
         crf: int = FILE.crf,
         pix_fmt: str = FILE.pix_fmt,
         video_info: Any = None,
+        keep_metadata: bool = FILE.keep_metadata,
     ) -> io.NodeOutput:
         takes, rate = _choose_takes(audio, take)
         clip = to_clip(video, images, images_rate(frame_rate, video_info))
@@ -155,6 +165,7 @@ class MuxAudioVideo(Node):
                 trim_to_audio=trim_to_audio,
                 crf=crf,
                 pix_fmt=pix_fmt,
+                keep_metadata=keep_metadata,
                 metadata=workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo),
             ),
         )

@@ -32,7 +32,7 @@ def option_inputs() -> list[io.Input]:
             optional=True,
             tooltip=(
                 "The video's own sound: replace drops it, mix adds the new sound to it, duck also "
-                "lowers it under the new sound, keep_as_track keeps it as a second track."
+                "lowers it under the new sound, keep_as_track keeps it as further tracks."
             ),
             extra_dict=ADVANCED,
         ),
@@ -117,6 +117,20 @@ def option_inputs() -> list[io.Input]:
             extra_dict=ADVANCED,
         ),
     ]
+
+
+def keep_metadata_input() -> io.Input:
+    """Behind all other inputs: saved graphs hold values by their place."""
+    return io.Boolean.Input(
+        "keep_metadata",
+        default=FILE.keep_metadata,
+        optional=True,
+        tooltip=(
+            "Keep the video's own title and other tags, location, chapters, timecode, data and "
+            "cover picture. Off: leave them out, for privacy."
+        ),
+        extra_dict=ADVANCED,
+    )
 
 
 def _fade(name: str, tooltip: str) -> io.Input:

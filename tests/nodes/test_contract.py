@@ -103,6 +103,7 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
             "crf": ("INT", {"default": 19, "min": 0, "max": 51}),
             "pix_fmt": ("COMBO", {"default": "auto"}),
             "video_info": ("VHS_VIDEOINFO", {}),
+            "keep_metadata": ("BOOLEAN", {"default": True}),
         },
         [("video", "VIDEO")],
     ),

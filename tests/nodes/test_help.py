@@ -39,6 +39,7 @@ class Phrases:
     headings: tuple[str, str]
     to: str
     default: str
+    on: str
     off: str
     named: str  # a pattern of one name at the start of a list item; group 1 is the id
 
@@ -48,6 +49,7 @@ PHRASES = {
         headings=("Inputs", "Outputs"),
         to="{} to {}, ",
         default="default {})",
+        on="on",
         off="off",
         named=r"`(\w+)`",
     ),
@@ -55,6 +57,7 @@ PHRASES = {
         headings=("输入", "输出"),
         to="{} 到 {}，",
         default="默认 ?{}[，）；]",
+        on="开启",
         off="关闭",
         named=r"[^`，、：]+（`(\w+)`[^）]*）",
     ),
@@ -62,6 +65,7 @@ PHRASES = {
         headings=("入力", "出力"),
         to="{}～{}、",
         default="デフォルト {}[ ）、]",
+        on="オン",
         off="オフ",
         named=r"[^`、：]+（`(\w+)`[^）]*）",
     ),
@@ -167,8 +171,7 @@ def test_pages_give_ranges_and_defaults(nodes: dict[str, Node], language: str) -
                 assert phrases.to.format(f"{options['min']:g}", top) in lines[key], (name, key)
                 default = f"{default:g}"
             elif kind == "BOOLEAN":
-                assert default is False
-                default = phrases.off
+                default = phrases.on if default else phrases.off
             elif kind == "COMBO" and "default" in options:
                 default = f"`{default}`"
             else:

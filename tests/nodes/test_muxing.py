@@ -191,6 +191,27 @@ def test_the_workflow_is_in_the_file(comfy: ComfyServer, clip: str) -> None:
     assert written[0] == written[1] and json.loads(written[0])["mux"] == graph["mux"]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_the_file_says_of_itself_is_kept_on_demand(
+    comfy: ComfyServer, clip: str, kept: bool
+) -> None:
+    """ComfyUI's workflow has a switch of its own."""
+    source = comfy.input / clip
+    named = source.with_name("named.mp4")
+    with av.open(source) as read, av.open(named, "w") as output:
+        output.metadata["title"] = "A title"
+        stream = output.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(read.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    graph = sound(video=named.name, sample={"seed": 24})
+    path = made(comfy, muxed(graph, video=["video", 0], keep_metadata=kept))
+    with av.open(path) as container:
+        assert container.metadata.get("title") == ("A title" if kept else None)
+        assert "prompt" in container.metadata
+
+
 def test_start_offset(comfy: ComfyServer, clip: str) -> None:
     """Silence first; sound past the end of the picture is cut, with a notice."""
     graph = sound(video=clip, extract={"duration": 0.0})
