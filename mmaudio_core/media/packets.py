@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from ..errors import MediaError
 from .orientation import displayed_size
 from .source import VideoInfo
-from .timestamps import nominal_step, stores_no_pts, time_base
+from .timestamps import average_rate, nominal_step, stores_no_pts, time_base
 
 _INDEXED = {"mp4", "matroska", "avi"}
 """Containers whose index leads straight to the last key frame."""
@@ -171,12 +171,11 @@ class _PacketReader:
         """What packets that include the stream's first and last say of it."""
         context = self._stream.codec_context
         width, height = self._size or (context.width, context.height)
-        rate = self._stream.average_rate
         return VideoInfo(
             duration=self._duration(packets),
             width=width,
             height=height,
-            frame_rate=Fraction(rate) if rate else None,
+            frame_rate=average_rate(self._stream),
             codec=context.codec.canonical_name,
             bit_depth=_bit_depth(self._stream),
         )

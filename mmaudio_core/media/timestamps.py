@@ -19,6 +19,8 @@ from ..errors import MediaError, Problem
 from .compat import FrameDurations
 
 _DEFAULT_STEP = Fraction(1, 25)
+_NO_TIMESTAMPS = 0x80
+"""libav's AVFMT_NOTIMESTAMPS: the format is a bare stream."""
 
 
 def first_frame_showing(time: Fraction, rate: int) -> int:
@@ -83,10 +85,21 @@ def time_base(stream: VideoStream) -> Fraction:
 
 def nominal_step(stream: VideoStream) -> Fraction:
     """Seconds between frames according to the file's header; 1/25 if it does not say."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+    for rate in (average_rate(stream), stream.guessed_rate, stream.base_rate):
         if rate:
             return 1 / Fraction(rate)
     return _DEFAULT_STEP
+
+
+def average_rate(stream: VideoStream) -> Fraction | None:
+    """Frames per second according to the file's header; None if it does not say.
+
+    Of a bare stream, such as raw H.264, libav takes 25 for granted; the codec's header knows.
+    """
+    rate = stream.average_rate
+    if int(stream.container.format.flags) & _NO_TIMESTAMPS:
+        rate = stream.guessed_rate or rate
+    return Fraction(rate) if rate else None
 
 
 def stores_no_pts(container: InputContainer) -> bool:

@@ -17,6 +17,7 @@ from av.stream import Disposition, Stream
 
 from ..media import VideoFile
 from ..media.compat import Chapter, read_chapters
+from ..media.timestamps import average_rate
 from .tags import StreamNotes, file_tags, stream_notes
 from .timecode import shift_timecode
 
@@ -115,7 +116,7 @@ def read_content(
         if metadata:
             tags = file_tags(container)
             timecode = _timecode(container)
-            shifted = timecode and shift_timecode(timecode, start, stream.average_rate)
+            shifted = timecode and shift_timecode(timecode, start, average_rate(stream))
             content = replace(
                 content,
                 tags=tags,

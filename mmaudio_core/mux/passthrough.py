@@ -19,7 +19,7 @@ from ..errors import MediaError
 from ..media import VideoFile
 from ..media.container import error_text
 from ..media.packets import read_packets
-from ..media.timestamps import nominal_step, time_base
+from ..media.timestamps import average_rate, nominal_step, time_base
 from ..progress import Progress
 from .atomic_output import OutputFile, open_output
 from .display_size import keep_pixel_aspect
@@ -144,8 +144,9 @@ def _add_stream_like(output: OutputContainer, stream: VideoStream) -> VideoStrea
             copied.metadata[key.lower()] = value
     if stream.sample_aspect_ratio:  # the container's own, where it overrules the codec's
         copied.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
-    if stream.average_rate:  # PyAV 18 would derive one from the time base, such as 30000
-        copied.codec_context.framerate = stream.average_rate
+    rate = average_rate(stream)
+    if rate is not None:  # PyAV 18 would derive one from the time base, such as 30000
+        copied.codec_context.framerate = rate
     if _needs_hvc1(stream):  # Matroska has no such tag, and ignores it
         copied.codec_context.codec_tag = "hvc1"
     return copied
