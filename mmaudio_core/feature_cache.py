@@ -9,12 +9,11 @@ new, and frames that repeat or overlap are encoded once.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +23,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
+
+from .partial_files import partial_file
+
+log = logging.getLogger(__name__)
 
 DEFAULT_BYTES = 256 * 1024 * 1024
 _DIGEST_BYTES = 20
@@ -68,6 +71,7 @@ class FeatureCache:
         self._entries: OrderedDict[Digest, Tensor] = OrderedDict()
         self._videos: OrderedDict[VideoKey, VideoDigests] = OrderedDict()
         self._bytes = 0
+        self._warned = False
         self._lock = threading.Lock()
 
     @property
@@ -141,17 +145,20 @@ class FeatureCache:
         path = self._path(digest)
         if path is None:
             return
-        temporary = None
-        with suppress(OSError):  # a full or read-only disk costs speed, not the result
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-                temporary = file.name
-                file.write(save({_TENSOR: features.contiguous()}))
-            os.replace(temporary, path)
-            temporary = None
-        if temporary is not None:
-            with suppress(OSError):
-                os.unlink(temporary)
+            with partial_file(path.parent) as partial:
+                partial.write_bytes(save({_TENSOR: features.contiguous()}))
+                os.replace(partial, path)
+        except OSError as error:  # a full or read-only disk costs speed, not the result
+            if not self._warned:
+                log.warning(
+                    "MMAudio: features cannot be kept in %s (%s): free some space, or name another "
+                    "folder. The result is the same, but the video will be encoded again.",
+                    self._folder,
+                    error.strerror,
+                )
+            self._warned = True
 
 
 def item_digests(items: Tensor, encoder: str) -> list[Digest]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import folders, results
+from . import cleanup, folders
 from .decode import MMAudioDecode
 from .encode import MMAudioEncode
 from .extend import MMAudioExtend
@@ -50,5 +50,5 @@ class MMAudioExtension(ComfyExtension):
 def extension() -> MMAudioExtension:
     """The extension; registers the weights folder, and clears away what killed runs left."""
     folders.register()
-    results.delete_abandoned()
+    cleanup.start()
     return MMAudioExtension()

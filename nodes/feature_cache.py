@@ -16,8 +16,13 @@ log = logging.getLogger(__name__)
 
 def feature_cache_from_environment() -> FeatureCache:
     """A new cache of the size and with the folder that the environment names."""
+    return FeatureCache(_max_bytes(), folder_from_environment())
+
+
+def folder_from_environment() -> Path | None:
+    """The folder that the environment names; None keeps features in memory only."""
     folder = os.environ.get(FOLDER)
-    return FeatureCache(_max_bytes(), Path(folder).expanduser() if folder else None)
+    return Path(folder).expanduser() if folder else None
 
 
 def _max_bytes() -> int:

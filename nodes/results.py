@@ -1,37 +1,20 @@
-"""Results in the output folder: their names, checked before the work, and what killed runs left."""
+"""Results in the output folder: their names, checked before the work."""
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
-from threading import Thread
 
 import folder_paths
 
 from ..mmaudio_core.errors import MediaError
-from ..mmaudio_core.mux import NumberedName, partial_files
+from ..mmaudio_core.mux import NumberedName
 
 _DEFAULT = "mmaudio"
 _MAX_NAME = 255  # bytes, on nearly every file system
 _ENDING = len("_4294967295_.webm")
 _MAX_PATH = 4000
 _NOT_ON_WINDOWS = '<>:"|?*'
-
-
-log = logging.getLogger(__name__)
-
-
-def delete_abandoned() -> None:
-    """Delete the unfinished results of killed runs, in a thread: the folder may be large."""
-    folder = Path(folder_paths.get_output_directory())
-
-    def run() -> None:
-        deleted = partial_files.delete_abandoned(folder)
-        if deleted:
-            log.info("MMAudio: deleted %d unfinished results of killed runs.", deleted)
-
-    Thread(target=run, name="mmaudio cleaning", daemon=True).start()
 
 
 def result_name(prefix: str) -> tuple[NumberedName, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,3 +49,20 @@ def comfy(comfy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     environment = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with ComfyServer(comfy_path, folder, env=environment) as server:
         yield server
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 1 MB; skips where none can be mounted."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    if shutil.which("mount") is None:
+        pytest.skip("no mount")
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

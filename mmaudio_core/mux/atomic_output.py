@@ -16,8 +16,8 @@ from av.error import FFmpegError
 
 from ..errors import MediaError
 from ..media.container import error_text
+from ..partial_files import partial_file
 from .output_name import NumberedName, publish
-from .partial_files import partial_file
 
 _LIBAV_FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 """libav's name of each container's muxer."""

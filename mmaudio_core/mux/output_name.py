@@ -61,6 +61,10 @@ def _move_to_new(partial: Path, path: Path) -> None:
         raise
     except OSError:  # a file system without links: the name is claimed by an empty file
         path.open("xb").close()
-        os.replace(partial, path)
+        try:
+            os.replace(partial, path)
+        except OSError:
+            path.unlink()
+            raise
     else:
         partial.unlink()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from mmaudio_core.feature_cache import (
     item_digests,
     weights_fingerprint,
 )
+from mmaudio_core.partial_files import delete_abandoned
 
 ROOT = Path(__file__).parents[2]
 ROW = torch.arange(256, dtype=torch.float32)  # 1 KB
@@ -92,11 +95,16 @@ def test_a_damaged_file_counts_as_missing_and_is_written_anew(tmp_path: Path) ->
     assert FeatureCache(folder=tmp_path).get(key(1)) is not None
 
 
-def test_a_folder_that_cannot_be_written_costs_nothing_but_speed(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_costs_nothing_but_speed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").touch()
     cache = FeatureCache(folder=tmp_path / "file" / "below")
-    cache.put(key(1), ROW)
-    assert cache.get(key(1)) is not None
+    for number in range(2):
+        cache.put(key(number), ROW)
+        assert cache.get(key(number)) is not None
+    (told,) = caplog.messages
+    assert str(tmp_path / "file" / "below") in told and "Not a directory" in told
 
 
 WRITER = """
@@ -125,6 +133,59 @@ def test_killed_writers_leave_whole_files_only(tmp_path: Path) -> None:
     for file in tmp_path.rglob("*.safetensors"):
         found = cache.get(bytes.fromhex(file.stem))
         assert found is not None and found[0] == int(file.stem, 16)
+
+
+HALF = """
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from mmaudio_core.feature_cache import FeatureCache
+
+
+def killed(*_: object) -> None:
+    os.kill(os.getpid(), 9)
+
+
+os.replace = killed
+FeatureCache(0, Path(sys.argv[1])).put(bytes(20), torch.ones(256))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no kill -9")
+def test_what_a_killed_writer_left_is_deleted(tmp_path: Path) -> None:
+    """By the sweep at the start, and by the next write beside it."""
+    killed = subprocess.run([sys.executable, "-c", HALF, str(tmp_path)], check=False, cwd=ROOT)
+    assert killed.returncode < 0
+    (left,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    minute_ago = time.time() - 60
+    os.utime(left, (minute_ago, minute_ago))
+    assert delete_abandoned(tmp_path) == 1 and not left.exists()
+    left.write_bytes(b"half")
+    os.utime(left, (minute_ago, minute_ago))
+    FeatureCache(0, tmp_path).put(bytes(20), ROW)
+    assert not left.exists()
+    assert FeatureCache(folder=tmp_path).get(bytes(20)) is not None
+
+
+def test_a_full_disk_costs_speed_and_is_said_once(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = FeatureCache(folder=small_disk)
+    large = torch.zeros(100_000)  # 0.4 MB: two of them fit
+    for number in range(6):
+        cache.put(key(number), large + number)
+    for number in range(6):
+        found = cache.get(key(number))
+        assert found is not None and found[0] == number
+    (told,) = caplog.messages
+    assert str(small_disk) in told and "free some space" in told
+    kept = [path for path in small_disk.rglob("*") if path.is_file()]
+    assert {path.suffix for path in kept} == {".safetensors"} and len(kept) == 2
+    later = FeatureCache(folder=small_disk)
+    assert sum(later.get(key(number)) is not None for number in range(6)) == 2
 
 
 def test_videos_are_bounded() -> None:

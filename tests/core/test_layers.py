@@ -9,7 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LAYERS = (  # from low to high; rooms of one layer do not import each other
     {"errors"},
-    {"config", "feature_cache", "file_identity", "progress"},
+    {"config", "file_identity", "partial_files", "progress"},
+    {"feature_cache"},
     {"models", "media"},
     {"audio", "checkpoint"},
     {"mux", "providers"},

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mmaudio_core.mux import output_name, partial_files
+from mmaudio_core import partial_files
+from mmaudio_core.mux import output_name
 from mmaudio_core.mux.output_name import NumberedName, publish
-from mmaudio_core.mux.partial_files import delete_abandoned, partial_file
+from mmaudio_core.partial_files import delete_abandoned, partial_file
 
 ROOT = Path(__file__).parents[2]
 DAY = 24 * 60 * 60
@@ -22,7 +23,7 @@ _TWENTY = """
 import sys
 from pathlib import Path
 from mmaudio_core.mux.output_name import NumberedName, publish
-from mmaudio_core.mux.partial_files import partial_file
+from mmaudio_core.partial_files import partial_file
 
 folder, who = Path(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
@@ -35,7 +36,7 @@ for number in range(20):
 _HELD = """
 import sys
 from pathlib import Path
-from mmaudio_core.mux.partial_files import partial_file
+from mmaudio_core.partial_files import partial_file
 
 with partial_file(Path(sys.argv[1])) as partial:
     print(partial, flush=True)
@@ -104,6 +105,7 @@ def test_an_error_of_the_file_system_is_not_taken_for_a_taken_name(
     monkeypatch.setattr(output_name.os, "replace", refuse)
     with pytest.raises(PermissionError), partial_file(tmp_path) as partial:
         publish(partial, NumberedName(folder=tmp_path, prefix="v"), "mp4")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows deletes no file that is open")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dev.server import ComfyServer
-from mmaudio_core.mux import partial_files
+from mmaudio_core import partial_files
 from tests.nodes.graphs import Graph, failure, files, muxed, node, paths, run, sound
 
 IMAGE = node("EmptyImage", width=64, height=64, batch_size=1, color=0)
@@ -113,7 +113,7 @@ def test_what_a_killed_run_left_is_deleted_at_the_start(
     while left_behind.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left_behind.exists()
-    assert "deleted 1 unfinished results of killed runs" in second.log_text()
+    assert "deleted 1 unfinished files of killed runs" in second.log_text()
 
 
 def test_two_servers_share_an_output_folder(comfy: ComfyServer, second: ComfyServer) -> None:

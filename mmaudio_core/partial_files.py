@@ -19,7 +19,7 @@ except ImportError:  # Windows, which deletes no file that is open
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 _NAME = re.compile(r"\.mmaudio-(?:([0-9a-f]{8})-)?[0-9a-f]{32}\.tmp")
-_NEW = 5.0
+NEW_SECONDS = 5.0
 """Seconds within which the process that made a file locks it."""
 _ABANDONED_AFTER = 24 * 60 * 60
 """Seconds without a change after which nobody writes to a file that cannot be locked from here."""
@@ -75,7 +75,7 @@ def delete_if_abandoned(path: Path) -> bool:
     """Delete a partial file if the process that wrote it has ended; returns whether it has."""
     try:
         age = time.time() - path.lstat().st_mtime
-        if age < _NEW or not _is_abandoned(path, age):
+        if age < NEW_SECONDS or not _is_abandoned(path, age):
             return False
         path.unlink()
     except OSError:  # gone, or not ours to delete
