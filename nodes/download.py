@@ -28,7 +28,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout  # torch requ
 from ..mmaudio_core.checkpoint import identify
 from ..mmaudio_core.checkpoint.published import PublishedFile, readable_size
 from ..mmaudio_core.errors import CheckpointError, MMAudioError
-from .hub import HubFile, failure, look_up, require_hub, stream
+from .hub import KEPT, HubFile, failure, look_up, require_hub, stream
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +101,16 @@ def _check_space(items: Sequence[HubFile], folder: Path) -> None:
 def _fetch(item: HubFile, progress: Callable[[str, int, int], None], done: int, total: int) -> None:
     """Download, verify and rename one file; ``done`` of ``total`` bytes came before it."""
     tick = partial(progress, "download", done, total)
-    with _locked(item, tick):
-        if _mismatch(item, item.target, tick) is not None:  # else another process was faster
-            _fetch_alone(item, progress, done, total)
+    try:
+        with _locked(item, tick):
+            if _mismatch(item, item.target, tick) is not None:  # else another process was faster
+                _fetch_alone(item, progress, done, total)
+    except OSError as error:  # closing a file writes what is still in its buffer
+        cure = (
+            f"Free some space in {item.folder} and check its permissions, or add a folder on"
+            f" another disk in extra_model_paths.yaml. {KEPT}"
+        )
+        raise failure(item.file, item.folder, error.strerror or str(error), cure) from error
 
 
 @contextmanager

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _CHUNK_BYTES = 1024 * 1024
 _ATTEMPTS = 5  # in a row that bring no byte
 _RETRY_SECONDS = 1.0
+KEPT = "What has come so far is kept and will be continued."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,8 @@ def stream(item: HubFile, out: BinaryIO) -> None:
     Closing ``out`` from another thread ends the download at its next write.
 
     Raises:
-        MMAudioError: the server refuses, sends nothing any more, or the disk cannot be written.
+        MMAudioError: the server refuses, or sends nothing any more.
+        OSError: the disk cannot be written.
     """
     attempts = 0
     while item.size is None or out.tell() < item.size:
@@ -106,12 +108,11 @@ def stream(item: HubFile, out: BinaryIO) -> None:
         try:
             _receive(item, out)
             return
-        except OSError as error:  # requests' errors too
+        except requests.RequestException as error:
             attempts = 0 if out.tell() > start else attempts + 1
-            dropped = isinstance(error, requests.RequestException)
             refused = isinstance(error, requests.HTTPError)
-            if not dropped or refused or attempts == _ATTEMPTS:
-                cure = f"{_cure(error)} What has come so far is kept and will be continued."
+            if refused or attempts == _ATTEMPTS:
+                cure = f"{_cure(error)} {KEPT}"
                 raise failure(item.file, item.folder, _reason(error), cure) from error
             log.warning("The download of %s was cut off; resuming: %s", item.file.name, error)
             time.sleep(_RETRY_SECONDS)

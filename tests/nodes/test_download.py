@@ -253,6 +253,33 @@ def test_no_room(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert hub.downloads == []
 
 
+@pytest.mark.parametrize("missing", [1, 100_000])
+@pytest.mark.parametrize("chunk", [1000, 16 * 1024], ids=["buffered", "direct"])
+def test_a_disk_that_fills_up(
+    hub: FakeHub, small_disk: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, missing: int
+) -> None:
+    """While bytes are written, or only when the file is closed."""
+    monkeypatch.setattr(hub_module, "_CHUNK_BYTES", chunk)
+    plenty = module.shutil._ntuple_diskusage(10**9, 0, 10**9)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: plenty)
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(1024**2 - len(CONTENT["ext/vae.pth"]) + missing))
+    message = failing([published_file()], small_disk)
+    for part in (
+        "vae.pth (the VAE",
+        "No space left on device",
+        f"Free some space in {small_disk}",
+        "kept and will be continued",
+    ):
+        assert message.count(part) == 1, message
+    assert "connection" not in message and not (small_disk / "vae.pth").exists()
+    filler.unlink()
+    module.download([published_file()], small_disk, silent)
+    assert names(small_disk) == ["vae.pth"]
+    assert (small_disk / "vae.pth").read_bytes() == CONTENT["ext/vae.pth"]
+    assert hub.downloads[1] is not None  # continued
+
+
 def test_a_folder_that_cannot_be_written_to(hub: FakeHub, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     assert "cannot be written to" in failing([published_file()], tmp_path / "file" / "mmaudio")
