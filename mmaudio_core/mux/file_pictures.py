@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import torch
 from av.error import FFmpegError
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from torch import Tensor
@@ -21,6 +22,7 @@ from ..media.compat import (
     converts_range,
     is_full_range,
     light_metadata,
+    side_data,
 )
 from ..media.decode import DecodedFrame, FrameConverter
 from ..media.deinterlace import deinterlace
@@ -37,6 +39,9 @@ _TONE_MAPPED = (
     " pix_fmt yuv420p10le."
 )
 _DEINTERLACED = "The video is interlaced: it was deinterlaced to be encoded."
+_WITHOUT_CAPTIONS = (
+    "The video's closed captions were lost when it was encoded; where it is copied, they stay."
+)
 
 
 class FilePictures:
@@ -119,6 +124,11 @@ def _plan(
         notes += (_TONE_MAPPED.format(pix_fmt),)
     if picture.interlaced_frame and not keeps_fields:
         notes += (_DEINTERLACED,)
+    # libx264 writes those of frames that are neither made anew nor, as fields, woven from others
+    new = through_rgb or orientation != Orientation() or form.pad_x or form.pad_y
+    kept = codec == "h264" and not new and (keeps_fields or not picture.interlaced_frame)
+    if not kept and _has_captions(picture):
+        notes += (_WITHOUT_CAPTIONS,)
     form = EncodeFormat(
         width,
         height,
@@ -131,6 +141,13 @@ def _plan(
         light_params="" if through_rgb else _light_params(picture),
     )
     return size, form, notes
+
+
+def _has_captions(picture: VideoFrame) -> bool:
+    try:
+        return side_data(picture, Type.A53_CC) is not None
+    except ValueError:  # a kind of side data that this PyAV does not know
+        return False
 
 
 def _through_rgb(frame: DecodedFrame, form: EncodeFormat) -> bool:

@@ -39,7 +39,7 @@ def user_data(tags: Mapping[str, str]) -> bytes:
     """Boxes of user data for the tags that players look for."""
     boxes: list[bytes] = []
     for name, kind in _USER_DATA.items():
-        text = tags.get(name, "").encode()
+        text = tags.get(name, "").encode(errors="replace")
         if text and len(text) < 1 << 16:
             boxes.append(make_box(kind, struct.pack(">2H", len(text), _UNDETERMINED), text))
     return b"".join(boxes)

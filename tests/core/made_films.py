@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.stream import Disposition
 
 F = Fraction
@@ -132,6 +133,35 @@ def write_film(path: Path) -> Path:
             output.mux(stream.encode(None))
         output.mux(packets)
     return path
+
+
+def write_captioned(path: Path) -> Path:
+    """Two seconds of raw H.264 with closed captions (ANSI/CTA-708, as ATSC A/53 carries them)."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="h264") as output:
+        video = output.add_stream("libx264", rate=25)
+        video.width = video.height = 64
+        video.pix_fmt, video.options = "yuv420p", {"x264-params": "aud=1"}
+        for i in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), i, np.uint8), "rgb24")
+            frame.pts, frame.time_base = i, F(1, 25)
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+    delimiter, units = b"\0\0\0\1\x09", buffer.getvalue().split(b"\0\0\0\1\x09")[1:]
+    message = b"\xb5\0\x31GA94\3\x41\xff\xfc\xc8\xe5\xff"
+    caption = b"\0\0\0\1\x06\x04" + bytes([len(message)]) + message + b"\x80"
+    path.write_bytes(b"".join(delimiter + unit[:1] + caption + unit[1:] for unit in units))
+    return path
+
+
+def captions_of(path: Path) -> list[bytes | None]:
+    """Each frame's closed captions."""
+    with av.open(path) as container:
+        kept: list[Any] = [
+            SideDataContainer(frame).get(Type.A53_CC)  # pyright: ignore
+            for frame in container.decode(video=0)
+        ]
+    return [None if item is None else bytes(item) for item in kept]
 
 
 def _packet(data: bytes, stream: Any, time: float, duration: float) -> Any:

@@ -23,8 +23,10 @@ from .made_films import (
     TAGS,
     TIMECODE,
     Content,
+    captions_of,
     content_of,
     picture,
+    write_captioned,
     write_film,
 )
 
@@ -139,6 +141,19 @@ def test_a_part_of_a_file(container: str, tmp_path: Path) -> None:
         film = write_film(tmp_path / "film.mp4")
         content = content_of(mux(film, container, target=tmp_path / "data", **part).path)
         assert content.data == tuple((time - 1, data) for time, data in GPS[2:])
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
+def test_closed_captions(container: str, tmp_path: Path) -> None:
+    """Within the pictures of H.264 they stay, copied or encoded; VP9 has none."""
+    bare = write_captioned(tmp_path / "a.h264")
+    source = mux(bare, "mkv", target=tmp_path / "source").path
+    assert captions_of(source) == [b"\xfc\xc8\xe5"] * 50
+    for part in ({}, {"start": F(1)}):
+        result = mux(source, container, target=tmp_path / "result", **part)
+        captions = set(captions_of(result.path))
+        told = any("closed captions" in note for note in result.notes)
+        assert (captions, told) == (({b"\xfc\xc8\xe5"}, False), ({None}, True))[container == "webm"]
 
 
 @pytest.mark.parametrize("film", ["mkv", "mp4"])
