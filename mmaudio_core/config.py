@@ -113,7 +113,7 @@ def sequence_lengths(duration: float | Fraction, fmt: AudioFormat) -> SequenceLe
         raise MMAudioError(
             f"got a duration of {float(exact):g} s, expected at least "
             f"{float(MIN_VIDEO_SECONDS):g} s ({SEGMENT_FRAMES} frames at {SYNC_FPS} fps)",
-            Problem.VIDEO_TOO_SHORT,
+            Problem.DURATION_TOO_SHORT,
         )
     latent = math.ceil(float(exact) * fmt.sample_rate / fmt.hop / MEL_PER_LATENT)
     return SequenceLengths(

@@ -29,6 +29,7 @@ class Problem(str, Enum):
     FRAME_RATE = "frame_rate"
     MASK = "mask"
     START_PAST_END = "start_past_end"
+    DURATION_TOO_SHORT = "duration_too_short"
     VIDEO_TOO_SHORT = "video_too_short"
     NO_DURATION = "no_duration"
     FEATURE_WIDTH = "feature_width"

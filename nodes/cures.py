@@ -41,9 +41,8 @@ CURES: dict[Problem, str] = {
     Problem.FRAME_RATE: "Set frame_rate to the images' own rate, for instance 25.",
     Problem.MASK: "Connect a MASK as a node of ComfyUI makes it.",
     Problem.START_PAST_END: "Lower start_offset.",
-    Problem.VIDEO_TOO_SHORT: (
-        "Raise duration; with a video, lower start_offset or use a longer one."
-    ),
+    Problem.DURATION_TOO_SHORT: "Raise duration to that or more.",
+    Problem.VIDEO_TOO_SHORT: "Lower start_offset, or use a longer video or more images.",
     Problem.NO_DURATION: "Set duration to the seconds of sound you want, or connect a video.",
     Problem.FEATURE_WIDTH: "Extract the features with the same model that samples.",
     Problem.SCHEDULED_TWICE: (

@@ -7,9 +7,11 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
 from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
+from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
 from . import inputs
+from .comfy_model import flow_network
 from .comfy_sampling import LINEAR, sample, schedulers
 from .conditioning import to_conditioning
 from .cures import Node
@@ -110,6 +112,8 @@ class MMAudioSampler(Node):
         sampler_name: str = "euler",
         scheduler: str = LINEAR,
     ) -> io.NodeOutput:
+        if model is not None:
+            _check_model(model, mmaudio)
         progress = NodeProgress({SAMPLING_STAGE: 16, VAE_STAGE: 1, VOCODER_STAGE: 4})
         fmt = mmaudio.params.audio
         samples = sample(
@@ -126,3 +130,13 @@ class MMAudioSampler(Node):
         )
         waveform = decode(mmaudio, samples[:, 0], features.duration, progress)
         return io.NodeOutput({"waveform": waveform, "sample_rate": fmt.sample_rate})
+
+
+def _check_model(model: ModelPatcher, mmaudio: ComfyModels) -> None:
+    """Raise MMAudioError if the latents of ``model`` are not those that ``mmaudio`` decodes."""
+    got, expected = flow_network(model).params.audio, mmaudio.params.audio
+    if got != expected:
+        raise MMAudioError(
+            f"got a model of {got.sample_rate} Hz and an mmaudio of {expected.sample_rate} Hz. "
+            "Connect both to the same Load MMAudio Model."
+        )

@@ -73,7 +73,7 @@ def resolve_range(available: Fraction, start: Fraction, duration: Fraction | Non
             f"got {float(usable):g} s of video (it lasts {float(available):g} s, the start is"
             f" {float(start):g} s), expected at least {float(MIN_VIDEO_SECONDS):g} s"
             f" ({SEGMENT_FRAMES} frames at {SYNC_FPS} per second)",
-            problem=Problem.VIDEO_TOO_SHORT,
+            problem=Problem.DURATION_TOO_SHORT if usable == duration else Problem.VIDEO_TOO_SHORT,
         )
     return usable
 

@@ -84,7 +84,7 @@ BAD_PICTURES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "zeroed": (zeroed, ("no frame of", "expected a whole video", "export it again")),
     "short": (
         lambda path: write_video(path, steady(12, 25)),
-        ("got 0.48 s of video", "at least 0.64 s", "use a longer one"),
+        ("got 0.48 s of video", "at least 0.64 s", "use a longer video"),
     ),
 }
 
@@ -146,6 +146,14 @@ def test_an_invalid_schedule(refused: Refused) -> None:
     schedule = node("MMAudioPromptSchedule", **inputs, schedule="0-4: rain | thunder")
     graph = sound(sample={"features": ["schedule", 0]}, schedule=schedule)
     refused(saved(graph), 'schedule, column 13: got "thunder"', "start-end: prompt", "such as")
+
+
+def test_too_few_images(refused: Refused) -> None:
+    """A longer duration would not help."""
+    images = node("EmptyImage", width=64, height=48, batch_size=5, color=0)
+    graph = sound(extract={"images": ["images", 0], "duration": 8.0}, images=images)
+    message = refused(saved(graph), "got 0.2 s of video", "at least 0.64 s", "or more images")
+    assert "raise duration" not in message.lower()
 
 
 def test_too_little_sound(refused: Refused) -> None:
@@ -230,6 +238,17 @@ def test_a_link_past_the_bounds_of_a_widget(
     graph[where]["inputs"][name] = ["value", 0]
     message = refused(graph, f"{name}: got ", f"expected {expected}")
     assert message.count("expected") == 1
+
+
+def test_a_model_of_another_rate(refused: Refused) -> None:
+    """No latent is connected, so none may be blamed."""
+    other = node("LoadMMAudioModel", model="large_44k_v2", precision="auto", download_missing=False)
+    message = refused(
+        saved(sound(sample={"model": ["other", 1]}, other=other)),
+        "got a model of 44100 Hz and an mmaudio of 16000 Hz",
+        "connect both to the same load mmaudio model",
+    )
+    assert "latent" not in message
 
 
 @pytest.mark.parametrize("name", ["sampler_name", "scheduler"])
