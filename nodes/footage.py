@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import Input, InputImpl
@@ -88,7 +89,10 @@ def _from_video(video: Input.Video, frame_rate: float) -> VideoClip:
         components = video.get_components()
         rate = Fraction(components.frame_rate)
         return VideoClip(source=ImageSequence(images=components.images, frame_rate=rate))
-    source = open_source(video.get_stream_source())
+    stream = video.get_stream_source()
+    if isinstance(stream, str) and Path(stream).is_dir():  # what Load Video makes of no name
+        raise MediaError("got a video without a file. Choose a file in Load Video.")
+    source = open_source(stream)
     if source.still_image is not None:  # a WebP of one frame
         return _from_images(source.still_image[None], frame_rate)
     start, duration = compat.trim_window(video)

@@ -11,6 +11,7 @@ from tests.nodes.graphs import Graph, muxed, node, saved, sound
 
 from .page import ComfyPage
 
+KEPT_MS = 1500  # after which a reload brings back what was changed
 IMAGE = node("EmptyImage", width=64, height=48, batch_size=1, color=0)
 
 
@@ -48,6 +49,15 @@ def test_an_error_goes_when_the_result_is_cached(page: ComfyPage, clip: str) -> 
     assert page.run() == "error" and page.node_text(ids["extract"])
     page.set_widgets(ids["extract"], start_offset=0.0)
     assert page.run() == "success" and page.node_text(ids["extract"]) is None
+
+
+def test_an_error_goes_when_another_node_fails_first(page: ComfyPage, clip: str) -> None:
+    ids = page.add_nodes(graph(clip, start_offset=5.0))
+    assert page.run() == "error" and page.node_text(ids["extract"])
+    page.set_widgets(ids["load"], model="medium_44k")
+    assert page.run() == "error"
+    assert page.wait(lambda: "no file found" in (page.node_text(ids["load"]) or ""))
+    assert page.node_text(ids["extract"]) is None
 
 
 def test_a_long_error_scrolls_and_links(page: ComfyPage) -> None:
@@ -95,9 +105,69 @@ def test_a_subgraph(page: ComfyPage, clip: str) -> None:
     page.set_widgets(extract, start_offset=5.0)
     page.leave()
     assert page.run() == "error"
+    page.page.wait_for_timeout(KEPT_MS)
     page.reload()
     page.enter(subgraph)
     assert page.wait(lambda: "start of 5 s" in (page.node_text(extract) or ""))
+
+
+def test_a_graph_in_another_tab_tells_nothing_here(page: ComfyPage, clip: str) -> None:
+    """Its nodes have the ids of those in view; the texts are there when it is in view again."""
+    ids = page.add_nodes(graph(clip, start_offset=5.0))
+    first = page.graph()
+    page.page.evaluate(
+        """(first) => {
+          const {app} = window;
+          const loaded = app.loadGraphData;
+          app.api.addEventListener('execution_start', () => loaded.call(
+            app, {...first, id: crypto.randomUUID()}, true, true, 'other'), {once: true});
+        }""",
+        first,
+    )
+    assert page.run() == "error"
+    assert page.graph()["id"] != first["id"] and page.told().count() == 0
+    page.open_graph(first)
+    assert page.wait(lambda: "start of 5 s" in (page.node_text(ids["extract"]) or ""))
+
+
+def test_events_that_overtake_the_answer_to_the_prompt(page: ComfyPage, clip: str) -> None:
+    """An error takes the place of an earlier one."""
+    ids = page.add_nodes(graph(clip, start_offset=5.0))
+    assert page.run() == "error"
+    page.page.evaluate(
+        """() => {
+          const {api} = window.app;
+          const {fetchApi} = api;
+          api.fetchApi = async (path, ...options) => {
+            const answer = await fetchApi.call(api, path, ...options);
+            if (path === '/prompt') {
+              api.fetchApi = fetchApi;
+              await new Promise((done) => setTimeout(done, 2000));
+            }
+            return answer;
+          };
+        }"""
+    )
+    page.set_widgets(ids["extract"], start_offset=4.0)
+    assert page.run() == "error"
+    assert page.wait(lambda: "start of 4 s" in (page.node_text(ids["extract"]) or ""))
+
+
+def test_a_template_opened_anew_tells_nothing(page: ComfyPage, clip: str) -> None:
+    """It has the id of the graph that ran, and none of its choices."""
+    name = "MMAudio repair sound of a video"
+    page.open_template(name)
+    page.set_widgets("LoadVideo", file=clip)
+    page.set_widgets("MMAudioFeatureExtract", start_offset=5.0)
+    assert page.run() == "error"
+    page.page.wait_for_timeout(KEPT_MS)
+    page.reload()
+    told = page.told()
+    assert page.wait(lambda: told.count() == 2)  # the error, and the notice of the loader
+    page.open_template(name)
+    page.wait(lambda: told.count() == 1)
+    (text,) = told.all_inner_texts()
+    assert text.startswith("these are synthetic weights")
 
 
 @pytest.mark.parametrize(

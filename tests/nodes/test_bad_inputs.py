@@ -108,6 +108,14 @@ def test_muxing(comfy: ComfyServer, refused: Refused, name: str) -> None:
 # --- settings that do not fit
 
 
+def test_no_file_chosen(refused: Refused) -> None:
+    """As in a template that has just been opened."""
+    parts = ("a video without a file", "choose a file in load video")
+    file = node("LoadVideo", file="")
+    refused(saved(sound(extract={"video": ["file", 0]}, file=file)), *parts)
+    refused(muxed(sound(file=file), video=["file", 0]), *parts)
+
+
 def test_both_video_and_images(refused: Refused, clip: str) -> None:
     image = node("EmptyImage", width=64, height=64, batch_size=1, color=0)
     graph = sound(video=clip, extract={"images": ["image", 0]}, image=image)

@@ -10,9 +10,13 @@ const GAP = 8; // px; at most, that Nodes 2.0 adds above such a widget
 const RECENT = 16; // prompts of the history in which the open graph is looked for
 const NONE = { text: "", isError: false };
 
-const failed = new WeakSet(); // nodes that tell an error, which no cached result has
+const failed = new Set(); // nodes that tell an error
 const told = new WeakMap(); // node -> its height before it told something, and how high the text is
-let prompts = 0; // queued since the page was opened
+const graphs = new Map(); // prompt -> id of the graph that was queued, for those queued on this page
+let answered = Promise.resolve(); // once ComfyUI has accepted or refused all that was queued
+let handled = Promise.resolve(); // once all events so far are
+let running; // the last prompt that began
+let prompts = 0; // begun since the page was opened
 
 function isOurs(node) {
   return /MMAudio|^MuxAudioVideo$/.test(node?.constructor.nodeData?.name ?? "");
@@ -76,6 +80,32 @@ function heightWithout(node, { before, height }) {
   return Math.max(before, node.size[1] - height() - GAP);
 }
 
+// Nodes of another tab have the same ids: what is told of a prompt is for the graph that it was made of.
+function noteGraphs() {
+  const { queuePrompt } = api;
+  api.queuePrompt = function (number, prompt, ...options) {
+    const answer = queuePrompt.call(this, number, prompt, ...options);
+    const noted = answer.then(({ prompt_id }) => graphs.set(prompt_id, prompt?.workflow?.id));
+    answered = Promise.allSettled([answered, noted]);
+    return answer;
+  };
+}
+
+// ComfyUI may send the first events of a prompt before it answers that it has accepted it. Between two
+// events Nodes 2.0 has to draw: it takes a text that is removed and added again for the same one.
+function listen(kind, handle) {
+  api.addEventListener(kind, ({ detail }) => {
+    const prompt = detail?.prompt_id ?? running;
+    handled = handled.then(async () => {
+      await answered;
+      const graph = graphs.get(prompt);
+      if (graph !== undefined && graph !== rootGraph().id) return;
+      handle(detail);
+      await new Promise((done) => setTimeout(done));
+    });
+  });
+}
+
 function tell(node, { text, isError }) {
   if (!node) return;
   const shown = node.widgets?.find((widget) => widget.name === WIDGET);
@@ -111,7 +141,21 @@ function tellError({ node_id, exception_message, exception_type }) {
   tell(nodeOf(node_id), { text: exception_message.trim() || exception_type, isError: true });
 }
 
-// What the last run of the open graph told, after it was loaded again.
+// Whether a node and all that it depends on are now as they were in an earlier prompt. What the page
+// itself changes after a run does not count: seeds, and the widgets of previews.
+function unchanged(id, was, is) {
+  const [before, now] = [was[id], is[id]];
+  if (!before || before.class_type !== now?.class_type) return false;
+  return Object.keys({ ...before.inputs, ...now.inputs }).every((name) => {
+    const [a, b] = [before.inputs[name], now.inputs[name]];
+    const linked = Array.isArray(a) || Array.isArray(b);
+    if (!linked && (a === undefined || b === undefined || /^(noise_)?seed$/.test(name))) return true;
+    return JSON.stringify(a) === JSON.stringify(b) && (!linked || unchanged(a[0], was, is));
+  });
+}
+
+// What the last run of the open graph told, after it was loaded again: not of nodes that have changed,
+// as in a template that is opened anew.
 async function restore() {
   const graph = rootGraph();
   const queued = prompts;
@@ -120,10 +164,14 @@ async function restore() {
   if (!answer.ok) return;
   const entries = Object.values(await answer.json()).reverse();
   const last = entries.find(({ prompt }) => prompt[3]?.extra_pnginfo?.workflow?.id === graph.id);
-  if (!last || prompts !== queued || rootGraph() !== graph) return;
-  for (const [id, output] of Object.entries(last.outputs)) tellNotices(nodeOf(id), output);
+  if (!last) return;
+  const { output: now } = await app.graphToPrompt();
+  if (prompts !== queued || rootGraph() !== graph) return;
+  const holds = (id) => unchanged(id, last.prompt[2], now);
+  for (const [id, output] of Object.entries(last.outputs))
+    if (holds(id)) tellNotices(nodeOf(id), output);
   for (const [kind, detail] of last.status?.messages ?? [])
-    if (kind === "execution_error") tellError(detail);
+    if (kind === "execution_error" && holds(detail.node_id)) tellError(detail);
 }
 
 app.registerExtension({
@@ -138,17 +186,23 @@ app.registerExtension({
     };
   },
   setup() {
-    api.addEventListener("execution_start", () => prompts++);
-    api.addEventListener("executing", ({ detail }) => {
-      if (detail) tell(nodeOf(detail), NONE);
+    noteGraphs();
+    api.addEventListener("execution_start", ({ detail }) => {
+      running = detail.prompt_id;
+      prompts++;
     });
-    api.addEventListener("execution_error", ({ detail }) => tellError(detail));
-    api.addEventListener("execution_cached", ({ detail }) => {
-      for (const node of detail.nodes.map(nodeOf)) if (failed.has(node)) tell(node, NONE);
+    listen("executing", (id) => {
+      if (id) tell(nodeOf(id), NONE);
+    });
+    listen("execution_error", tellError);
+    // what failed need not run again: it may be cached now, or another node may fail before it
+    listen("execution_start", () => {
+      for (const node of failed) if (node.graph) tell(node, NONE);
+      failed.clear();
     });
     // of a node that ran, once for all items of a list, and (not by ComfyUI 0.8.0) of a cached one
-    api.addEventListener("executed", ({ detail }) => {
-      tellNotices(nodeOf(detail.display_node ?? detail.node), detail.output);
+    listen("executed", ({ node, display_node, output }) => {
+      tellNotices(nodeOf(display_node ?? node), output);
     });
   },
   afterConfigureGraph() {
