@@ -34,6 +34,8 @@ _CHECKS = {
     "pyright": ("pyright",),
 }
 
+_PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup")
+
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
@@ -93,6 +95,9 @@ def _test(comfyui: Path, arguments: Sequence[str]) -> int:
     if failed:
         # printed before pytest runs, so that pytest's summary stays the last line
         print(f"FAILED: {', '.join(failed)} (see above). The tests still run.", flush=True)
+    if not arguments:  # the whole suite, in several processes of one thread each
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        arguments = _PARALLEL
     return call([PYTHON, "-m", "pytest", *arguments]) or int(bool(failed))
 
 

@@ -23,6 +23,17 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that share a server or a module's fixtures run in one process of a parallel run."""
+    for item in items:
+        group = item.path.stem
+        callspec = getattr(item, "callspec", None)
+        if callspec and "comfy_path" in callspec.params:
+            version = Path(str(callspec.params["comfy_path"])).name
+            group = version if "comfy" in item.fixturenames else f"{version}-{group}"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def _versions() -> list[Path | None]:
     """ComfyUI, and the other versions whose environments ``dev.py test`` has installed."""
     comfyui = locate()
