@@ -207,20 +207,3 @@ class AudioTrackCopier:
             self._last = packet.pts = packet.dts = ticks
             self._next = packet
             return
-
-
-class AudioTracks:
-    """Audio tracks that are written together."""
-
-    def __init__(self, tracks: list[AudioTrack]) -> None:
-        self._tracks = tracks
-
-    def write_until(self, time: Fraction) -> None:
-        """Write all tracks up to ``time`` in seconds."""
-        for track in self._tracks:
-            track.write_until(time)
-
-    def finish(self) -> None:
-        """Write what is left of all tracks."""
-        for track in self._tracks:
-            track.finish()

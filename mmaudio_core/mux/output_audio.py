@@ -20,7 +20,6 @@ from .audio_tracks import (
     AudioTrack,
     AudioTrackCopier,
     AudioTrackEncoder,
-    AudioTracks,
     encoded_rate,
     keeps_channels,
 )
@@ -62,7 +61,7 @@ class OutputAudio:
     plan: OutputPlan
 
     @contextmanager
-    def add_to(self, output: OutputContainer) -> Generator[AudioTracks, None, None]:
+    def add_to(self, output: OutputContainer) -> Generator[list[AudioTrack], None, None]:
         """Add the tracks to a container, after those that it has."""
         codec = self.plan.audio_codec
         new = AudioTrackEncoder(output, self.new, codec, self.plan.options.bitrate)
@@ -78,7 +77,7 @@ class OutputAudio:
                 tracks.append(track)
             if self.kept:
                 describe(new.stream, _NEW)
-            yield AudioTracks(tracks)
+            yield tracks
 
 
 def prepare_output_audio(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
 from av.container import OutputContainer
 
-from .audio_tracks import AudioTracks
+from .audio_tracks import AudioTrack
 from .kept_plan import KeptPlan
 from .kept_tracks import KeptTracks, add_kept
 from .output_audio import OutputAudio
@@ -31,14 +31,14 @@ class OutputTracks:
     def add_to(self, output: OutputContainer) -> Generator[TrackWriter, None, None]:
         """Add the tracks to a container, after the picture."""
         with self.audio.add_to(output) as audio, add_kept(self.kept, output) as kept:
-            yield TrackWriter(audio, kept)
+            yield TrackWriter([*audio, kept] if kept else [*audio])
 
 
 class TrackWriter:
     """Writes tracks together."""
 
-    def __init__(self, audio: AudioTracks, kept: KeptTracks | None) -> None:
-        self._tracks = [audio] if kept is None else [audio, kept]
+    def __init__(self, tracks: Sequence[AudioTrack | KeptTracks]) -> None:
+        self._tracks = tracks
 
     def write_until(self, time: Fraction) -> None:
         """Write all tracks up to ``time`` in seconds."""
