@@ -34,7 +34,7 @@ _CHECKS = {
     "pyright": ("pyright",),
 }
 
-_PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadgroup")
+_PARALLEL = ("-n", "auto", "--maxprocesses", "4")
 
 
 def main(arguments: list[str]) -> int:

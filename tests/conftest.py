@@ -7,8 +7,10 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from dev.comfyui import VARIABLE, locate, other_versions, side_env
 from dev.environment import is_current
@@ -23,24 +25,33 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that share a server or a module's fixtures run in one process of a parallel run."""
-    for item in items:
-        group = item.path.stem
-        callspec = getattr(item, "callspec", None)
-        if callspec and "comfy_path" in callspec.params:
-            version = Path(str(callspec.params["comfy_path"])).name
-            group = version if "comfy" in item.fixturenames else f"{version}-{group}"
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def _versions() -> list[Path | None]:
     """ComfyUI, and the other versions whose environments ``dev.py test`` has installed."""
     comfyui = locate()
     if comfyui is None:
         return [None]
     return [comfyui, *(path for path in other_versions(comfyui) if is_current(side_env(path)))]
+
+
+class _Scheduling(LoadScopeScheduling):
+    """Tests of one server, and those of one module, run in one process of a parallel run.
+
+    A subclass, since pytest-xdist 3.8 ignores its own groups with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, _, test = nodeid.partition("::")
+        names = [path.name for path in _versions() if path is not None and path.name in test]
+        if not names:
+            return module
+        version = max(names, key=len)  # the name of the newest is the start of all
+        return f"{version} {module}" if module.startswith("tests/native/") else version
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How ``dev.py test`` shares the tests out."""
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", params=_versions(), ids=lambda path: path and path.name)
