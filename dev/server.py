@@ -84,6 +84,18 @@ class ComfyServer:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Process id of the server, which runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End the server without giving it a chance to clean up, as a crash does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     def __enter__(self) -> ComfyServer:
         """Start ComfyUI and wait until it answers.
 
