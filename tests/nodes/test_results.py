@@ -90,7 +90,8 @@ def left_behind(comfy: ComfyServer) -> Path:
     path = comfy.output / "deep" / "er" / f".mmaudio-{host}-{uuid.uuid4().hex}.tmp"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half")
-    os.utime(path, (time.time() - 60,) * 2)
+    before = time.time() - 60
+    os.utime(path, (before, before))
     return path
 
 
