@@ -21,6 +21,7 @@ SIZE = ViewportSize(width=1600, height=1000)
 RUN_SECONDS = 120
 LOAD_SECONDS = 120  # on a busy machine
 WAIT_SECONDS = 20
+_KEPT_MS = 1500  # after which a reload brings back what was changed
 
 # Requests for files that a user may have, and messages of the page that have nothing to do with us.
 _NOT_OURS = ("/user.css", "/api/userdata", "ComfyApp graph accessed before initialization")
@@ -112,10 +113,14 @@ class ComfyPage:
         self.page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
         self.page.on("response", self._on_response)
         self._settings = {**_SETTINGS, "Comfy.VueNodes.Enabled": renderer == "nodes2", **settings}
-        self.reload()
+        self._open()
 
     def reload(self) -> None:
-        """Open the page, or open it again as a user does with F5."""
+        """Open the page again as a user does with F5, once it has kept what was changed last."""
+        self.page.wait_for_timeout(_KEPT_MS)
+        self._open()
+
+    def _open(self) -> None:
         # the server keeps the settings: another page may have changed them
         url = f"{self.server.url}/api/settings"
         requests.post(url, json=self._settings, timeout=30).raise_for_status()

@@ -138,15 +138,10 @@ Ticks: TypeAlias = list[tuple[int | None, int | None]]
 
 def frame_times(container: str, ticks: Ticks, duration: int = 2) -> list[FrameTime]:
     """Times that ``FrameClock`` gives to frames whose packets state a duration in ticks."""
-    clock: Any = FrameClock(
-        cast(Any, SimpleNamespace(format=SimpleNamespace(name=container))),
-        cast(
-            Any,
-            SimpleNamespace(
-                time_base=F(1, 100), average_rate=F(20), guessed_rate=None, base_rate=None
-            ),
-        ),
-    )
+    file = SimpleNamespace(format=SimpleNamespace(name=container, flags=0))
+    rates = {"average_rate": F(20), "guessed_rate": None, "base_rate": None}
+    stream = SimpleNamespace(container=file, time_base=F(1, 100), **rates)
+    clock: Any = FrameClock(cast(Any, file), cast(Any, stream))
     for pts, dts in ticks:
         clock.sent(SimpleNamespace(pts=pts, dts=dts, duration=duration, size=1))
     return [clock.time(SimpleNamespace(pts=pts, dts=dts)) for pts, dts in ticks]
