@@ -9,8 +9,8 @@ from typing import Any
 import tiny
 import torch
 from mmaudio_pack.mmaudio_core.config import exact_samples, sequence_lengths
-from mmaudio_pack.mmaudio_core.errors import MMAudioError
 from mmaudio_pack.nodes import latents
+from mmaudio_pack.nodes.cures import MMAudioNodeError
 from mmaudio_pack.nodes.decode import MMAudioDecode
 from mmaudio_pack.nodes.encode import MMAudioEncode
 from mmaudio_pack.nodes.extend import MMAudioExtend
@@ -108,7 +108,7 @@ def case_routes() -> dict[str, Any]:
             told = MMAudioDecode.execute(networks, latent, features)
             exact: Any = told.args[0]["waveform"].shape[-1]
             quiet = not told.ui["text"]
-        except MMAudioError as error:
+        except MMAudioNodeError as error:
             exact, quiet = str(error), True
         table[name] = {
             "takes": len(plain.args[0]["waveform"]),
