@@ -207,8 +207,11 @@ class ComfyPage:
         return self.page.evaluate("() => window.app.rootGraph.serialize()")
 
     def prompt(self) -> dict[str, Any]:
-        """The API prompt that Run would queue."""
-        return self.page.evaluate("async () => (await window.app.graphToPrompt()).output")
+        """The API prompt that Run would queue, without what the page adds after a preview."""
+        prompt = self.page.evaluate("async () => (await window.app.graphToPrompt()).output")
+        for entry in prompt.values():
+            entry["inputs"].pop("video-preview", None)
+        return prompt
 
     def set_widgets(self, node: str, **values: Any) -> None:
         """Set widgets of a node, given by its id or, if there is one of it, by its type."""
