@@ -1,6 +1,7 @@
 // Nodes 2.0 folds the inputs that the schema marks as advanced. The classic canvas looks at the widget,
 // and keeps the room of what it folds unless the widget is hidden as well.
 import { app } from "../../../scripts/app.js";
+import { inputOptions, isOurs } from "./nodes.js";
 
 const ALWAYS = "Comfy.Node.AlwaysShowAdvancedWidgets";
 
@@ -22,10 +23,9 @@ function fold(node, widget) {
 app.registerExtension({
   name: "MMAudio.AdvancedInputs",
   nodeCreated(node) {
-    const definition = node.constructor.nodeData;
-    if (!/MMAudio|^MuxAudioVideo$/.test(definition?.name ?? "")) return;
-    const inputs = { ...definition.input?.required, ...definition.input?.optional };
-    const advanced = (node.widgets ?? []).filter((widget) => inputs[widget.name]?.[1]?.advanced);
+    if (!isOurs(node)) return;
+    const options = inputOptions(node);
+    const advanced = (node.widgets ?? []).filter((widget) => options[widget.name]?.advanced);
     if (!advanced.length) return;
     for (const widget of advanced) fold(node, widget);
     node.setSize(node.computeSize());

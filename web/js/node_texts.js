@@ -2,6 +2,7 @@
 // notices in its output. ComfyUI's own text on a node is lost in a subgraph and at a reload.
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { isOurs } from "./nodes.js";
 
 const WIDGET = "mmaudio_told";
 const MAX_HEIGHT = 160; // px; what is longer scrolls
@@ -17,10 +18,6 @@ let answered = Promise.resolve(); // once ComfyUI has accepted or refused all th
 let handled = Promise.resolve(); // once all events so far are
 let running; // the last prompt that began
 let prompts = 0; // begun since the page was opened
-
-function isOurs(node) {
-  return /MMAudio|^MuxAudioVideo$/.test(node?.constructor.nodeData?.name ?? "");
-}
 
 function rootGraph() {
   return app.rootGraph ?? app.graph;

@@ -1,5 +1,6 @@
 // The classic canvas draws no label on text boxes; Nodes 2.0 does.
 import { app } from "../../../scripts/app.js";
+import { inputOptions, isOurs } from "./nodes.js";
 
 const GAP = "1.6em";
 
@@ -22,12 +23,10 @@ function labelled(widget, example) {
 app.registerExtension({
   name: "MMAudio.TextLabels",
   nodeCreated(node) {
-    const definition = node.constructor.nodeData;
-    if (!/MMAudio/.test(definition?.name ?? "")) return;
-    const inputs = { ...definition.input?.required, ...definition.input?.optional };
+    if (!isOurs(node)) return;
+    const options = inputOptions(node);
     for (const widget of node.widgets ?? []) {
-      if (widget.element?.tagName === "TEXTAREA")
-        labelled(widget, inputs[widget.name]?.[1]?.placeholder);
+      if (widget.element?.tagName === "TEXTAREA") labelled(widget, options[widget.name]?.placeholder);
     }
   },
 });
