@@ -21,6 +21,7 @@ from ..errors import MediaError
 from .color import RGB_FORMAT, FrameColor, SdrConverter, frame_color
 from .compat import rgb_options
 from .container import error_text
+from .cropping import FrameCropper, read_crop
 from .orientation import frame_orientation
 from .packets import decode_packet
 from .source import Frame, check_frame_size
@@ -99,21 +100,22 @@ class DecodedFrame:
 
 
 def place_frames(
-    frames: TimedFrames, stream: VideoStream, zero: Fraction
+    frames: TimedFrames, container: InputContainer, stream: VideoStream, zero: Fraction
 ) -> Generator[DecodedFrame, None, None]:
-    """Make times relative to the first frame shown, and tell colors.
+    """Make times relative to the first frame shown, crop, and tell colors.
 
     Args:
         frames: what was decoded.
-        stream: the stream that it comes from.
+        container, stream: what they come from.
         zero: time of the first frame shown, in seconds of the file's own clock.
     """
     context = (stream.codec_context.color_trc, stream.codec_context.color_primaries)
+    crop = FrameCropper(read_crop(container, stream))
     for time, frame in frames:
         yield DecodedFrame(
             time=time.time - zero,
             end_time=time.end_time - zero,
-            picture=frame,
+            picture=crop(frame),
             color=frame_color(frame, context),
         )
 

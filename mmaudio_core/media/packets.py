@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
+from .cropping import FrameCropper, read_crop
 from .orientation import displayed_size
 from .source import VideoInfo
 from .timestamps import average_rate, nominal_step, stores_no_pts, time_base
@@ -152,6 +153,7 @@ class _PacketReader:
         self.time_base = time_base(stream)
         self._container = container
         self._stream = stream
+        self._crop = FrameCropper(read_crop(container, stream))
         self._size: tuple[int, int] | None = None
 
     def __iter__(self) -> Iterator[PacketTime]:
@@ -184,7 +186,7 @@ class _PacketReader:
         """Note the size of the first frame that comes out; None flushes the decoder."""
         if self._size is None:
             frame = _first_frame(self._stream, packet)
-            self._size = None if frame is None else displayed_size(frame)
+            self._size = None if frame is None else displayed_size(self._crop(frame))
 
     def _duration(self, packets: list[PacketTime]) -> Fraction:
         step = nominal_step(self._stream)

@@ -93,8 +93,9 @@ class VideoFile(FrameSource):
             else:
                 found = chain_frames(first, decoded)
             if found is not None:
-                yield from place_frames(found, stream, zero)
+                yield from place_frames(found, container, stream, zero)
                 return
         with self.open() as (container, stream):  # seeking failed: decode from the beginning
             use_threads(stream)
-            yield from place_frames(decode_stream(container, stream), stream, zero)
+            frames = decode_stream(container, stream)
+            yield from place_frames(frames, container, stream, zero)

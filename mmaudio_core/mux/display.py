@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from ..media import VideoFile
 from ..media.compat import side_data
+from ..media.cropping import Crop, read_crop
 from ..media.orientation import Orientation, frame_orientation
 
 _SIDE_DATA = {
@@ -47,6 +48,7 @@ def _read(video: VideoFile) -> dict[str, Hashable]:
     """The display properties that differ from what players assume, by name."""
     with video.open() as (container, stream):
         context = stream.codec_context
+        crop = read_crop(container, stream)
         aspect = stream.sample_aspect_ratio or 1
         found: dict[str, Hashable] = {
             "pixel aspect ratio": None if aspect == 1 else aspect,
@@ -54,6 +56,7 @@ def _read(video: VideoFile) -> dict[str, Hashable]:
             "color transfer": _color(context.color_trc),
             "color matrix": _color(context.colorspace),
             "full color range": context.color_range == ColorRange.JPEG or None,
+            "cropping": None if crop == Crop() else crop,
             "transparency": "alpha_mode" in {key.lower() for key in stream.metadata} or None,
         }
         frame = _first_frame(container, stream)

@@ -113,6 +113,8 @@ SV3D = box(
     + box("proj", full_box("prhd", bytes(12)) + full_box("equi", bytes(16))),
 )
 """Equirectangular."""
+CLAP = box("clap", struct.pack(">4I4i", 80, 1, 64, 1, -2, 1, 4, 1))
+"""Clean aperture of a picture of 96x96: 80x64, its middle 2 to the left and 4 down."""
 DVCC = box("dvvC", bytes([1, 0, 8 << 1, 6 << 3 | 0b101, 4 << 4]) + bytes(19))
 """Dolby Vision 1.0, profile 8, level 6, base layer with RPU, compatible with HLG."""
 
@@ -162,5 +164,8 @@ CLIPS = {
     "stereo 3D in mkv": Clip(suffix="mkv", tags={"stereo_mode": "left_right"}),
     "spherical": Clip(boxes=[SV3D]),
     "Dolby Vision": Clip(codec="libx265", pix_fmt="yuv420p10le", color=HLG, boxes=[DVCC]),
+    "cropped": Clip(boxes=[CLAP]),
+    "cropped, 2:1": Clip(boxes=[pasp(2, 1), CLAP]),
+    "cropped, rotated, in VP9": Clip(codec="libvpx-vp9", turn=(0, -1, 1, 0), boxes=[CLAP]),
     "VP9 with transparency": Clip(suffix="webm", codec="libvpx-vp9", pix_fmt="yuva420p"),
 }

@@ -20,6 +20,7 @@ from .made_display import CLIPS, HLG, PQ
 from .test_mux import packets_of
 
 F = Fraction
+CROP = (6, 20, 10, 12)
 SIDE_DATA = {
     "MASTERING_DISPLAY_METADATA": "mastering",
     "CONTENT_LIGHT_LEVEL": "light",
@@ -40,6 +41,7 @@ class Display(NamedTuple):
         data: what else is known of the picture.
         alpha: it says that it is transparent.
         dolby: it holds a Dolby Vision configuration.
+        crop: pixels left, above, right, below that are not shown.
     """
 
     aspect: Fraction = F(1)
@@ -48,6 +50,7 @@ class Display(NamedTuple):
     data: frozenset[str] = frozenset()
     alpha: bool = False
     dolby: bool = False
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 def display_of(path: Path) -> Display:
@@ -70,7 +73,20 @@ def display_of(path: Path) -> Display:
             data=frozenset(SIDE_DATA[name] for name in data.keys() & SIDE_DATA.keys()),
             alpha="alpha_mode" in {key.lower() for key in stream.metadata},
             dolby=b"dvvC" in path.read_bytes(),
+            crop=crop_of(path.read_bytes()),
         )
+
+
+def crop_of(data: bytes) -> tuple[int, int, int, int]:
+    """From the bytes of a file: mp4's clean aperture, Matroska's pixel crop."""
+    if b"clap" not in data:
+        places = (data.find(bytes([0x54, last])) for last in (0xCC, 0xBB, 0xDD, 0xAA))
+        left, top, right, bottom = (data[at + 3] if at >= 0 else 0 for at in places)
+        return left, top, right, bottom
+    values = struct.unpack_from(">4I4i", data, data.index(b"clap") + 4)
+    width, height, x, y = (F(*values[i : i + 2]) for i in (0, 2, 4, 6))
+    left, top = (96 - width) / 2 + x, (96 - height) / 2 + y
+    return int(left), int(top), int(96 - width - left), int(96 - height - top)
 
 
 EXPECTED = {
@@ -106,6 +122,9 @@ EXPECTED = {
     "stereo 3D in mkv": Display(data=frozenset({"stereo"})),
     "spherical": Display(data=frozenset({"spherical"})),
     "Dolby Vision": Display(color=HLG, dolby=True),
+    "cropped": Display(crop=CROP),
+    "cropped, 2:1": Display(aspect=F(2), crop=CROP),
+    "cropped, rotated, in VP9": Display(color=(2, 2, 2, 1), turn=(0, -1, 1, 0), crop=CROP),
     "VP9 with transparency": Display(color=(2, 2, 2, 1), alpha=True),
 }
 """What each file says, before and after."""
