@@ -6,13 +6,14 @@ The oldest supported is 14.2.0, the oldest that ComfyUI 0.8.0 takes.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 import av
 from av.buffer import Buffer
 from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 from av.packet import Packet
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.stream import Stream
@@ -30,6 +31,36 @@ def open_input(file: str | io.BytesIO) -> InputContainer:
         return av.open(file, mode="r", metadata_errors="replace")
     except TypeError:
         return av.open(file, mode="r")
+
+
+def demux(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """A stream's packets, the last one with its duration.
+
+    Delete with PyAV 16 as the oldest supported: it leaves the durations in mp4 and mov unknown if
+    frames are reordered, but tells their sum.
+    """
+    packets, total = container.demux(stream), stream.duration
+    if hasattr(VideoFrame, "color_trc") or "mp4" not in container.format.name or total is None:
+        yield from packets
+        return
+    held: Packet[VideoStream] | None = None
+    begin: int | None = None  # the first packet's decoding time; None after a seek
+    try:
+        for packet in packets:
+            if held is None:
+                begin = packet.dts if packet.pts == stream.start_time else None
+            else:
+                at_end = not packet.size and not held.duration
+                if at_end and begin is not None and held.dts is not None:
+                    held.duration = max(0, total - (held.dts - begin))
+                yield held
+            held = packet
+    except FFmpegError:
+        if held is not None:
+            yield held
+        raise
+    if held is not None:
+        yield held
 
 
 class FrameDurations:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..errors import MediaError
 from .color import RGB_FORMAT, FrameColor, SdrConverter, frame_color
-from .compat import rgb_options
+from .compat import demux, rgb_options
 from .container import error_text
 from .cropping import FrameCropper, read_crop
 from .orientation import frame_orientation
@@ -178,6 +178,6 @@ def _packets(
 ) -> Iterator[Packet[VideoStream] | None]:
     """The stream's packets; None, which flushes the decoder, after an unreadable one."""
     try:
-        yield from container.demux(stream)
+        yield from demux(container, stream)
     except FFmpegError:
         yield None

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
+from .compat import demux
 from .cropping import FrameCropper, read_crop
 from .orientation import displayed_size
 from .source import VideoInfo
@@ -126,7 +127,7 @@ def info_from_ends(container: InputContainer, stream: VideoStream) -> VideoInfo 
 def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """The stream's packets up to its end or the first that cannot be read."""
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             if packet.size:
                 yield packet
     except FFmpegError:

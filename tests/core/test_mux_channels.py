@@ -154,7 +154,8 @@ def test_rates(rate: int, codec: str, expected: int, container: str, tmp_path: P
     assert got_rate == expected
     pitch = 500 if rate > 2_000 else 100
     assert band(middle(got[0], got_rate), pitch, got_rate) == pytest.approx(LEVEL, abs=0.5)
-    assert abs(got.shape[1] / got_rate - 1) < 0.03
+    padding = 2 * 1024 if codec == "aac" else 0  # PyAV 14 reads an encoder's from mkv, too
+    assert -0.03 < got.shape[1] / got_rate - 1 < max(0.03, (padding + 10) / got_rate)
     lost = (f"{codec} takes up to {expected} Hz, less than {rate} Hz.",)
     assert result.notes == (lost if expected < rate else ())
 

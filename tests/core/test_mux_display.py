@@ -77,12 +77,39 @@ def display_of(path: Path) -> Display:
         )
 
 
+def children(data: bytes) -> list[tuple[int, bytes]]:
+    """EBML elements (RFC 8794): id and content of each."""
+    found: list[tuple[int, bytes]] = []
+    position = 0
+    while position < len(data):
+        length = 9 - data[position].bit_length()
+        identifier = int.from_bytes(data[position : position + length], "big")
+        position += length
+        length = 9 - data[position].bit_length()
+        size = int.from_bytes(data[position : position + length], "big") & ~(1 << 7 * length)
+        position += length
+        found.append((identifier, data[position : position + size]))
+        position += size
+    assert position == len(data)
+    return found
+
+
+def picture_of(data: bytes) -> dict[int, int]:
+    """Numbers in the element Video of the first track of a Matroska file, by id."""
+    tracks = dict(children(dict(children(data))[0x18538067]))[0x1654AE6B]
+    track = next(content for identifier, content in children(tracks) if identifier == 0xAE)
+    video = dict(children(track))[0xE0]
+    return {identifier: int.from_bytes(value, "big") for identifier, value in children(video)}
+
+
 def crop_of(data: bytes) -> tuple[int, int, int, int]:
     """From the bytes of a file: mp4's clean aperture, Matroska's pixel crop."""
-    if b"clap" not in data:
-        places = (data.find(bytes([0x54, last])) for last in (0xCC, 0xBB, 0xDD, 0xAA))
-        left, top, right, bottom = (data[at + 3] if at >= 0 else 0 for at in places)
+    if data.startswith(b"\x1aE\xdf\xa3"):
+        picture = picture_of(data)
+        left, top, right, bottom = (picture.get(i, 0) for i in (0x54CC, 0x54BB, 0x54DD, 0x54AA))
         return left, top, right, bottom
+    if b"clap" not in data:
+        return 0, 0, 0, 0
     values = struct.unpack_from(">4I4i", data, data.index(b"clap") + 4)
     width, height, x, y = (F(*values[i : i + 2]) for i in (0, 2, 4, 6))
     left, top = (96 - width) / 2 + x, (96 - height) / 2 + y
@@ -176,23 +203,6 @@ def test_display(name: str, tmp_path: Path) -> None:
         assert display_of(again.path) == kept, container
         assert packets_of(again.path) == packets_of(result.path) == packets_of(source)
     assert copies
-
-
-def children(data: bytes) -> list[tuple[int, bytes]]:
-    """EBML elements (RFC 8794): id and content of each."""
-    found: list[tuple[int, bytes]] = []
-    position = 0
-    while position < len(data):
-        length = 9 - data[position].bit_length()
-        identifier = int.from_bytes(data[position : position + length], "big")
-        position += length
-        length = 9 - data[position].bit_length()
-        size = int.from_bytes(data[position : position + length], "big") & ~(1 << 7 * length)
-        position += length
-        found.append((identifier, data[position : position + size]))
-        position += size
-    assert position == len(data)
-    return found
 
 
 @pytest.mark.parametrize("container", ["mkv", "webm"])

@@ -149,6 +149,9 @@ def test_animations_keep_their_time(name: str, container: str, tmp_path: Path) -
     assert len(shown) == (6 if container in ("mkv", "webm") else 5)
     assert abs(frames[-1].end_time - end) <= F(1, 90) * (5 if len(shown) > 5 else 1)
     assert abs(open_source(result.path).info.duration - end) < F(1, 20)
+    if container in ("mp4", "mov"):
+        copied = encode(result.path, {}, container=container).path
+        assert open_source(copied).info.duration == open_source(result.path).info.duration
 
 
 def test_what_libav_cannot_convert_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
