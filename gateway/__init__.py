@@ -1,0 +1,1 @@
+"""The hosted services' APIs, served by the user's own ComfyUI."""
