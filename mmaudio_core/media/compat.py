@@ -22,15 +22,16 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 
-def open_input(file: str | io.BytesIO) -> InputContainer:
-    """Open a file, replacing undecodable characters in its metadata.
+def open_input(file: str | io.BytesIO, options: Mapping[str, str] | None = None) -> InputContainer:
+    """Open a file with options of libav's, replacing undecodable characters in its metadata.
 
     Delete with PyAV 19 as the oldest supported: it has no ``metadata_errors`` and always replaces.
     """
+    settings = dict(options or {})
     try:
-        return av.open(file, mode="r", metadata_errors="replace")
+        return av.open(file, mode="r", metadata_errors="replace", options=settings)
     except TypeError:
-        return av.open(file, mode="r")
+        return av.open(file, mode="r", options=settings)
 
 
 def demux(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:

@@ -1,0 +1,122 @@
+"""Downloading the videos that clients name."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+
+from ..mmaudio_core.partial_files import partial_file
+from .containers import SNIFFED_BYTES, Container
+from .outgoing import Outgoing
+from .urls import OutgoingError
+from .video_files import DEFAULT_LIMITS as DEFAULT_LIMITS
+from .video_files import FetchError as FetchError
+from .video_files import FetchLimits as FetchLimits
+from .video_files import VideoFacts as VideoFacts
+from .video_files import decode_data_uri as decode_data_uri
+from .video_files import probe_video as probe_video
+from .video_files import publish, require_video, too_large
+from .video_files import write_video as write_video
+
+_BLOCK_BYTES = 1 << 20
+
+
+async def fetch_video(
+    outgoing: Outgoing, url: str, folder: Path, stem: str, limits: FetchLimits = DEFAULT_LIMITS
+) -> Path:
+    """Download a video.
+
+    Returns:
+        ``folder/stem`` with the extension of its content. Nothing else is left in the folder, and
+        nothing at all after an error or a cancellation.
+
+    Raises:
+        FetchError: if the URL is refused, no video comes, or it exceeds a limit.
+        OSError: if it cannot be written here.
+    """
+    with partial_file(folder) as partial:
+        try:
+            container = await asyncio.wait_for(
+                _download(outgoing, url, partial, limits), limits.total_seconds
+            )
+        except OutgoingError as error:
+            raise FetchError(str(error)) from error
+        except asyncio.TimeoutError as error:
+            raise FetchError(
+                f"got no whole video within {limits.total_seconds:g} seconds; expected it by then."
+                " Use a faster server, or a smaller file."
+            ) from error
+        return publish(partial, folder, stem, container)
+
+
+async def _download(outgoing: Outgoing, url: str, partial: Path, limits: FetchLimits) -> Container:
+    async with AsyncExitStack() as stack:
+        try:
+            response, chunk = await asyncio.wait_for(
+                _begin(stack, outgoing, url, limits), limits.first_byte_seconds
+            )
+        except asyncio.TimeoutError as error:
+            raise FetchError(
+                f"got nothing of the video within {limits.first_byte_seconds:g} seconds; expected"
+                " its first byte by then. Use a faster server, or upload the file."
+            ) from error
+        with partial.open("wb") as file:
+            return await _save(response, chunk, file, limits)
+
+
+async def _begin(
+    stack: AsyncExitStack, outgoing: Outgoing, url: str, limits: FetchLimits
+) -> tuple[aiohttp.ClientResponse, bytes]:
+    """Open the URL for as long as ``stack`` lasts; the response and its first bytes."""
+    response = await stack.enter_async_context(outgoing.open(url))
+    if response.status != 200:
+        raise FetchError(
+            f"the video's server answered with status {response.status}; expected 200 and the file."
+            " Open the URL in a private window of a browser: it must give the video without a"
+            " login."
+        )
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise FetchError(
+            "the video's server sent it compressed, which was not asked for; expected the file as"
+            " it is. Use another server, or upload the file."
+        )
+    if (response.content_length or 0) > limits.size:
+        raise too_large(limits.size)
+    return response, await response.content.readany()
+
+
+async def _save(
+    response: aiohttp.ClientResponse, chunk: bytes, file: BinaryIO, limits: FetchLimits
+) -> Container:
+    """Write the body, of which ``chunk`` is the first piece, as it comes."""
+    container: Container | None = None
+    block = bytearray()
+    size = 0
+    while chunk:
+        size += len(chunk)
+        if size > limits.size:
+            raise too_large(limits.size)
+        block += chunk
+        if container is None and len(block) >= SNIFFED_BYTES:
+            container = require_video(block)
+        if len(block) >= _BLOCK_BYTES:
+            await _write(file, block)
+            block = bytearray()
+        chunk = await response.content.readany()
+    container = container or require_video(block)
+    await _write(file, block)
+    return container
+
+
+async def _write(file: BinaryIO, block: bytearray) -> None:
+    """Write in a thread; if cancelled, not before it has let go of the file."""
+    writing = asyncio.ensure_future(asyncio.to_thread(file.write, block))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        raise
