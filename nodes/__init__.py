@@ -18,6 +18,7 @@ from .mux import MuxAudioVideo
 from .prompt_schedule import MMAudioPromptSchedule
 from .region import MMAudioRegion
 from .sampler import MMAudioSampler
+from .save_audio import MMAudioSaveAudio
 from .scheduler import MMAudioScheduler
 from .text_features import MMAudioTextFeatures
 from .visual_features import MMAudioVisualFeatures
@@ -44,6 +45,7 @@ class MMAudioExtension(ComfyExtension):
             MMAudioScheduler,
             MMAudioLongForm,
             MMAudioPromptSchedule,
+            MMAudioSaveAudio,
         ]
 
 

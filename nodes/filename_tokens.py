@@ -61,15 +61,15 @@ def named_nodes(
 
 
 def expand_tokens(
-    text: str, now: datetime, size: tuple[int, int], nodes: Sequence[NamedNode]
+    text: str, now: datetime, size: tuple[int, int] | None, nodes: Sequence[NamedNode]
 ) -> tuple[str, list[str]]:
-    """``text`` with its tokens replaced, and what is wrong with those that stay as they are.
+    """``text`` with its tokens replaced, and what is wrong with those that are not.
 
     Args:
         text: may hold ``%date:yyyy-MM-dd hh-mm-ss%``, ``%width%``, ``%height%`` and
             ``%node.widget%``.
         now: the time for dates.
-        size: width and height of the picture.
+        size: width and height of the picture; None without one.
         nodes: where widgets are looked up: by title, then by class; the first that fits.
     """
     notices: list[str] = []
@@ -78,7 +78,10 @@ def expand_tokens(
         token = match[1]
         if token in _BY_COMFYUI:
             return match[0]
-        if token in ("width", "height"):
+        if token in ("width", "height") and size is None:
+            notices.append(f"filename_prefix: {match[0]} becomes 0: there is no picture")
+            return "0"  # as ComfyUI has it
+        if size is not None and token in ("width", "height"):
             return str(size[token == "height"])
         if token.startswith("date:"):
             return _NOT_IN_DATES.sub("_", _format_date(token.removeprefix("date:"), now))

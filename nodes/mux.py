@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import Input, InputImpl, io, ui
@@ -18,9 +19,10 @@ from ..mmaudio_core.errors import MediaError, Problem
 from ..mmaudio_core.features.visual import VideoClip
 from ..mmaudio_core.media import ImageSequence, open_source
 from ..mmaudio_core.mux import AudioOptions, FileOptions, MuxResult, NumberedName, mux_audio
+from ..mmaudio_core.progress import Progress
 from . import compat, inputs, wiring
 from .cures import Node
-from .feedback import NodeProgress, with_notices
+from .feedback import with_notices
 from .filename_tokens import expand_tokens, named_nodes
 from .footage import NO_PICTURE, images_rate, to_clip
 from .mux_options import (
@@ -32,7 +34,7 @@ from .mux_options import (
     option_inputs,
     workflow_metadata,
 )
-from .results import check_prefix, result_name
+from .results import check_prefix, result_name, write_takes
 from .types import CATEGORY
 
 ALL_TAKES = -1
@@ -169,7 +171,7 @@ class MuxAudioVideo(Node):
                 metadata=workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo),
             ),
         )
-        results = _write_takes(job, takes, rate, name)
+        results = write_takes(takes, name, partial(job.write, rate))
         notices = dict.fromkeys([*notes, *(note for r in results for note in r.notes)])
         saved = [ui.SavedResult(r.path.name, subfolder, io.FolderType.output) for r in results]
         first = InputImpl.VideoFromFile(str(results[0].path))
@@ -200,21 +202,6 @@ def _file_name(prefix: str, clip: VideoClip, hidden: Any) -> tuple[str, list[str
     return expand_tokens(prefix, datetime.now(), (info.width, info.height), nodes)
 
 
-def _write_takes(
-    job: _MuxJob, takes: list[Tensor], rate: int, name: NumberedName
-) -> list[MuxResult]:
-    """One numbered file per take."""
-    progress = NodeProgress({str(number): 1 for number in range(len(takes))})
-
-    def write(number: int, take: Tensor) -> MuxResult:
-        def of_take(_stage: str, done: int, total: int, /) -> None:
-            progress(str(number), done, total)
-
-        return job.write(take, rate, replace(name, first=name.first + number), of_take)
-
-    return [write(number, take) for number, take in enumerate(takes)]
-
-
 @dataclass(frozen=True, kw_only=True)
 class _MuxJob:
     """What all takes have in common.
@@ -231,13 +218,7 @@ class _MuxJob:
     audio_options: AudioOptions
     file_options: FileOptions
 
-    def write(
-        self,
-        take: Tensor,
-        rate: int,
-        name: NumberedName,
-        progress: Callable[[str, int, int], None],
-    ) -> MuxResult:
+    def write(self, rate: int, take: Tensor, name: NumberedName, progress: Progress) -> MuxResult:
         """Write a file of that name, copying the picture if possible."""
         source = self.clip.source
         if isinstance(source, ImageSequence) and len(source.images) == 1:

@@ -1,14 +1,22 @@
-"""Results in the output folder: their names, checked before the work."""
+"""Results in the output folder: their names, checked before the work, and a file per take."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import folder_paths
+from torch import Tensor
 
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.mux import NumberedName
+from ..mmaudio_core.progress import Progress
+from .feedback import NodeProgress
+
+Result = TypeVar("Result")
 
 _DEFAULT = "mmaudio"
 _MAX_NAME = 255  # bytes, on nearly every file system
@@ -33,6 +41,23 @@ def result_name(prefix: str) -> tuple[NumberedName, str]:
     except Exception as error:  # ComfyUI raises no narrower one for a folder outside of output
         raise _refusal(prefix, f"which cannot be written to ({error})") from error
     return NumberedName(folder=Path(folder), prefix=name, first=counter), subfolder
+
+
+def write_takes(
+    takes: Sequence[Tensor],
+    name: NumberedName,
+    write: Callable[[Tensor, NumberedName, Progress], Result],
+) -> list[Result]:
+    """Write a file per take, numbered from that of ``name`` on, with one progress bar for all."""
+    progress = NodeProgress({str(number): 1 for number in range(len(takes))})
+
+    def write_one(number: int, take: Tensor) -> Result:
+        def of_take(_stage: str, done: int, total: int, /) -> None:
+            progress(str(number), done, total)
+
+        return write(take, replace(name, first=name.first + number), of_take)
+
+    return [write_one(number, take) for number, take in enumerate(takes)]
 
 
 def check_prefix(prefix: str) -> str:

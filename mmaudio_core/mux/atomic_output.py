@@ -19,7 +19,14 @@ from ..media.container import error_text
 from ..partial_files import partial_file
 from .output_name import NumberedName, publish
 
-_LIBAV_FORMATS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+_LIBAV_FORMATS = {
+    "mp4": "mp4",
+    "mov": "mov",
+    "mkv": "matroska",
+    "webm": "webm",
+    "m4a": "ipod",
+    "flac": "flac",
+}
 """libav's name of each container's muxer."""
 
 
@@ -55,7 +62,10 @@ def open_output(
 
 @contextmanager
 def atomic_output(
-    target: Path | NumberedName, suffix: str, metadata: Mapping[str, str]
+    target: Path | NumberedName,
+    suffix: str,
+    metadata: Mapping[str, str],
+    options: Mapping[str, str] | None = None,
 ) -> Generator[OutputFile, None, None]:
     """Open a container that gets its name if the block ends without error.
 
@@ -63,20 +73,21 @@ def atomic_output(
 
     Args:
         target: the path without its suffix, or a numbered name.
-        suffix: mp4, mov, mkv or webm.
-        metadata: tags of the file; mp4 and mov store them under these very names.
+        suffix: mp4, mov, mkv, webm, m4a or flac.
+        metadata: tags of the file; mp4, mov and m4a store them under these very names.
+        options: of libav's muxer.
 
     Raises:
         MediaError: if the file system or libav refuses to write.
     """
     path = _expected(target, suffix)
-    options: dict[str, str] = {}
-    if suffix in ("mp4", "mov"):
-        options["movflags"] = "+faststart" + ("+use_metadata_tags" if metadata else "")
+    settings = dict(options or {})
+    if suffix in ("mp4", "mov", "m4a"):
+        settings["movflags"] = "+faststart" + ("+use_metadata_tags" if metadata else "")
     with ExitStack() as stack:
         try:
             partial = stack.enter_context(partial_file(path.parent))
-            container = open_output(os.fspath(partial), suffix, options)
+            container = open_output(os.fspath(partial), suffix, settings)
         except (FFmpegError, OSError) as error:
             raise _write_error(path, error) from error
         output = OutputFile(container=container, path=path)

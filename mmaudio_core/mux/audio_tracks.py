@@ -107,10 +107,16 @@ class AudioTrackEncoder:
         audio: of as many channels as the codec takes; converted to a sample rate that it takes.
         codec: aac, opus, flac or pcm.
         bitrate: in kbit/s; 0 for a suitable one.
+        sample_format: libav's name of the encoder's input, None for the codec's usual one.
     """
 
     def __init__(
-        self, output: OutputContainer, audio: PreparedAudio, codec: str, bitrate: int = 0
+        self,
+        output: OutputContainer,
+        audio: PreparedAudio,
+        codec: str,
+        bitrate: int = 0,
+        sample_format: str | None = None,
     ) -> None:
         settings = _CODECS[codec]
         audio = audio.resample(encoded_rate(codec, audio.sample_rate))
@@ -125,7 +131,7 @@ class AudioTrackEncoder:
                 layout=layout_name(audio.waveform.shape[0]),
             ),
         )
-        self._stream.codec_context.format = settings.sample_format
+        self._stream.codec_context.format = sample_format or settings.sample_format
         if settings.bitrate:
             channels = audio.waveform.shape[0]
             wanted = bitrate * 1000 or channels * settings.bitrate

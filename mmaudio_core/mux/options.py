@@ -13,6 +13,8 @@ Number = TypeVar("Number", int, float)
 SOURCE_AUDIO_MODES = ("replace", "mix", "duck", "keep_as_track")
 """What becomes of a video's own audio."""
 CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm")
+SOUND_FORMATS = ("flac", "m4a")
+"""Files of sound alone: FLAC of 24 bits, AAC."""
 AUDIO_CODECS = ("auto", "aac", "opus", "flac", "pcm")
 PIX_FMTS = ("auto", "yuv420p", "yuv420p10le", "yuv444p")
 """Common pixel formats; libav knows more. auto: yuv420p, with 10 bits for a video of 10 or more."""
@@ -58,7 +60,7 @@ class AudioOptions:
     loudness: float | None = None
 
     def __post_init__(self) -> None:
-        _check_choice("handling of the video's own audio", self.source_audio, SOURCE_AUDIO_MODES)
+        check_choice("handling of the video's own audio", self.source_audio, SOURCE_AUDIO_MODES)
         _check_range("gain in dB", self.gain_db, GAIN_DB)
         _check_range("fade-in in seconds", self.fade_in, FADE_SECONDS)
         _check_range("fade-out in seconds", self.fade_out, FADE_SECONDS)
@@ -100,13 +102,14 @@ class FileOptions:
     keep_metadata: bool = True
 
     def __post_init__(self) -> None:
-        _check_choice("container", self.container, CONTAINERS)
-        _check_choice("audio codec", self.audio_codec, AUDIO_CODECS)
+        check_choice("container", self.container, CONTAINERS)
+        check_choice("audio codec", self.audio_codec, AUDIO_CODECS)
         _check_range("bitrate in kbit/s", self.bitrate, BITRATE_KBPS)
         _check_range("CRF", self.crf, CRF)
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise MediaError if a choice is none of ``choices``."""
     if value not in choices:
         raise MediaError(
             f"got '{value}' as {name}, expected one of {', '.join(choices)}",

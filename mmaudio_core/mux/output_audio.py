@@ -110,7 +110,7 @@ def prepare_output_audio(
         verb = "mix in" if options.mixes else "keep"
         notes = (f"The video has no audio of its own to {verb}.",)
     mixed_in = _decode(sources[0], progress) if sources and options.mixes else None
-    new, fit_notes = _fit_codec(new, plan.audio_codec, mixes=mixed_in is not None)
+    new, fit_notes = fit_codec(new, plan.audio_codec, mixes=mixed_in is not None)
     prepared, more_notes = prepare_new_audio(new, duration, options, mixed_in)
     kept: list[KeptAudio] = []
     if options.source_audio == "keep_as_track":
@@ -128,7 +128,9 @@ def prepare_output_audio(
     return OutputAudio(new=prepared, kept=tuple(kept), plan=plan), (*notes, *fit_notes, *more_notes)
 
 
-def _fit_codec(new: NewAudio, codec: str, *, mixes: bool) -> tuple[NewAudio, tuple[str, ...]]:
+def fit_codec(
+    new: NewAudio, codec: str, *, mixes: bool = False
+) -> tuple[NewAudio, tuple[str, ...]]:
     """New audio of as many channels as can be written, and notes on what is lost."""
     notes: tuple[str, ...] = ()
     channels, rate = new.waveform.shape[0], new.sample_rate

@@ -6,8 +6,9 @@ import pytest
 
 from .conftest import Inside
 
-# "encode": MMAudioEncode; "mux": MuxAudioVideo's audio; "own": its video's own, kept as a track
-STEP = 2**-15  # of the 16 bits that are written
+# "encode": MMAudioEncode; "mux": MuxAudioVideo's audio; "own": its video's own, kept as a track;
+# "save": MMAudioSaveAudio as flac
+STEP = 2**-15  # of the 16 bits that are written; "save" writes 24, which tests/core sees
 
 # form -> the largest difference from the same sound in float32: of latents, of samples
 RIGHT = {
@@ -60,14 +61,14 @@ def test_what_is_sound(inside: Inside, form: str) -> None:
     got = inside("audio_forms")("table")[form]
     latents, samples = RIGHT[form]
     assert isinstance(got["encode"], float) and got["encode"] <= latents, got
-    for node in ("mux", "own"):
+    for node in ("mux", "save", "own"):
         assert isinstance(got[node], float) and got[node] <= samples, got
 
 
 @pytest.mark.parametrize("form", REFUSED)
 def test_what_is_not(inside: Inside, form: str) -> None:
     got = inside("audio_forms")("table")[form]
-    for node in ("encode", "mux"):
+    for node in ("encode", "mux", "save"):
         assert all(words in got[node] for words in REFUSED[form]), got
     if form in ("None", "0 samples", "batch 0"):
         assert got["own"] == "no track"  # a silent video is a normal case

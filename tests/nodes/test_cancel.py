@@ -160,3 +160,14 @@ def test_muxing(
     picture_input = {"video": ["video", 0]} if picture == "copied" else {"images": ["images", 0]}
     graph = muxed(graph, audio=["sound", 0], frame_rate=5.0, **picture_input)
     check_cancelled(comfy, graph, reaches("mux", 0.01), following, expected)
+
+
+def test_saving_sound(
+    comfy: ComfyServer, long_sound: str, following: Graph, expected: np.ndarray
+) -> None:
+    inputs = {"audio": ["sound", 0], "filename_prefix": "test/canceled", "format": "m4a"}
+    graph: Graph = {
+        "sound": node("LoadAudio", audio=long_sound),
+        "keep": node("MMAudioSaveAudio", **inputs),
+    }
+    check_cancelled(comfy, graph, reaches("keep", 0.01), following, expected)

@@ -107,6 +107,15 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
         },
         [("video", "VIDEO")],
     ),
+    "MMAudioSaveAudio": (
+        {
+            "audio": ("AUDIO", {}),
+            "filename_prefix": ("STRING", {"default": "mmaudio/audio"}),
+            "format": ("COMBO", {"default": "flac"}),
+        },
+        {},
+        [("audio", "AUDIO")],
+    ),
 }
 VARIANTS = ["small_16k", "small_44k", "medium_44k", "large_44k", "large_44k_v2"]
 
@@ -153,8 +162,9 @@ def test_outputs(info: dict[str, Any], name: str) -> None:
     assert [name for name, _ in got] == [name.lower() for name, _ in got]
 
 
-def test_only_the_muxer_is_an_output_node(info: dict[str, Any]) -> None:
-    assert [name for name in CONTRACT if info[name]["output_node"]] == ["MuxAudioVideo"]
+def test_output_nodes(info: dict[str, Any]) -> None:
+    found = {name for name in CONTRACT if info[name]["output_node"]}
+    assert found == {"MuxAudioVideo", "MMAudioSaveAudio"}
 
 
 def test_every_widget_is_explained(info: dict[str, Any]) -> None:
@@ -171,7 +181,7 @@ def test_precisions(info: dict[str, Any]) -> None:
     assert precision[:4] == ["auto", "fp32", "bf16", "fp16"]
 
 
-def test_choices_of_the_muxer(info: dict[str, Any]) -> None:
+def test_choices_of_what_saves(info: dict[str, Any]) -> None:
     described = info["MuxAudioVideo"]["input"]["optional"]
     assert {
         key: options(described[key])
@@ -183,6 +193,8 @@ def test_choices_of_the_muxer(info: dict[str, Any]) -> None:
         "audio_codec": ["auto", "aac", "opus", "flac", "pcm"],
         "pix_fmt": ["auto", "yuv420p", "yuv420p10le", "yuv444p"],
     }
+    described = info["MMAudioSaveAudio"]["input"]["required"]
+    assert options(described["format"]) == ["flac", "m4a"]
 
 
 @pytest.fixture

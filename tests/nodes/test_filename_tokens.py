@@ -71,6 +71,15 @@ def test_unknown_tokens_stay_with_a_notice(text: str, reason: str) -> None:
     assert text in notice and reason in notice
 
 
+def test_there_is_no_size_without_a_picture() -> None:
+    """ComfyUI itself takes 0 for it."""
+    expanded, notices = tokens.expand_tokens("%width%_%height%", NOW, None, [])
+    assert expanded == "0_0"
+    assert notices == [
+        f"filename_prefix: %{name}% becomes 0: there is no picture" for name in ("width", "height")
+    ]
+
+
 def test_a_title_goes_before_a_class() -> None:
     prompt = {
         "1": {"class_type": "KSampler", "inputs": {"seed": 1}},

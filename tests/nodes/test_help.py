@@ -22,6 +22,7 @@ CHOICES = (
     ("LoadMMAudioModel", "precision"),
     ("MMAudioFeatureExtract", "negative_preset"),
     ("MMAudioLongForm", "join"),
+    ("MMAudioSaveAudio", "format"),
     ("MuxAudioVideo", "original_audio"),
     ("MuxAudioVideo", "loudness"),
     ("MuxAudioVideo", "container"),

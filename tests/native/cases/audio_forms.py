@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import av
+import folder_paths
 import numpy as np
 import tiny
 import torch
@@ -16,11 +18,13 @@ from mmaudio_pack.mmaudio_core.errors import MMAudioError
 from mmaudio_pack.nodes.cures import MMAudioNodeError
 from mmaudio_pack.nodes.encode import MMAudioEncode
 from mmaudio_pack.nodes.mux import MuxAudioVideo
+from mmaudio_pack.nodes.save_audio import MMAudioSaveAudio
 
 RATE = 16_000
 PCM = {"container": "mov", "audio_codec": "pcm"}
 IMAGES = torch.zeros(25, 16, 16, 3)
-MuxAudioVideo.hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)  # pyright: ignore
+for saver in (MuxAudioVideo, MMAudioSaveAudio):
+    saver.hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)  # pyright: ignore
 
 
 class Lazy(Mapping[str, Any]):
@@ -123,6 +127,11 @@ def case_table() -> dict[str, dict[str, Any]]:
         made = MuxAudioVideo.execute(audio, "forms/mux", images=IMAGES, **PCM)
         return heard(made.args[0].get_stream_source(), 0)
 
+    def saved(audio: Any) -> torch.Tensor:
+        (file,) = MMAudioSaveAudio.execute(audio, "forms/save", "flac").ui["audio"]
+        folder = Path(folder_paths.get_output_directory(), file["subfolder"])
+        return heard(str(folder / file["filename"]), 0)
+
     def own(audio: Any) -> torch.Tensor:
         """As the sound of a Create Video that is kept as a track."""
         parts = Types.VideoComponents(images=IMAGES, frame_rate=Fraction(25), audio=audio)
@@ -150,6 +159,7 @@ def case_table() -> dict[str, dict[str, Any]]:
         table[name] = {
             "encode": result(lambda audio=audio: encode(audio), latents),
             "mux": result(lambda audio=audio: muxed(audio), played),
+            "save": result(lambda audio=audio: saved(audio), played),
             "own": result(lambda audio=audio: own(audio), played),
         }
     return table
