@@ -112,7 +112,8 @@ class KeptTracks:
             data = convert_text(bytes(packet), self._tracks[index].codec, target)
             if not data:
                 return None
-            converted: Packet[Stream] = Packet(data)
+            converted: Packet[Stream] = Packet(len(data))  # PyAV 17.0 keeps no reference to bytes
+            converted.update(data)
             converted.time_base = unit
             converted.is_keyframe = True
             packet = converted
