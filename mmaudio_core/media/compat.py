@@ -158,6 +158,10 @@ def rgb_options(frame: VideoFrame, matrix: int | None) -> dict[str, int]:
     }
 
 
+_CHAPTERS = (b"chpl", b"\x0cchap\0\0", b"\x10\x43\xa7\x70")
+"""What says in mp4, mov and Matroska that there are chapters."""
+
+
 class Chapter(NamedTuple):
     """A chapter of a file.
 
@@ -186,6 +190,15 @@ def read_chapters(container: InputContainer) -> list[Chapter]:
     ]
 
 
+def hides_chapters(ends: bytes) -> bool:
+    """Whether a file has chapters that this PyAV does not tell; see ``read_chapters``.
+
+    Args:
+        ends: the bytes at its beginning and its end.
+    """
+    return not hasattr(InputContainer, "chapters") and any(name in ends for name in _CHAPTERS)
+
+
 def write_chapters(container: OutputContainer, chapters: Sequence[Chapter]) -> None:
     """Give a file chapters; see ``read_chapters``."""
     if chapters:
@@ -203,16 +216,18 @@ def write_chapters(container: OutputContainer, chapters: Sequence[Chapter]) -> N
         )
 
 
-def attach(container: OutputContainer, name: str, mime_type: str, data: bytes) -> bool:
-    """Attach a file to another one, if that is possible.
+def can_attach() -> bool:
+    """Whether files that are attached to another one can be read and written.
 
     Delete with PyAV 17 as the oldest supported: older ones cannot.
     """
-    add: Callable[[str, str, bytes], object] | None = getattr(container, "add_attachment", None)
-    if add is None:
-        return False
+    return hasattr(OutputContainer, "add_attachment")
+
+
+def attach(container: OutputContainer, name: str, mime_type: str, data: bytes) -> None:
+    """Attach a file to another one; see ``can_attach``."""
+    add: Callable[[str, str, bytes], object] = getattr(container, "add_attachment")  # noqa: B009
     add(name, mime_type, data)
-    return True
 
 
 def can_copy(stream: Stream) -> bool:
@@ -220,4 +235,14 @@ def can_copy(stream: Stream) -> bool:
 
     Delete with PyAV 17 as the oldest supported: older ones crash over a stream without a codec.
     """
-    return bool(stream.codec_context) or hasattr(OutputContainer, "add_attachment")
+    return bool(stream.codec_context) or can_attach()
+
+
+def is_chapter_text(stream: Stream) -> bool:
+    """Whether a data stream only says again what the chapters say, so that libav skips it.
+
+    Delete with PyAV 18 as the oldest supported: older ones do not tell what libav skips, so only
+    those that libav wrote are known.
+    """
+    written_by_libav = stream.metadata.get("handler_name") == "SubtitleHandler"
+    return int(getattr(stream, "discard", 1 if written_by_libav else 0)) > 0

@@ -16,12 +16,21 @@ from av.error import FFmpegError
 from av.stream import Disposition, Stream
 
 from ..media import VideoFile
-from ..media.compat import Chapter, read_chapters
+from ..media.compat import (
+    Chapter,
+    can_attach,
+    can_copy,
+    hides_chapters,
+    is_chapter_text,
+    read_chapters,
+)
 from ..media.timestamps import average_rate
 from .tags import StreamNotes, file_tags, stream_notes
-from .timecode import shift_timecode
+from .timecode import read_timecode, shift_timecode
 
 _HIDDEN = Disposition.attached_pic | Disposition.timed_thumbnails
+_ENDS = 1 << 20
+"""Bytes at each end of a file, in one of which chapters are told."""
 _IMAGE_BRANDS = {"avif", "avis", "heic", "mif1", "msf1"}
 
 
@@ -79,6 +88,7 @@ class KeptContent:
         chapters: with times relative to the part.
         tracks: in the order of the file.
         lost: names of what is in the file and cannot be kept in any other.
+        beyond_pyav: names of what only a newer PyAV keeps.
     """
 
     video: VideoFile | None = None
@@ -93,6 +103,7 @@ class KeptContent:
     attachments: tuple[Attachment, ...] = ()
     tracks: tuple[TimedTrack, ...] = ()
     lost: tuple[str, ...] = ()
+    beyond_pyav: tuple[str, ...] = ()
 
 
 def read_content(
@@ -107,15 +118,16 @@ def read_content(
             otherwise only subtitles, languages and dispositions.
     """
     with video.open() as (container, stream):
+        tracks = _tracks(container, metadata=metadata)
         content = KeptContent(
             video=video,
             duration=duration,
             picture=stream_notes(stream, metadata=metadata),
-            tracks=tuple(_tracks(container, metadata=metadata)),
+            tracks=tuple(track for track in tracks if can_copy(container.streams[track.index])),
         )
         if metadata:
             tags = file_tags(container)
-            timecode = _timecode(container)
+            timecode = read_timecode(container)
             shifted = timecode and shift_timecode(timecode, start, average_rate(stream))
             content = replace(
                 content,
@@ -125,6 +137,7 @@ def read_content(
                 covers=tuple(_covers(container)),
                 attachments=tuple(_attachments(container)),
                 lost=tuple(_lost(container, stream)),
+                beyond_pyav=tuple(_beyond_pyav(video, container, tracks)),
             )
             chapters = read_chapters(container)
         else:
@@ -139,7 +152,7 @@ def _tracks(container: InputContainer, *, metadata: bool) -> list[TimedTrack]:
     found: list[TimedTrack] = []
     for stream in container.streams:
         if stream.type == "data":
-            if not metadata or _is_chapter_text(stream) or "timecode" in stream.metadata:
+            if not metadata or is_chapter_text(stream) or "timecode" in stream.metadata:
                 continue
         elif stream.type != "subtitle":
             continue
@@ -147,20 +160,6 @@ def _tracks(container: InputContainer, *, metadata: bool) -> list[TimedTrack]:
         notes = stream_notes(stream, metadata=metadata)
         found.append(TimedTrack(index=stream.index, kind=stream.type, codec=codec, notes=notes))
     return found
-
-
-def _is_chapter_text(stream: Stream) -> bool:
-    """Whether it only says again what the chapters say; libav skips it."""
-    return int(getattr(stream, "discard", 0)) > 0
-
-
-def _timecode(container: InputContainer) -> str | None:
-    """The first timecode that a stream or the file tells."""
-    for tags in [*(stream.metadata for stream in container.streams), container.metadata]:
-        for key, value in tags.items():
-            if key.lower() == "timecode":
-                return value
-    return None
 
 
 def _covers(container: InputContainer) -> list[Cover]:
@@ -207,6 +206,19 @@ def _lost(container: InputContainer, main: Stream) -> list[str]:
         if stream.index != main.index and not stream.disposition & _HIDDEN
     ]
     return ["other pictures"] if others else []
+
+
+def _beyond_pyav(
+    video: VideoFile, container: InputContainer, tracks: list[TimedTrack]
+) -> list[str]:
+    found: list[str] = []
+    if hides_chapters(video.read_ends(_ENDS)):
+        found.append("chapters")
+    if any(stream.type == "attachment" for stream in container.streams) and not can_attach():
+        found.append("attachments")
+    if not all(can_copy(container.streams[track.index]) for track in tracks):
+        found.append("data track")
+    return found
 
 
 def _cut(chapters: list[Chapter], start: Fraction, duration: Fraction) -> tuple[Chapter, ...]:

@@ -9,17 +9,21 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
-from ..media.compat import can_copy
+from ..media import VideoFile
+from ..media.compat import can_attach
 from .atomic_output import OutputFile, open_output
 from .kept_content import KeptContent, TimedTrack
 from .mp4_tags import ROOM, cover_item, fill_room, holds_cover, user_data
 from .subtitle_text import TARGETS, is_text
 from .tags import describe
+from .timecode import read_timecode
 
 _MP4 = ("mp4", "mov")
 _COVER_FILES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
@@ -35,13 +39,15 @@ class KeptPlan:
         container: mp4, mov, mkv or webm.
         converted: which tracks' codec is changed, and into which.
         tags: of the new file.
-        notes: what is not as before, a sentence each.
+        lost: names of what the container cannot hold.
+        notes: what else is not as before, a sentence each.
     """
 
     content: KeptContent
     container: str
     converted: Mapping[int, str]
     tags: Mapping[str, str]
+    lost: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -61,6 +67,13 @@ class KeptPlan:
         cover, user = self._cover, self._user_data
         if cover or user:
             output.patches.append(lambda file: fill_room(file, cover, user))
+
+    def lost_in(self, result: Path) -> tuple[str, ...]:
+        """What was written in vain: an older PyAV tells mp4's muxer no frame rate to count by."""
+        if self.content.timecode is None:
+            return ()
+        with VideoFile(result).open() as (container, _):
+            return () if read_timecode(container) else ("timecode",)
 
     @property
     def _cover(self) -> bytes:
@@ -94,9 +107,9 @@ def plan_content(content: KeptContent, container: str, tags: Mapping[str, str]) 
     attachments = content.attachments if container == "mkv" else ()
     if len(attachments) < len(content.attachments):
         lost.append("attachments")
-    if lost:
-        told = ", ".join(dict.fromkeys(lost))
-        notes = [f"{container} cannot hold the video's {told}; another container may.", *notes]
+    if content.beyond_pyav:
+        told = ", ".join(content.beyond_pyav)
+        notes.append(f"PyAV {av.__version__} does not keep the video's {told}; a newer one does.")
     return KeptPlan(
         content=replace(
             content, covers=covers, attachments=attachments, tracks=tuple(tracks), timecode=timecode
@@ -104,6 +117,7 @@ def plan_content(content: KeptContent, container: str, tags: Mapping[str, str]) 
         container=container,
         converted=converted,
         tags={**own, **tags},
+        lost=tuple(lost),
         notes=tuple(notes),
     )
 
@@ -111,7 +125,7 @@ def plan_content(content: KeptContent, container: str, tags: Mapping[str, str]) 
 def _holds_cover(container: str, codec: str) -> bool:
     if container in _MP4:
         return holds_cover(codec)
-    return container == "mkv" and codec in _COVER_FILES
+    return container == "mkv" and codec in _COVER_FILES and can_attach()
 
 
 def _choose_tracks(
@@ -144,8 +158,6 @@ def _choose_tracks(
 
 def _takes(container: str, source: InputContainer, index: int) -> bool:
     """Whether the muxer can describe a stream; tried in memory."""
-    if not can_copy(source.streams[index]):
-        return False
     with suppress(FFmpegError, ValueError):
         output = open_output(io.BytesIO(), container)
         try:

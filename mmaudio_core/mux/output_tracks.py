@@ -13,6 +13,7 @@ from .audio_tracks import AudioTrack
 from .kept_plan import KeptPlan
 from .kept_tracks import KeptTracks, add_kept
 from .output_audio import OutputAudio
+from .tags import StreamNotes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,13 @@ class OutputTracks:
 
     audio: OutputAudio
     kept: KeptPlan
+
+    @property
+    def notes(self) -> tuple[StreamNotes, ...]:
+        """What is said of each track of the file: the picture, then these."""
+        new = StreamNotes()
+        kept = (track.notes for track in self.audio.kept)
+        return self.kept.content.picture, new, *kept, *(t.notes for t in self.kept.content.tracks)
 
     @contextmanager
     def add_to(self, output: OutputContainer) -> Generator[TrackWriter, None, None]:

@@ -29,10 +29,6 @@ _STATISTICS = ("_statistics", "number_of_", "bps-", "duration-")
 """What such tags begin with in Matroska."""
 
 
-_QUICKTIME_LANGUAGES = {"deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi"}
-"""ISO 639-2's other codes, under which libav's mov muxer knows Macintosh's languages."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class StreamNotes:
     """What is said of a track.
@@ -83,6 +79,3 @@ def describe(stream: Stream, notes: StreamNotes) -> None:
     """Say of a new stream what is said of another."""
     stream.metadata.update(notes.tags)
     stream.disposition = notes.disposition
-    language = notes.tags.get("language")
-    if language in _QUICKTIME_LANGUAGES and stream.container.format.name == "mov":
-        stream.metadata["language"] = _QUICKTIME_LANGUAGES[language]

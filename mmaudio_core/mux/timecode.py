@@ -1,11 +1,25 @@
 """SMPTE timecodes (ST 12-1): a frame's number as hours, minutes, seconds and frames."""
 
+# PyAV leaves some of its types open.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import re
 from fractions import Fraction
 
+from av.container import InputContainer
+
 _FORM = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d)")
+
+
+def read_timecode(container: InputContainer) -> str | None:
+    """The first timecode that a stream or the file tells."""
+    for tags in [*(stream.metadata for stream in container.streams), container.metadata]:
+        for key, value in tags.items():
+            if key.lower() == "timecode":
+                return value
+    return None
 
 
 def shift_timecode(timecode: str, seconds: Fraction, frame_rate: Fraction | None) -> str | None:

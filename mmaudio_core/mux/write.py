@@ -26,6 +26,7 @@ from .passthrough import CopyRefused, copy_refusal, copy_video
 from .prepared_audio import NewAudio, PreparedAudio, prepare_source_audio
 from .source_audio import SourceAudio, find_source_audio
 from .timestamps import CopiedPart, part_from_key_frame
+from .track_labels import lost_labels, set_languages
 
 _COPIED_PART = "The part begins at a key frame: the video was copied, not encoded again."
 
@@ -122,19 +123,23 @@ def mux_audio(
         tracks = OutputTracks(audio=audio, kept=kept)
         with atomic_output(target, plan.container, kept.file_tags) as output:
             kept.finish(output)
+            if plan.container == "mov":
+                output.patches.append(lambda file: set_languages(file, tracks.notes))
             if plan.copies_video:
                 assert isinstance(source, VideoFile) and copied is not None
                 copy_video(source, copied, part.duration, tracks, output, progress)
             else:
                 notes += encode_video(part, tracks, plan, output, progress)
+        lost = [*kept.lost, *kept.lost_in(output.path), *lost_labels(output.path, tracks.notes)]
         if plan.copies_video:
             assert isinstance(source, VideoFile)
-            lost = ", ".join(lost_properties(source, output.path))
+            lost += lost_properties(source, output.path)
             if not whole:
                 notes = (*notes, _COPIED_PART)
-            if lost:
-                note = f"{plan.container} cannot hold the video's {lost}; another container may."
-                notes = (*notes, note)
+        if lost:
+            told = ", ".join(dict.fromkeys(lost))
+            note = f"{plan.container} cannot hold the video's {told}; another container may."
+            notes = (*notes, note)
         return MuxResult(
             path=output.path,
             video_codec=info.codec if plan.copies_video else plan.encoded_codec,

@@ -97,13 +97,13 @@ def write_film(path: Path) -> Path:
             sound = output.add_stream("libopus" if webm else "flac", rate=48000, layout="mono")
             sound.metadata.update({"language": language, **({"title": title} if title else {})})
             sounds.append(sound)
-        sounds[1].disposition = Disposition.comment
+        sounds[1].disposition = Disposition.comment.value
         packets: list[Any] = []
         for codec in {"mkv": ["srt"], "webm": ["webvtt"]}.get(kind, []):
             source: Any = av.open(io.BytesIO(_TEXT_FILES[codec].encode()))
             text = output.add_stream_from_template(source.streams.subtitles[0], opaque=True)
             text.metadata["language"] = "fra"
-            text.disposition = Disposition.forced
+            text.disposition = Disposition.forced.value
             for packet in source.demux():
                 if packet.size:
                     packet.stream = text
@@ -118,7 +118,7 @@ def write_film(path: Path) -> Path:
             cover: Any = output.add_stream("mjpeg", rate=25)
             cover.width = cover.height = 16
             cover.pix_fmt = "yuvj420p"
-            cover.disposition = Disposition.attached_pic
+            cover.disposition = Disposition.attached_pic.value
             packets.append(_packet(picture(), cover, 0, 0))
         for i in range(50):
             frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), i, np.uint8), "rgb24")

@@ -57,9 +57,7 @@ def expected(film: str, container: str) -> tuple[Content, set[str]]:
     text = {"mkv": "srt", "webm": "webvtt"}[container] if not mp4 else "mov_text"
     if film == "webm" and container == "mkv":
         text = "webvtt"
-    # mp4 says "und" of what has no language; mov knows no more than libav's table of Macintosh's
-    unknown = "und" if container == "mp4" else None
-    german = "ger" if container == "mov" else "deu"
+    unknown = "und" if container == "mp4" else None  # what mp4 says of what has no language
     content = Content(
         tags=TAGS | OURS,
         chapters=CHAPTERS,
@@ -68,7 +66,7 @@ def expected(film: str, container: str) -> tuple[Content, set[str]]:
         sound=(
             ("New sound", unknown, True),
             ("Voices", "eng", False),
-            ("Original sound", german, False),
+            ("Original sound", "deu", False),
         ),
         cover=(picture(),) if film != "webm" and container != "webm" else (),
         timecode=TIMECODE,
@@ -79,6 +77,8 @@ def expected(film: str, container: str) -> tuple[Content, set[str]]:
         "attachments": film == "mkv" and container != "mkv",
         "cover picture": film != "webm" and container == "webm",
         "data track": film == "mp4" and not mp4,
+        'track flag "forced"': film != "mp4" and container == "mov",
+        'track flag "commentary"': film != "webm" and container in ("mov", "webm"),
     }
     return content, {name for name, is_lost in lost.items() if is_lost}
 
