@@ -14,9 +14,11 @@ WEB_DIRECTORY = "./web"
 async def comfy_entrypoint() -> ComfyExtension:
     """Called by ComfyUI at startup; only then are the modules of the pack imported."""
     try:
-        from . import nodes
+        from . import gateway, nodes
 
-        return nodes.extension()
+        extension = nodes.extension()
+        gateway.start()
+        return extension
     except Exception:
         # ComfyUI logs a failed entry point in one line, without the traceback.
         logging.getLogger(__name__).exception("The MMAudio nodes could not be loaded.")

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -145,11 +146,17 @@ class Execution:
 
 
 class ComfyClient:
-    """A ComfyUI at ``url``, such as ``http://127.0.0.1:8188``."""
+    """A ComfyUI at ``url``, such as ``http://127.0.0.1:8188``.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        authority: certificate that an https server's own is signed with, unless it is a public one.
+    """
+
+    def __init__(self, url: str, authority: Path | None = None) -> None:
         self.url = url
         self._session = requests.Session()
+        if authority is not None:
+            self._session.verify = str(authority)
         self._session.trust_env = False  # no proxy between two processes on one machine
 
     def system_stats(self) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class ComfyServer:
         cpu: compute on the CPU.
         arguments: further arguments of ``main.py``.
         env: further environment variables.
+        tls: files of a key, its certificate and the authority that signed it: serve https.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ComfyServer:
         cpu: bool = True,
         arguments: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        tls: tuple[Path, Path, Path] | None = None,
     ) -> None:
         self.comfyui = comfyui
         self.folder = folder
@@ -69,16 +71,17 @@ class ComfyServer:
         self._cpu = cpu
         self._arguments = arguments
         self._env = env or {}
+        self._tls = tls
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     @property
     def client(self) -> ComfyClient:
-        return ComfyClient(self.url)
+        return ComfyClient(self.url, self._tls and self._tls[2])
 
     @property
     def running(self) -> bool:
@@ -154,6 +157,9 @@ class ComfyServer:
         # other packs may be installed beside this one or listed in the user's configuration
         command += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", ALIAS]
         command += ["--cpu"] if self._cpu else []
+        if self._tls:
+            key, certificate, _ = map(str, self._tls)
+            command += ["--tls-keyfile", key, "--tls-certfile", certificate]
         return [*command, *self._arguments]
 
     def _write_paths_config(self) -> Path:

@@ -1,1 +1,81 @@
-"""The hosted services' APIs, served by the user's own ComfyUI."""
+"""The hosted services' APIs, served by this ComfyUI; off unless ``MMAUDIO_GATEWAY=1``.
+
+Every request becomes a job, and every job a prompt in ComfyUI's own queue. ``services/`` holds what
+differs between services; nodes and core know nothing of this package.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def start() -> None:
+    """Serve ``/mmaudio`` if the environment asks for it; what is wrong with it is logged.
+
+    Called while ComfyUI loads the pack, before its server starts.
+    """
+    from .settings import Settings, SettingsError
+
+    try:
+        settings = Settings.read(os.environ, _listen(), _default_model())
+        if settings is None:
+            return
+        _check_model(settings.model)
+    except SettingsError as error:
+        log.error("The MMAudio gateway does not start. %s", error)
+        return
+    try:
+        _mount(settings)
+    except Exception as error:
+        log.error("The MMAudio gateway does not start: %s.", error, exc_info=True)
+
+
+def _mount(settings: Settings) -> None:
+    import folder_paths
+    from server import PromptServer
+
+    from .app import build_app
+    from .jobs import Folders
+
+    server = PromptServer.instance
+    folders = Folders(
+        Path(folder_paths.get_input_directory()), Path(folder_paths.get_output_directory())
+    )
+    app = build_app(
+        settings, server, folders, Path(folder_paths.get_system_user_directory("mmaudio"))
+    )
+    server.app.add_subapp("/mmaudio", app)
+    log.info("The MMAudio gateway serves /mmaudio with the model %s.", settings.model)
+
+
+def _listen() -> list[str]:
+    from comfy.cli_args import args
+
+    return [address.strip() for address in str(args.listen).split(",") if address.strip()]
+
+
+def _default_model() -> str:
+    from ..mmaudio_core.checkpoint.published import DEFAULT_VARIANT
+
+    return DEFAULT_VARIANT
+
+
+def _check_model(model: str) -> None:
+    """Raises SettingsError for a name that Load MMAudio Model does not know."""
+    from ..mmaudio_core.checkpoint import VARIANTS, PartKind
+    from ..nodes import folders
+    from .settings import SettingsError
+
+    known = [*VARIANTS, *folders.catalog().names(PartKind.FLOW)]
+    if model not in known:
+        raise SettingsError(
+            f"MMAUDIO_GATEWAY_MODEL: got {model!r}; expected one of {', '.join(known)}."
+        )

@@ -1,0 +1,128 @@
+"""What a service may do: create jobs, look at them, end them, take uploads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from .errors import NotFoundError
+from .files import Files, UploadTicket
+from .job import Job, JobSpec
+from .jobs import Jobs
+from .keys import Keys
+from .limits import Limits
+from .settings import Settings
+from .store import Store, StoredFile
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and where: ``base_url`` is how the gateway is reached, with ``/mmaudio``."""
+
+    owner: str
+    base_url: str
+
+
+@dataclass(frozen=True)
+class VideoRules:
+    """What a service takes as a video.
+
+    Attributes:
+        field: the input's name, for errors.
+        data_uri: whether the video itself may be in the request.
+        http: whether its URL may be http; uploads to this server may always be.
+    """
+
+    field: str
+    data_uri: bool = True
+    http: bool = True
+
+
+class Gateway:
+    """The jobs, files and keys, as services use them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        store: Store,
+        jobs: Jobs,
+        files: Files,
+        limits: Limits,
+    ) -> None:
+        self.settings = settings
+        self._files = files
+        self._limits = limits
+        self._keys = keys
+        self._store = store
+        self._jobs = jobs
+
+    def caller(self, request: web.Request, key: str | None) -> Caller:
+        """Who sent a request.
+
+        Raises:
+            UnauthorizedError, TooManyError: as ``Keys.owner``.
+        """
+        owner = self._keys.owner(key, request.remote or "")
+        return Caller(owner, self.base_url(request))
+
+    def base_url(self, request: web.Request) -> str:
+        """How the client reached the gateway, or the owner's public URL."""
+        return self.settings.public_url or f"{request.scheme}://{request.host}/mmaudio"
+
+    async def create(
+        self, caller: Caller, spec: JobSpec, video: str | None, rules: VideoRules | None = None
+    ) -> Job:
+        """Create a job, kept on disk before this returns.
+
+        Args:
+            video: as the client sent it: a URL, a data URI, or the URL of an upload.
+            rules: needed with a video.
+
+        Raises:
+            TooManyError: a limit of the key.
+            InvalidInputError: the video's URL is wrong or refused; a webhook's is too.
+        """
+        return await self._jobs.create(caller.owner, caller.base_url, spec, video, rules)
+
+    async def job(self, caller: Caller, job_id: str, service: str) -> Job:
+        """A job of the caller's.
+
+        Raises:
+            NotFoundError: there is none of that id, or it is another key's or service's.
+        """
+        job = await self._jobs.find(job_id)
+        if job is None or job.owner != caller.owner or job.spec.service != service:
+            raise NotFoundError(f"got the id {job_id[:64]!r}; there is no such job of this key.")
+        return job
+
+    async def cancel(self, job: Job) -> bool:
+        """Ask for the end of a job; False if it has ended already. It ends a little later."""
+        return await self._jobs.cancel(job)
+
+    async def ticket(
+        self, caller: Caller, file_name: str, content_type: str | None, size: int | None = None
+    ) -> UploadTicket:
+        """Leave to upload one file of at most ``size`` bytes (None: 500 MB), once, in an hour.
+
+        Raises:
+            TooLargeError: ``size`` is above 500 MB.
+            TooManyError: too many in a minute.
+        """
+        self._limits.count(caller.owner)
+        return await self._files.ticket(
+            caller.owner, caller.base_url, file_name, content_type, size
+        )
+
+    async def upload(self, caller: Caller, url: str) -> StoredFile | None:
+        """The caller's upload of that URL; None for a URL that is none of ours.
+
+        Raises:
+            NotFoundError: it has not arrived, has expired, or is another key's.
+        """
+        return await self._files.own(url, caller.owner)
+
+    async def webhook_secret(self, caller: Caller) -> str:
+        """The secret that signs the webhooks of a key: made once, kept."""
+        return await self._store.webhook_secret(caller.owner)

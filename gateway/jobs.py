@@ -1,0 +1,404 @@
+"""Jobs from their creation to their end: fetch the video, queue, follow, keep what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from ..mmaudio_core.errors import MMAudioError
+from .errors import InvalidInputError, NotFoundError
+from .fetch import fetch_video
+from .files import MAX_BYTES, Files, clean_name
+from .graph import FOLDER, OF_THE_INPUT, graph_of
+from .job import Fault, Job, JobError, JobSpec, LogLine, ResultFile, State
+from .limits import Limits
+from .outgoing import Outgoing, UrlRefusedError
+from .queue import ComfyQueue, End, RejectedError, Ticket
+from .results import publish
+from .store import Store
+from .video_files import FetchError, decode_data_uri, probe_video, write_video
+from .webhooks import OwedWebhook, Webhooks
+
+if TYPE_CHECKING:
+    from .gateway import VideoRules
+
+log = logging.getLogger(__name__)
+
+_FETCHES = 4  # at once
+_REMEMBERED = 1000  # finished jobs in memory
+_OURS = "Something went wrong on the server; its log says more."
+_NAME = "mmaudio"
+_NODE_ERROR = "MMAudioNodeError"
+MakeWebhook = Callable[[Job], Awaitable["OwedWebhook | None"]]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """ComfyUI's input and output folders; ours are ``FOLDER`` in them."""
+
+    input: Path
+    output: Path
+
+    def video(self) -> Path:
+        return self.input / FOLDER
+
+    def results(self, job_id: str) -> Path:
+        return self.output / FOLDER / job_id
+
+
+class _FailedError(Exception):
+    def __init__(self, error: JobError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Jobs:
+    """All jobs.
+
+    Args:
+        make_webhook: the webhook that an ended job owes, as its service words it.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        files: Files,
+        outgoing: Outgoing,
+        queue: ComfyQueue,
+        webhooks: Webhooks,
+        limits: Limits,
+        folders: Folders,
+        model: str,
+        retention: float,
+        make_webhook: MakeWebhook,
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._outgoing = outgoing
+        self._queue = queue
+        self._webhooks = webhooks
+        self._limits = limits
+        self._folders = folders
+        self._model = model
+        self._retention = retention
+        self._make_webhook = make_webhook
+        self._unfinished: dict[str, Job] = {}
+        self._finished: OrderedDict[str, Job] = OrderedDict()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._fetching = asyncio.Semaphore(_FETCHES)
+
+    async def start(self) -> None:
+        """Run again what a crash interrupted, under the same ids."""
+        self._folders.video().mkdir(parents=True, exist_ok=True)
+        for job in await self._store.unfinished():
+            await asyncio.to_thread(shutil.rmtree, self._folders.results(job.id), True)
+            await self._store.forget_files_of(job.id)
+            job.started_at = None
+            job.files = ()
+            self._limits.resume(job.owner)
+            self._unfinished[job.id] = job
+            if job.cancelling:
+                await self._finish_cancelled(job)
+            else:
+                self._run_soon(job)
+
+    def counts(self) -> tuple[int, int]:
+        """Jobs that wait (also for their videos) and that run."""
+        running = sum(job.state is State.RUNNING for job in self._unfinished.values())
+        return len(self._unfinished) - running, running
+
+    async def create(
+        self,
+        owner: str,
+        base_url: str,
+        spec: JobSpec,
+        video: str | None,
+        rules: VideoRules | None,
+    ) -> Job:
+        """As ``Gateway.create``."""
+        self._limits.begin(owner)  # before anything is waited for: requests come in parallel
+        job_id = str(uuid.uuid4())
+        try:
+            if spec.webhook is not None:
+                await self._check_url(spec.webhook.url, "webhook")
+            if spec.has_video:
+                if video is None or rules is None:
+                    raise ValueError("a job with a video needs one, and rules")
+                url, name = await self._take_video(job_id, owner, video, rules)
+                spec = spec.model_copy(update={"video_url": url, "name": name})
+            job = Job(id=job_id, owner=owner, spec=spec, base_url=base_url)
+            job.updated_at = job.created_at
+            await self._store.save(job)
+        except BaseException:
+            self._limits.end(owner)
+            self._delete_video(job_id)
+            raise
+        self._unfinished[job_id] = job
+        self._run_soon(job)
+        return job
+
+    async def find(self, job_id: str) -> Job | None:
+        """A job of anyone; those that ended long ago come from the disk."""
+        job = self._unfinished.get(job_id) or self._finished.get(job_id)
+        if job is None and len(job_id) == 36:
+            job = await self._store.job(job_id)
+            if job is not None:
+                self._remember(job)
+        return job
+
+    async def cancel(self, job: Job, error: JobError | None = None) -> bool:
+        """As ``Gateway.cancel``; with ``error`` the job fails with it."""
+        if job.ended:
+            return False
+        job.cancelling = True
+        job.end_with = error
+        job.touch()
+        await self._store.save(job)
+        task = self._tasks.get(job.id)
+        if job.state in (State.QUEUED, State.RUNNING):
+            self._queue.cancel(job.id)
+        elif task is not None:
+            task.cancel()
+        return True
+
+    async def forget_expired(self) -> None:
+        """Delete jobs, results, uploads and fetched videos that were kept for long enough."""
+        now = time.time()
+        for job_id in await self._store.forget_jobs(now - self._retention):
+            self._finished.pop(job_id, None)
+            await asyncio.to_thread(shutil.rmtree, self._folders.results(job_id), True)
+            self._delete_video(job_id)
+        for file in await self._store.expired_files(now):
+            file.path.unlink(missing_ok=True)
+        await self._store.forget_files(now - self._retention)
+        await self._store.forget_uploads(now)
+
+    # creation
+
+    async def _check_url(self, url: str, field: str) -> None:
+        try:
+            await self._outgoing.check(url)
+        except UrlRefusedError as error:
+            raise InvalidInputError.at(field, str(error), url[:200]) from None
+
+    async def _take_video(
+        self, job_id: str, owner: str, video: str, rules: VideoRules
+    ) -> tuple[str | None, str]:
+        """Check the video of a request.
+
+        Returns:
+            The URL to fetch it from, or None if it is here already; and its name.
+        """
+        folder = self._folders.video()
+        is_data = video[:5].lower() == "data:"
+        try:
+            own = None if is_data else await self._files.own(video, owner)
+        except NotFoundError as error:
+            raise InvalidInputError.at(rules.field, error.message, video[:200]) from None
+        try:
+            if own is not None:
+                await asyncio.to_thread(write_video, own.path, folder, job_id)
+                return None, PurePosixPath(own.file_name).stem
+            if is_data:
+                if not rules.data_uri:
+                    raise FetchError("got a data URI; expected a public URL of a video.")
+                data = await asyncio.to_thread(decode_data_uri, video, MAX_BYTES)
+                await asyncio.to_thread(write_video, data, folder, job_id)
+                return None, _NAME
+        except FetchError as error:
+            raise InvalidInputError.at(rules.field, str(error), video[:60]) from None
+        if not rules.http and urlsplit(video).scheme.lower() != "https":
+            message = "got no https URL; expected the public https URL of a video."
+            raise InvalidInputError.at(rules.field, message, video[:200])
+        await self._check_url(video, rules.field)
+        return video, PurePosixPath(clean_name(unquote(urlsplit(video).path), _NAME)).stem
+
+    # the work
+
+    def _run_soon(self, job: Job) -> None:
+        task = asyncio.get_running_loop().create_task(self._run(job))
+        self._tasks[job.id] = task
+        task.add_done_callback(lambda _task: self._tasks.pop(job.id, None))
+
+    async def _run(self, job: Job) -> None:
+        timer = None
+        if job.spec.start_within is not None:
+            loop = asyncio.get_running_loop()
+            left = job.created_at + job.spec.start_within - time.time()
+            timer = loop.call_later(max(0.0, left), self._start_expired, job)
+        try:
+            video = await self._fetch(job) if job.spec.has_video else None
+            ticket = await self._enqueue(job, video)
+            try:
+                await self._follow(job, ticket)
+            finally:
+                self._queue.release(ticket)
+        except asyncio.CancelledError:
+            if not job.cancelling:  # ComfyUI ends: the job runs again at its next start
+                raise
+            await self._finish_cancelled(job)
+        except _FailedError as failure:
+            await self._finish(job, State.FAILED, failure.error)
+        except Exception:
+            log.exception("MMAudio: the job %s failed.", job.id)
+            await self._finish(job, State.FAILED, JobError(fault=Fault.INTERNAL, message=_OURS))
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _start_expired(self, job: Job) -> None:
+        if job.state is not State.RUNNING and not job.ended:
+            error = JobError(
+                fault=Fault.TIMEOUT, message="The job did not start within the time asked for."
+            )
+            asyncio.get_running_loop().create_task(self.cancel(job, error))
+
+    async def _fetch(self, job: Job) -> str:
+        """Name of the video in our input folder, which is fetched, and fits the request."""
+        folder = self._folders.video()
+        self._change(job, State.FETCHING, "Fetching the video.")
+        await self._store.save(job)
+        try:
+            path = self._video_file(job.id)
+            if path is None:
+                if job.spec.video_url is None:
+                    raise FetchError("the uploaded video is not here any more. Send it again.")
+                async with self._fetching:
+                    path = await fetch_video(self._outgoing, job.spec.video_url, folder, job.id)
+            facts = await probe_video(path)
+        except (FetchError, UrlRefusedError, MMAudioError) as error:
+            raise _FailedError(_of_input(str(error), "video")) from None
+        spec = job.spec
+        if spec.start_offset >= facts.seconds:
+            raise _FailedError(
+                _of_input(
+                    f"got a start of {spec.start_offset:g} s; the video ends at "
+                    f"{facts.seconds:.2f} s. Start earlier.",
+                    "start_offset",
+                )
+            )
+        end = spec.start_offset + (spec.duration or 0.0)
+        if spec.must_fit and end > facts.seconds + 0.001:
+            raise _FailedError(
+                _of_input(
+                    f"start and duration end at {end:g} s; the video ends at "
+                    f"{facts.seconds:.2f} s. Lower the duration.",
+                    "duration",
+                )
+            )
+        return path.name
+
+    async def _enqueue(self, job: Job, video: str | None) -> Ticket:
+        graph = graph_of(job.spec, job.id, self._model, video)
+
+        def changed(ticket: Ticket) -> None:
+            self._note(job, ticket)
+
+        try:
+            ticket = await self._queue.submit(job.id, graph, changed)
+        except RejectedError as error:
+            log.error("MMAudio: ComfyUI refused the job %s: %s", job.id, error)
+            raise _FailedError(JobError(fault=Fault.INTERNAL, message=_OURS)) from None
+        if not job.ended and job.state is not State.RUNNING:
+            self._change(job, State.QUEUED, "Waiting in the queue.")
+        await self._store.save(job)
+        if job.cancelling:
+            self._queue.cancel(job.id)
+        return ticket
+
+    async def _follow(self, job: Job, ticket: Ticket) -> None:
+        end = await ticket.end
+        if end is End.SUCCESS:
+            folder = self._folders.output
+            files = await publish(job, ticket.outputs, folder, self._files, self._retention)
+            await self._finish(job, State.DONE, files=files)
+        elif end is End.ERROR:
+            raise _FailedError(_of_node(job, ticket.error or {}))
+        else:
+            await self._finish_cancelled(job)
+
+    def _note(self, job: Job, ticket: Ticket) -> None:
+        """ComfyUI told something about a prompt."""
+        if job.ended:
+            return
+        if ticket.running and job.state is not State.RUNNING:
+            job.started_at = time.time()
+            self._change(job, State.RUNNING, "Started.")
+        percent = int(100 * ticket.progress)
+        if percent > int(100 * job.progress) or job.position != ticket.position:
+            if percent // 10 > int(100 * job.progress) // 10:
+                job.logs.append(LogLine(f"{percent} % done.", time.time()))
+            job.progress = max(job.progress, ticket.progress)
+            job.position = ticket.position
+            job.touch()
+
+    def _change(self, job: Job, state: State, line: str) -> None:
+        job.state = state
+        job.logs.append(LogLine(line, time.time()))
+        job.touch()
+
+    async def _finish(
+        self,
+        job: Job,
+        state: State,
+        error: JobError | None = None,
+        files: tuple[ResultFile, ...] = (),
+    ) -> None:
+        """Keep the end of a job, and the webhook that it owes; then tell it."""
+        ended = replace(job, state=state, error=error, files=files, finished_at=time.time())
+        hook = await self._make_webhook(ended)
+        await self._store.save(ended, hook)
+        self._delete_video(job.id)
+        self._unfinished.pop(job.id, None)
+        self._limits.end(job.owner)
+        self._remember(job)
+        job.error, job.files, job.finished_at = error, files, ended.finished_at
+        if state is State.DONE:
+            job.progress = 1.0
+        self._change(job, state, f"Ended: {state.value}.")
+        if hook is not None:
+            self._webhooks.wake()
+
+    async def _finish_cancelled(self, job: Job) -> None:
+        """The end of a job that its client, or the owner in ComfyUI's page, ended."""
+        if job.end_with is not None:
+            await self._finish(job, State.FAILED, job.end_with)
+        else:
+            await self._finish(job, State.CANCELLED)
+
+    def _remember(self, job: Job) -> None:
+        self._finished[job.id] = job
+        self._finished.move_to_end(job.id)
+        if len(self._finished) > _REMEMBERED:
+            self._finished.popitem(last=False)
+
+    def _video_file(self, job_id: str) -> Path | None:
+        return next(self._folders.video().glob(f"{job_id}.*"), None)
+
+    def _delete_video(self, job_id: str) -> None:
+        for path in self._folders.video().glob(f"{job_id}.*"):
+            path.unlink(missing_ok=True)
+
+
+def _of_input(message: str, location: str) -> JobError:
+    return JobError(fault=Fault.INPUT, message=message, location=location)
+
+
+def _of_node(job: Job, event: Mapping[str, Any]) -> JobError:
+    """A node raised an error: what of it is the client's, and may be told."""
+    message = str(event.get("exception_message") or "").strip()
+    node = str(event.get("node_id"))
+    if node in OF_THE_INPUT and event.get("exception_type") == _NODE_ERROR:
+        return _of_input(message, "video" if job.spec.has_video else "prompt")
+    log.error("MMAudio: the job %s failed in node %s: %s", job.id, node, message)
+    return JobError(fault=Fault.INTERNAL, message=_OURS)

@@ -1,0 +1,8 @@
+"""The services, a file each: their requests become jobs, jobs become their answers."""
+
+from __future__ import annotations
+
+from .eachlabs import Eachlabs
+from .service import Service
+
+SERVICES: tuple[type[Service], ...] = (Eachlabs,)

@@ -1,0 +1,162 @@
+"""What the owner of the server set, in environment variables."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PREFIX = "MMAUDIO_GATEWAY"
+NO_KEYS = "none"
+_OFF = {"", "0", "false", "no", "off"}
+_ON = {"1", "true", "yes", "on"}
+_UNITS = {"": 3600, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_HOST = re.compile(r"[^\s/?#@]+")
+
+
+class SettingsError(Exception):
+    """A variable is set to what it cannot be; the gateway does not start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The gateway's settings.
+
+    Attributes:
+        keys: who may use it; None: everyone who reaches this machine's own loopback.
+        model: as Load MMAudio Model takes it.
+        allow_hosts: hosts, optionally with ``:port``, that are fetched from wherever they are.
+        creates_per_minute: jobs that a key may create in a minute.
+        max_unfinished: unfinished jobs that a key may have.
+        public_url: start of every URL that clients get, up to and with ``/mmaudio``; None: as the
+            client wrote it.
+        retention: seconds for which results, uploads, fetched videos and jobs are kept.
+    """
+
+    keys: frozenset[str] | None
+    model: str
+    allow_hosts: frozenset[str] = frozenset()
+    creates_per_minute: int = 100
+    max_unfinished: int = 10
+    public_url: str | None = None
+    retention: float = 24 * 3600.0
+
+    @classmethod
+    def read(
+        cls, environment: Mapping[str, str], listen: Sequence[str], default_model: str
+    ) -> Settings | None:
+        """The settings in ``environment``; None where the gateway is off.
+
+        Args:
+            listen: addresses that ComfyUI listens on.
+
+        Raises:
+            SettingsError: naming the variable, what it is, and what it may be.
+        """
+        values = {name: environment.get(_name(name), "").strip() for name in ("", *_READ)}
+        if values[""].lower() in _OFF:
+            return None
+        if values[""].lower() not in _ON:
+            raise _wrong("", values[""], "1 to serve the APIs, or nothing")
+        limits = _limits(values["LIMITS"] or "100/10")
+        return cls(
+            keys=_keys(values["KEYS"], listen),
+            model=values["MODEL"] or default_model,
+            allow_hosts=_hosts(values["ALLOW_HOSTS"]),
+            creates_per_minute=limits[0],
+            max_unfinished=limits[1],
+            public_url=_public_url(values["PUBLIC_URL"]),
+            retention=_retention(values["RETENTION"] or "24h"),
+        )
+
+
+_READ = ("KEYS", "MODEL", "ALLOW_HOSTS", "LIMITS", "PUBLIC_URL", "RETENTION")
+
+
+def _name(name: str) -> str:
+    return f"{PREFIX}_{name}" if name else PREFIX
+
+
+def _wrong(name: str, got: str, expected: str) -> SettingsError:
+    return SettingsError(f"{_name(name)}: got {got!r}; expected {expected}.")
+
+
+def _keys(text: str, listen: Sequence[str]) -> frozenset[str] | None:
+    if text.lower() == NO_KEYS:
+        far = [address for address in listen if not _is_loopback(address)]
+        if far:
+            raise SettingsError(
+                f"{_name('KEYS')}: got {NO_KEYS!r} while ComfyUI listens on {', '.join(far)}: "
+                "everyone there could use it. Set keys, or let ComfyUI listen on 127.0.0.1 only."
+            )
+        return None
+    keys = text
+    looks_like_file = text.startswith(("/", "~", "./", "../")) or text[1:3] == ":\\"
+    path = Path(text).expanduser()
+    try:
+        if text and (looks_like_file or path.is_file()):
+            keys = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        # the text may be a key: it is not repeated
+        raise SettingsError(f"{_name('KEYS')}: its file cannot be read ({error}).") from error
+    found = frozenset(key for key in re.split(r"[,\s]+", keys) if key)
+    if not found:
+        raise SettingsError(
+            f"{_name('KEYS')}: got no key; expected keys (long random texts) with commas between "
+            f"them, the path of a file of them, or {NO_KEYS!r} for a ComfyUI that listens on "
+            "127.0.0.1 only."
+        )
+    if any(not key.isascii() or not key.isprintable() for key in found):
+        raise SettingsError(f"{_name('KEYS')}: keys hold printable ASCII characters only.")
+    return found
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _hosts(text: str) -> frozenset[str]:
+    hosts = [host for host in re.split(r"[,\s]+", text.lower()) if host]
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise _wrong("ALLOW_HOSTS", host, "hosts such as files.example.com or 10.0.0.5:8000")
+    return frozenset(hosts)
+
+
+def _limits(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,9})\s*/\s*(\d{1,9})", text)
+    if match is None or not int(match[1]) or not int(match[2]):
+        raise _wrong(
+            "LIMITS", text, "jobs a minute and unfinished jobs of a key, such as 100/10, at least 1"
+        )
+    return int(match[1]), int(match[2])
+
+
+def _public_url(text: str) -> str | None:
+    if not text:
+        return None
+    expected = "where clients reach the gateway, such as https://sound.example.com/mmaudio"
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise _wrong("PUBLIC_URL", text, expected) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise _wrong("PUBLIC_URL", text, expected)
+    if not parts.path.rstrip("/").endswith("/mmaudio"):
+        raise _wrong("PUBLIC_URL", text, f"{expected}; its path ends with /mmaudio")
+    return text.rstrip("/")
+
+
+def _retention(text: str) -> float:
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*([smhd]?)", text.lower())
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if seconds < 60:
+        raise _wrong("RETENTION", text, "hours, or 90m, 24h, 7d; at least a minute")
+    return seconds
