@@ -15,13 +15,15 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ..mmaudio_core.partial_files import partial_file
 from .errors import BadRequestError, GoneError, NotFoundError, TooLargeError
 from .store import Store, StoredFile, Upload
 
 MAX_BYTES = 500 * 10**6
 UPLOAD_SECONDS = 3600.0
 _MAX_PARTS = 1000
-_CHUNK = 1 << 16
+_CHUNK = 1 << 20
+_IDLE_SECONDS = 60.0
 _TOKEN = r"[A-Za-z0-9_-]{43}"
 _OWN = re.compile(rf"/mmaudio/files/({_TOKEN})(?:/[^/?#]*)?(?:[?#].*)?$")
 _TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
@@ -238,26 +240,33 @@ async def _receive(request: web.Request, path: Path, limit: int) -> None:
     if announced is not None and announced > limit:
         raise TooLargeError(f"got {announced} bytes; expected at most {limit}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     received = 0
-    try:
-        with partial.open("xb") as file:
-            async for chunk in request.content.iter_chunked(_CHUNK):
+    with partial_file(path.parent) as partial:
+        with partial.open("wb") as file:
+            while chunk := await _next_chunk(request):
                 received += len(chunk)
                 if received > limit:
                     raise TooLargeError(f"got more than {limit} bytes, the size announced.")
-                file.write(chunk)
+                await asyncio.to_thread(file.write, chunk)
         if not received:
             raise BadRequestError("got an empty body; expected the file.")
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+async def _next_chunk(request: web.Request) -> bytes:
+    """The next piece of the body, empty at its end."""
+    try:
+        return await asyncio.wait_for(request.content.read(_CHUNK), _IDLE_SECONDS)
+    except asyncio.TimeoutError:
+        raise BadRequestError(
+            f"got nothing for {_IDLE_SECONDS:g} s. Send the file again."
+        ) from None
 
 
 def _join(parts: list[Path], path: Path) -> None:
-    partial = path.with_name(f"{path.name}.joined")
-    with partial.open("wb") as joined:
-        for part in parts:
-            with part.open("rb") as file:
-                shutil.copyfileobj(file, joined)
-    os.replace(partial, path)
+    with partial_file(path.parent) as partial:
+        with partial.open("wb") as joined:
+            for part in parts:
+                with part.open("rb") as file:
+                    shutil.copyfileobj(file, joined)
+        os.replace(partial, path)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from .errors import NotFoundError
+from .errors import NotFoundError, UnauthorizedError
 from .files import Files, UploadTicket
 from .job import Job, JobSpec
 from .jobs import Jobs
 from .keys import Keys
 from .limits import Limits
-from .settings import Settings
+from .settings import Settings, is_loopback
 from .store import Store, StoredFile
+
+
+def _names_this_machine(host: str) -> bool:
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,12 @@ class Gateway:
         Raises:
             UnauthorizedError, TooManyError: as ``Keys.owner``.
         """
+        if self.settings.keys is None and not _names_this_machine(request.host):
+            # or a page of any site could reach it, under a name that resolves to this machine
+            raise UnauthorizedError(
+                f"got a request to {request.host[:80]!r}; without keys only 127.0.0.1 and "
+                "localhost are answered. Set keys."
+            )
         owner = self._keys.owner(key, request.remote or "")
         return Caller(owner, self.base_url(request))
 

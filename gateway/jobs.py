@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ..mmaudio_core.errors import MMAudioError
+from ..mmaudio_core.partial_files import delete_abandoned
 from .errors import InvalidInputError, NotFoundError
 from .fetch import fetch_video
 from .files import MAX_BYTES, Files, clean_name
@@ -100,6 +101,7 @@ class Jobs:
     async def start(self) -> None:
         """Run again what a crash interrupted, under the same ids."""
         self._folders.video().mkdir(parents=True, exist_ok=True)
+        delete_abandoned(self._folders.video())
         for job in await self._store.unfinished():
             await asyncio.to_thread(shutil.rmtree, self._folders.results(job.id), True)
             await self._store.forget_files_of(job.id)
@@ -356,8 +358,12 @@ class Jobs:
     ) -> None:
         """Keep the end of a job, and the webhook that it owes; then tell it."""
         ended = replace(job, state=state, error=error, files=files, finished_at=time.time())
-        hook = await self._make_webhook(ended)
-        await self._store.save(ended, hook)
+        hook = None
+        try:
+            hook = await self._make_webhook(ended)
+            await self._store.save(ended, hook)
+        except Exception:  # a full disk: its client is told all the same
+            log.exception("MMAudio: the end of the job %s could not be written.", job.id)
         self._delete_video(job.id)
         self._unfinished.pop(job.id, None)
         self._limits.end(job.owner)

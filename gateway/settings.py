@@ -86,22 +86,14 @@ def _wrong(name: str, got: str, expected: str) -> SettingsError:
 
 def _keys(text: str, listen: Sequence[str]) -> frozenset[str] | None:
     if text.lower() == NO_KEYS:
-        far = [address for address in listen if not _is_loopback(address)]
+        far = [address for address in listen if not is_loopback(address)]
         if far:
             raise SettingsError(
                 f"{_name('KEYS')}: got {NO_KEYS!r} while ComfyUI listens on {', '.join(far)}: "
                 "everyone there could use it. Set keys, or let ComfyUI listen on 127.0.0.1 only."
             )
         return None
-    keys = text
-    looks_like_file = text.startswith(("/", "~", "./", "../")) or text[1:3] == ":\\"
-    path = Path(text).expanduser()
-    try:
-        if text and (looks_like_file or path.is_file()):
-            keys = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        # the text may be a key: it is not repeated
-        raise SettingsError(f"{_name('KEYS')}: its file cannot be read ({error}).") from error
+    keys = _content(text) if _is_path(text) else text
     found = frozenset(key for key in re.split(r"[,\s]+", keys) if key)
     if not found:
         raise SettingsError(
@@ -114,7 +106,30 @@ def _keys(text: str, listen: Sequence[str]) -> frozenset[str] | None:
     return found
 
 
-def _is_loopback(address: str) -> bool:
+def _is_path(text: str) -> bool:
+    if text.startswith(("/", "~", "./", "../")) or text[1:3] == ":\\":
+        return True
+    try:
+        return bool(text) and Path(text).is_file()
+    except OSError:  # keys that are too long for a path
+        return False
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text("utf-8")
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        reason = (
+            getattr(error, "strerror", None) or type(error).__name__
+        )  # it may be a key: not told
+        raise SettingsError(
+            f"{_name('KEYS')}: got what looks like the path of a file of keys, which cannot be read "
+            f"({reason}); expected keys with commas between them, or a file with a key a line."
+        ) from None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address, or ``localhost``, is this machine's own."""
     try:
         return ipaddress.ip_address(address.strip("[]")).is_loopback
     except ValueError:

@@ -273,9 +273,7 @@ class Store:
         await self._run(lambda session: session.merge(row))
 
     async def delete_webhook(self, id: str) -> None:
-        await self._run(
-            lambda s: s.execute(delete(_WebhookRow).where(_WebhookRow.id == id))
-        )
+        await self._run(lambda s: s.execute(delete(_WebhookRow).where(_WebhookRow.id == id)))
 
 
 def _engine(path: Path) -> Engine:
