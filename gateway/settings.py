@@ -119,11 +119,10 @@ def _content(path: str) -> str:
     try:
         return Path(path).expanduser().read_text("utf-8")
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
-        reason = (
-            getattr(error, "strerror", None) or type(error).__name__
-        )  # it may be a key: not told
+        # the path may be a key: it is not repeated
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise SettingsError(
-            f"{_name('KEYS')}: got what looks like the path of a file of keys, which cannot be read "
+            f"{_name('KEYS')}: got what looks like the path of a file, which cannot be read "
             f"({reason}); expected keys with commas between them, or a file with a key a line."
         ) from None
 
