@@ -106,11 +106,24 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def shortened(value: Any, depth: int = 4) -> Any:
+def as_sent(model: type[BaseModel], body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a ``model`` as a request gave them; of a data URI, the start."""
+    return {
+        name: shortened(value, letters=_SHOWN if _is_data(value) else _MAX_PROMPT)
+        for name, value in body.items()
+        if name in model.model_fields
+    }
+
+
+def _is_data(value: Any) -> bool:
+    return isinstance(value, str) and value[:5].lower() == "data:"
+
+
+def shortened(value: Any, depth: int = 4, letters: int = _SHOWN) -> Any:
     """``value`` as JSON that may be repeated to a client or kept: long texts and lists are cut."""
     if isinstance(value, str):
         text = value.encode("utf-8", "replace").decode()
-        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        return text if len(text) <= letters else f"{text[:letters]}..."
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):

@@ -53,11 +53,13 @@ class WebhookTarget(_Frozen):
     """Where to tell the end of a job.
 
     Attributes:
+        field: the input's name, for errors.
         secret: key of its signature; None: the key's own.
         timeout: seconds that the receiver has to answer.
     """
 
     url: str
+    field: str = "webhook"
     secret: str | None = None
     timeout: float = 15.0
 

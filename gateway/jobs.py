@@ -132,7 +132,7 @@ class Jobs:
         job_id = str(uuid.uuid4())
         try:
             if spec.webhook is not None:
-                await self._check_url(spec.webhook.url, "webhook")
+                await self._check_url(spec.webhook.url, spec.webhook.field)
             if spec.has_video:
                 if video is None or rules is None:
                     raise ValueError("a job with a video needs one, and rules")

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .eachlabs import Eachlabs
 from .service import Service
+from .wavespeed import Wavespeed
 
-SERVICES: tuple[type[Service], ...] = (Eachlabs,)
+SERVICES: tuple[type[Service], ...] = (Wavespeed, Eachlabs)

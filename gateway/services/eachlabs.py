@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import Field
 
-from ..errors import GatewayError, NotFoundError
+from ..errors import GatewayError, InvalidInputError, NotFoundError
 from ..fields import (
     Cfg,
     Duration,
@@ -20,10 +20,9 @@ from ..fields import (
     parse,
     random_seed,
     read_json,
-    shortened,
 )
 from ..gateway import VideoRules
-from ..job import Job, JobSpec, Output, State, WebhookTarget
+from ..job import Fault, Job, JobSpec, Output, State, WebhookTarget
 from .service import Service
 
 _MODEL = "mmaudio"
@@ -31,11 +30,8 @@ _RULES = VideoRules(field="input.video", data_uri=False, http=False)
 _WEBHOOK_SECONDS = 30.0
 
 
-class _Prediction(Input):
+class _Model(Input):
     model: Text
-    input: dict[str, Any]
-    webhook_url: Annotated[Text, Field(max_length=2000)] | None = None
-    webhook_secret: Annotated[Text, Field(max_length=500)] | None = None
 
 
 class _MMAudioInput(Input):
@@ -46,6 +42,12 @@ class _MMAudioInput(Input):
     num_steps: Steps = 25
     cfg_strength: Cfg = 4.5
     seed: Seed | None = None
+
+
+class _Prediction(Input):
+    input: _MMAudioInput
+    webhook_url: Annotated[Text, Field(max_length=2000)] | None = None
+    webhook_secret: Annotated[Text, Field(max_length=500)] | None = None
 
 
 class Eachlabs(Service):
@@ -82,14 +84,18 @@ class Eachlabs(Service):
         }
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        body = parse(_Prediction, await read_json(request))
-        if body.model != _MODEL:
-            raise NotFoundError(f"got the model {body.model[:80]!r}; expected {_MODEL!r}.")
-        asked = parse(_MMAudioInput, body.input)
-        webhook = None
-        if body.webhook_url:
+        body = await read_json(request)
+        model = parse(_Model, body).model
+        if model != _MODEL:
+            raise NotFoundError(f"got the model {model[:80]!r}; expected {_MODEL!r}.")
+        prediction = parse(_Prediction, body)
+        asked, webhook = prediction.input, None
+        if prediction.webhook_url:
             webhook = WebhookTarget(
-                url=body.webhook_url, secret=body.webhook_secret or None, timeout=_WEBHOOK_SECONDS
+                url=prediction.webhook_url,
+                field="webhook_url",
+                secret=prediction.webhook_secret or None,
+                timeout=_WEBHOOK_SECONDS,
             )
         spec = JobSpec(
             service=self.name,
@@ -101,7 +107,6 @@ class Eachlabs(Service):
             cfg=asked.cfg_strength,
             seed=random_seed() if asked.seed is None else asked.seed,
             outputs=(Output.VIDEO,),
-            input=shortened(body.input),
             webhook=webhook,
         )
         job = await self.gateway.create(self.caller(request), spec, asked.video, _RULES)
@@ -131,7 +136,7 @@ class Eachlabs(Service):
                 "status": "error",
                 "predictionID": job.id,
                 "message": _reason(job),
-                "details": job.state.value if job.error is None else job.error.fault.value,
+                "details": _kind(job),
             }
         )
 
@@ -141,4 +146,15 @@ def _output(job: Job) -> str:
 
 
 def _reason(job: Job) -> str:
-    return "The job was cancelled." if job.error is None else job.error.message
+    if job.error is None:
+        return "The job was cancelled on the server."
+    where = f"input.{job.error.location}: " if job.error.location else ""
+    return where + job.error.message
+
+
+def _kind(job: Job) -> str:
+    """Why a job has no output, in one word, as errors of requests tell it."""
+    if job.error is None:
+        return job.state.value
+    kind = InvalidInputError if job.error.fault is Fault.INPUT else GatewayError
+    return kind.code
