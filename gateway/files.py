@@ -162,8 +162,9 @@ class Files:
 
         async def receive(upload: Upload) -> None:
             folder = _parts_folder(upload)
-            there = sum(part.stat().st_size for part in folder.glob("*[0-9]"))
-            await _receive(request, folder / str(number), upload.max_bytes - there)
+            there = {part.name: part.stat().st_size for part in folder.glob("[0-9]*")}
+            there.pop(str(number), None)  # sent again
+            await _receive(request, folder / str(number), upload.max_bytes - sum(there.values()))
 
         await self._once(request, receive, f"/{number}")
         etag = secrets.token_hex(8)
@@ -174,10 +175,12 @@ class Files:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         async def join(upload: Upload) -> None:
             folder = _parts_folder(upload)
-            parts = sorted(folder.glob("*[0-9]"), key=lambda part: int(part.name))
+            parts = sorted(folder.glob("[0-9]*"), key=lambda part: int(part.name))
             numbers = [int(part.name) for part in parts]
             if not parts or numbers != list(range(1, len(parts) + 1)):
                 raise BadRequestError(f"got the parts {numbers[:20]}; expected 1, 2, 3, ...")
+            if sum(part.stat().st_size for part in parts) > upload.max_bytes:  # sent side by side
+                raise TooLargeError(f"got more than {upload.max_bytes} bytes in all.")
             await asyncio.to_thread(_join, parts, upload.file.path)
             await self._store.end_upload(upload)
             await asyncio.to_thread(shutil.rmtree, folder, True)
