@@ -33,6 +33,7 @@ from .mux_options import (
     keep_metadata_input,
     option_inputs,
     workflow_metadata,
+    writes_workflow,
 )
 from .results import check_prefix, result_name, write_takes
 from .types import CATEGORY
@@ -168,6 +169,7 @@ class MuxAudioVideo(Node):
                 crf=crf,
                 pix_fmt=pix_fmt,
                 keep_metadata=keep_metadata,
+                keep_workflow=writes_workflow(),
                 metadata=workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo),
             ),
         )

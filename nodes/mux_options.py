@@ -146,9 +146,14 @@ def _fade(name: str, tooltip: str) -> io.Input:
     )
 
 
+def writes_workflow() -> bool:
+    """Whether graphs go into files; not with ComfyUI's ``--disable-metadata``."""
+    return not args.disable_metadata
+
+
 def workflow_metadata(prompt: Any, extra_pnginfo: Mapping[str, Any] | None) -> dict[str, str]:
     """The graph, as ComfyUI's SaveVideo writes it into its files."""
-    if args.disable_metadata:
+    if not writes_workflow():
         return {}
     entries = dict(extra_pnginfo or {})
     if prompt is not None:

@@ -87,6 +87,7 @@ class FileOptions:
         metadata: tags of the file.
         keep_metadata: keep the source's own tags, chapters, timecode, data tracks, cover pictures,
             attachments and track names; its subtitles are kept in any case.
+        keep_workflow: keep the graph that ComfyUI wrote among the source's tags.
 
     Raises:
         MediaError: if a value is out of range.
@@ -100,6 +101,7 @@ class FileOptions:
     pix_fmt: str = "auto"
     metadata: Mapping[str, str] = field(default_factory=lambda: {})
     keep_metadata: bool = True
+    keep_workflow: bool = True
 
     def __post_init__(self) -> None:
         check_choice("container", self.container, CONTAINERS)

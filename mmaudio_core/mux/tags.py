@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -27,6 +28,10 @@ _STREAM_ONLY = (
 )
 _STATISTICS = ("_statistics", "number_of_", "bps-", "duration-")
 """What such tags begin with in Matroska."""
+
+
+_WORKFLOW = {"prompt", "workflow"}
+"""The names under which ComfyUI and its nodes write a graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,25 @@ def stream_notes(stream: Stream, *, metadata: bool) -> StreamNotes:
 def file_tags(container: InputContainer) -> dict[str, str]:
     """A file's tags that are of use in another one, with keys in lower case."""
     return _clean(container.metadata, _FILE_ONLY)
+
+
+def without_workflow(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that hold no graph of ComfyUI: neither under its names nor in another's JSON."""
+    return {
+        key: value
+        for key, value in tags.items()
+        if key.lower() not in _WORKFLOW and not _holds_workflow(value)
+    }
+
+
+def _holds_workflow(text: str) -> bool:
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return not _WORKFLOW.isdisjoint(value)
 
 
 def _clean(tags: Mapping[str, str], without: tuple[str, ...]) -> dict[str, str]:

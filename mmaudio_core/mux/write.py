@@ -25,6 +25,7 @@ from .output_tracks import OutputTracks
 from .passthrough import CopyRefused, copy_refusal, copy_video
 from .prepared_audio import NewAudio, PreparedAudio, prepare_source_audio
 from .source_audio import SourceAudio, find_source_audio
+from .tags import without_workflow
 from .timestamps import CopiedPart, part_from_key_frame
 from .track_labels import lost_labels, set_languages
 
@@ -107,6 +108,8 @@ def mux_audio(
         content = read_content(
             source, part.start, part.duration, metadata=file_options.keep_metadata
         )
+        if not file_options.keep_workflow:
+            content = replace(content, tags=without_workflow(content.tags))
 
     def write(plan: OutputPlan) -> MuxResult:
         audio, notes = prepare_output_audio(

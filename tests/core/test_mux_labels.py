@@ -13,6 +13,7 @@ import torch
 from av.container import OutputContainer
 from av.stream import Disposition
 
+from mmaudio_core.media import ImageSequence
 from mmaudio_core.mux import AudioOptions, FileOptions, MuxResult, mux_audio
 
 from .mp4_boxes import add_boxes, box
@@ -84,6 +85,26 @@ def test_a_timecode_is_there_or_told(container: str, tmp_path: Path) -> None:
         tags = {key.lower(): value for key, value in file.streams.video[0].metadata.items()}
     told = any("timecode" in note for note in result.notes)
     assert (tags.get("timecode"), told) in [("01:00:00:00", False), (None, True)]
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+@pytest.mark.parametrize("keep", [True, False])
+def test_workflows_of_the_source(keep: bool, container: str, tmp_path: Path) -> None:
+    """Under ComfyUI's names, or as JSON in another tag; a comment in braces is none."""
+    graph = {"prompt": "{}", "workflow": '{"nodes": []}', "comment": '{"workflow": "{}"}'}
+    words = {"title": "{a title}", "artist": '{"artist": "Ann"}'}
+    picture = ImageSequence(images=torch.zeros(5, 64, 64, 3), frame_rate=F(25))
+    options = FileOptions(container=container, metadata=graph | words)
+    source = mux_audio(picture, torch.zeros(1, 3200), 16000, tmp_path / "a", file_options=options)
+    options = FileOptions(container=container, keep_workflow=keep)
+    result = mux_audio(
+        source.path, torch.zeros(1, 3200), 16000, tmp_path / "b", file_options=options
+    )
+    with av.open(result.path) as file:
+        tags = {key.lower(): value for key, value in file.metadata.items()}
+    got = {key: tags[key] for key in graph | words if key in tags}
+    assert got == (graph | words if keep else words)
+    assert (b"workflow" in result.path.read_bytes()) == keep
 
 
 def test_chapters_are_there_or_told(tmp_path: Path) -> None:

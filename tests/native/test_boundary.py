@@ -41,6 +41,10 @@ def test_metadata_can_be_disabled(inside: Inside) -> None:
     assert disabled == {}
 
 
+def test_nor_is_the_graph_of_the_source_kept_then(inside: Inside) -> None:
+    assert inside("boundary")("workflow_of_the_source") == [True, False]
+
+
 def test_a_latent_with_another_number_of_takes_is_refused(inside: Inside) -> None:
     message = inside("boundary")("takes")
     assert "got a latent of 2 takes for num_samples 3" in message

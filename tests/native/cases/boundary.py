@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import av
+import folder_paths
 import numpy as np
 import tiny
 import torch
@@ -15,6 +16,8 @@ from comfy.cli_args import args
 from comfy_api.latest import InputImpl, io
 from mmaudio_pack.mmaudio_core.config import FORMAT_16K
 from mmaudio_pack.mmaudio_core.errors import MMAudioError, Problem
+from mmaudio_pack.mmaudio_core.media import ImageSequence
+from mmaudio_pack.mmaudio_core.mux import FileOptions, mux_audio
 from mmaudio_pack.nodes import compat, conditioning, footage, latents, mux_options
 from mmaudio_pack.nodes.comfy_sampling import sample
 from mmaudio_pack.nodes.cures import CURES, MMAudioNodeError, Node, with_cures
@@ -106,6 +109,25 @@ def case_latent_duration() -> dict[str, str]:
         "cut": str(latents.read_latent(cut).duration),
         "shape": message(lambda: latents.read_latent({"samples": torch.zeros(1, 8, 40, 20)})),
     }
+
+
+def case_workflow_of_the_source() -> list[bool]:
+    """Whether a result holds the graph of the file it was made from, with and without the flag."""
+    sound = {"waveform": torch.zeros(1, 1, 3200), "sample_rate": 16000}
+    tagged = FileOptions(metadata={"workflow": "{}", "title": "A"})
+    images = ImageSequence(images=torch.zeros(5, 32, 32, 3), frame_rate=Fraction(25))
+    target = Path(folder_paths.get_output_directory(), "graph")
+    source = mux_audio(images, sound["waveform"][0], 16000, target, file_options=tagged)
+    MuxAudioVideo.hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)  # pyright: ignore
+    held: list[bool] = []
+    for args.disable_metadata in (False, True):
+        video = InputImpl.VideoFromFile(str(source.path))
+        written = MuxAudioVideo.execute(sound, "boundary/workflow", video=video).args[0]
+        data = Path(written.get_stream_source()).read_bytes()
+        assert b"title" in data
+        held.append(b"workflow" in data)
+    args.disable_metadata = False
+    return held
 
 
 def case_metadata() -> list[dict[str, str]]:
