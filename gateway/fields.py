@@ -47,7 +47,7 @@ def _text(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 Integer = Annotated[int, BeforeValidator(_no_bool)]
 Text = Annotated[str, BeforeValidator(_text)]
-Prompt = Annotated[str, BeforeValidator(_text), StringConstraints(max_length=_MAX_PROMPT)]
+Prompt = Annotated[str, StringConstraints(max_length=_MAX_PROMPT), BeforeValidator(_text)]
 Steps = Annotated[Integer, Field(ge=4, le=50)]
 Cfg = Annotated[Number, Field(ge=0, le=20)]
 Seed = Annotated[Integer, Field(ge=0, le=MAX_SEED)]
