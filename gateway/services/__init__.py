@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .eachlabs import Eachlabs
+from .fal import Fal
 from .service import Service
 from .wavespeed import Wavespeed
 
-SERVICES: tuple[type[Service], ...] = (Wavespeed, Eachlabs)
+SERVICES: tuple[type[Service], ...] = (Fal, Wavespeed, Eachlabs)

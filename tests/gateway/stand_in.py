@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -94,6 +95,14 @@ class StandIn:
             raise errors.NotFoundError(f"got the id {job_id!r}; there is no such job of this key.")
         return self.jobs[job_id]
 
+    async def cancel(self, job: Any) -> bool:
+        """The job ends at once."""
+        if job.ended:
+            return False
+        job.state = jobs.State.CANCELLED
+        job.touch()
+        return True
+
     async def ticket(
         self, caller: Any, file_name: str, content_type: str | None, size: int | None = None
     ) -> Any:
@@ -140,8 +149,12 @@ def failed(message: str, location: str | None = None, fault: str = "input") -> d
 
 
 @contextmanager
-def serve(service: str, **attributes: Any) -> Iterator[StandIn]:
-    """Serve the service of a name on a free port of 127.0.0.1; ``attributes`` are set on it."""
+def serve(service: str, tls: ssl.SSLContext | None = None, **attributes: Any) -> Iterator[StandIn]:
+    """Serve the service of a name on a free port of 127.0.0.1; ``attributes`` are set on it.
+
+    Args:
+        tls: for https.
+    """
     stand_in = StandIn()
     kind = next(kind for kind in services.SERVICES if kind.name == service)
     served = kind(stand_in)
@@ -155,13 +168,14 @@ def serve(service: str, **attributes: Any) -> Iterator[StandIn]:
 
     async def start() -> int:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         return runner.addresses[0][1]
 
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    stand_in.url = f"http://127.0.0.1:{port}/mmaudio"
+    scheme = "http" if tls is None else "https"
+    stand_in.url = f"{scheme}://127.0.0.1:{port}/mmaudio"
     try:
         yield stand_in
     finally:
