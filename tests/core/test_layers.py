@@ -23,6 +23,7 @@ LAYERS = (  # from low to high; rooms of one layer do not import each other
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 CORE = sorted((ROOT / "mmaudio_core").rglob("*.py"))
 NODES = sorted((ROOT / "nodes").rglob("*.py"))
+GATEWAY = sorted((ROOT / "gateway").rglob("*.py"))
 COMFYUI = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "server"}
 
 
@@ -69,3 +70,25 @@ def test_rooms_import_only_rooms_below() -> None:
 def test_the_core_imports_no_comfyui_and_itself_only_relatively() -> None:
     imported = {path: absolute_imports(path) & {*COMFYUI, "mmaudio_core", "nodes"} for path in CORE}
     assert not {path: packages for path, packages in imported.items() if packages}
+
+
+def test_the_gateway_is_known_to_nobody_and_knows_of_nodes_only_the_weights() -> None:
+    reaching = {
+        path.relative_to(ROOT).as_posix(): room
+        for path in [*CORE, *NODES, *GATEWAY]
+        for room in relative_imports(path)
+        if (room[0] == "gateway") != (path in GATEWAY) and room[0] in ("gateway", "nodes")
+    }
+    assert reaching == {"gateway/__init__.py": ("nodes",)}
+
+
+def test_services_only_translate() -> None:
+    """They know jobs and the gateway, never the network, the disk or ComfyUI's queue."""
+    known = {"errors", "fields", "gateway", "job", "services"}
+    imported = {
+        room[1]
+        for path in GATEWAY
+        if path.parent.name == "services"
+        for room in relative_imports(path)
+    }
+    assert imported <= known
