@@ -36,6 +36,14 @@ class AudioTrack(Protocol):
         """The stream written to."""
         ...
 
+    @property
+    def early(self) -> Fraction:
+        """Seconds by which it begins before the picture, without what its codec delays.
+
+        Where no edit list hides them, as in Matroska, libav lets all else begin later instead.
+        """
+        ...
+
     def write_until(self, time: Fraction) -> None:
         """Write the audio up to ``time`` in seconds."""
         ...
@@ -143,6 +151,10 @@ class AudioTrackEncoder:
     def stream(self) -> AudioStream:
         return self._stream
 
+    @property
+    def early(self) -> Fraction:
+        return Fraction(0)
+
     def write_until(self, time: Fraction) -> None:
         end = min(math.ceil(time * self._audio.sample_rate), self._audio.length)
         while self._position < end:
@@ -174,7 +186,9 @@ class AudioTrackCopier:
         self._time_base = Fraction(stream.time_base or Fraction(1, 48_000))
         self._start = round(audio.start / self._time_base)
         self._duration = audio.duration
-        hidden = output.format.name in ("mp4", "mov") or "matroska" in container.format.name
+        delayed = "matroska" in container.format.name  # by as much as the first packet is early
+        hidden = output.format.name in ("mp4", "mov") or delayed
+        self._delay: int | None = None if delayed else 0
         self._preroll = _PREROLL if hidden else Fraction(0)
         self._packets = audio_packets(container, stream)
         self._next: Packet[AudioStream] | None = None
@@ -185,6 +199,11 @@ class AudioTrackCopier:
     @property
     def stream(self) -> AudioStream:
         return self._stream
+
+    @property
+    def early(self) -> Fraction:
+        begin = 0 if self._next is None else self._next.pts or 0
+        return max(0, -begin - (self._delay or 0)) * self._time_base
 
     def write_until(self, time: Fraction) -> None:
         while self._next is not None and (self._next.pts or 0) * self._time_base < time:
@@ -203,6 +222,8 @@ class AudioTrackCopier:
             if not packet.size:
                 continue
             ticks = packet.pts if packet.pts is not None else packet.dts
+            if self._delay is None:
+                self._delay = max(0, -(ticks or 0))
             ticks = self._expected if ticks is None else ticks - self._start
             self._expected = ticks + (packet.duration or 0)
             if ticks * self._time_base >= self._duration:

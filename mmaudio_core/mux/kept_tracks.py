@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 
-from ..media.compat import attach, write_chapters
+from ..media.compat import Chapter, attach, write_chapters
 from .kept_content import KeptContent, TimedTrack
 from .kept_plan import KeptPlan, cover_files
 from .subtitle_text import convert_text, text_template
@@ -22,10 +22,19 @@ from .tags import describe
 
 
 @contextmanager
-def add_kept(plan: KeptPlan, output: OutputContainer) -> Generator[KeptTracks | None, None, None]:
-    """Add chapters, attachments and tracks to a container, after the streams that it has."""
+def add_kept(
+    plan: KeptPlan, output: OutputContainer, shift: Fraction
+) -> Generator[KeptTracks | None, None, None]:
+    """Add chapters, attachments and tracks to a container, after the streams that it has.
+
+    Args:
+        plan: says which.
+        output: the container.
+        shift: seconds by which its muxer delays all packets, and chapters do not follow.
+    """
     content = plan.content
-    write_chapters(output, content.chapters)
+    chapters = [Chapter(c.start + shift, c.end + shift, c.tags) for c in content.chapters]
+    write_chapters(output, chapters)
     if plan.container == "mkv":
         for name, kind, data in [*cover_files(content.covers), *content.attachments]:
             attach(output, name, kind, data)

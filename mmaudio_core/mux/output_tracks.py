@@ -38,8 +38,11 @@ class OutputTracks:
     @contextmanager
     def add_to(self, output: OutputContainer) -> Generator[TrackWriter, None, None]:
         """Add the tracks to a container, after the picture."""
-        with self.audio.add_to(output) as audio, add_kept(self.kept, output) as kept:
-            yield TrackWriter([*audio, kept] if kept else [*audio])
+        with self.audio.add_to(output) as audio:
+            matroska = output.format.name in ("matroska", "webm")
+            shift = max(track.early for track in audio) if matroska else Fraction(0)
+            with add_kept(self.kept, output, shift) as kept:
+                yield TrackWriter([*audio, kept] if kept else [*audio])
 
 
 class TrackWriter:

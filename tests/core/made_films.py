@@ -174,21 +174,24 @@ def _packet(data: bytes, stream: Any, time: float, duration: float) -> Any:
 
 
 def content_of(path: Path) -> Content:
-    """What a file holds; times rounded to hundredths, but for chapters after its first frame."""
+    """What a file holds; times after its first frame, rounded to hundredths."""
     with av.open(path) as container:
         tags = {key.lower(): value for key, value in container.metadata.items()}
         streams = list(container.streams)
         text = [s for s in streams if s.type == "subtitle"]
         data = [s for s in streams if s.type == "data" and "timecode" not in s.metadata]
         covers = [s for s in streams if s.disposition & Disposition.attached_pic]
-        chapters = tuple(
-            (_second(c["start"], c["time_base"]), _second(c["end"], c["time_base"]), title)
-            for c in container.chapters()
-            for title in [c["metadata"]["title"]]
-        )
         packets = [packet for packet in container.demux() if packet.size]
         start = next(p.pts * p.time_base for p in packets if p.stream.index == 0)
         video = {key.lower(): value for key, value in streams[0].metadata.items()}
+        chapters = tuple(
+            (
+                *(_second(chapter[end], chapter["time_base"], start) for end in ("start", "end")),
+                title,
+            )
+            for chapter in container.chapters()
+            for title in [chapter["metadata"]["title"]]
+        )
         return Content(
             tags={key: tags[key] for key in (*TAGS, "prompt") if key in tags},
             chapters=chapters,

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 import torch
 from av.container import OutputContainer
@@ -141,6 +142,29 @@ def test_a_part_of_a_file(container: str, tmp_path: Path) -> None:
         film = write_film(tmp_path / "film.mp4")
         content = content_of(mux(film, container, target=tmp_path / "data", **part).path)
         assert content.data == tuple((time - 1, data) for time, data in GPS[2:])
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
+@pytest.mark.parametrize("late", [7, 60, 90])
+def test_chapters_begin_with_their_pictures(late: int, container: str, tmp_path: Path) -> None:
+    """Also where the sound before the picture is kept, and Matroska's muxer delays the picture."""
+    source = tmp_path / "late.mkv"
+    with av.open(write_film(tmp_path / "film.mkv")) as film, av.open(source, "w") as output:
+        copies = {s.index: output.add_stream_from_template(s) for s in list(film.streams)[:2]}
+        chapters = film.chapters()
+        for chapter in chapters:
+            ticks = round(late / 1000 / chapter["time_base"])
+            chapter["start"], chapter["end"] = chapter["start"] + ticks, chapter["end"] + ticks
+        output.set_chapters(chapters)
+        for packet in film.demux(list(film.streams)[:2]):
+            if packet.size:
+                is_picture = packet.stream.type == "video"
+                for name in ("pts", "dts"):
+                    setattr(packet, name, (getattr(packet, name) or 0) + is_picture * late)
+                packet.stream = copies[packet.stream.index]
+                output.mux(packet)
+    result = mux(source, container, target=tmp_path / "result")
+    assert content_of(result.path).chapters == CHAPTERS
 
 
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
