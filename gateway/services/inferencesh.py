@@ -24,9 +24,9 @@ from ..fields import (
     Seed,
     Steps,
     Text,
+    as_sent,
     parse,
     read_json,
-    shortened,
 )
 from ..gateway import Caller, VideoRules
 from ..job import Job, JobSpec, Output, WebhookTarget
@@ -35,11 +35,10 @@ from .service import Service, scheme_key
 
 _MODEL = "infsh/mmaudio"
 _APP = re.compile(rf"{_MODEL}(@[\w.-]+)?(:[\w.-]+)?")
-_RULES = VideoRules(field="video_input")
+_RULES = VideoRules(field="input.video_input")
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _PROMPT_BYTES = 3000  # 4000 letters of base64
 _MAX_FILES = 10  # a request
-_LINE_SECONDS = 8.0  # between lines of a stream: from 10 s on clients take it for dead
 
 
 def _address(value: Any) -> Any:
@@ -54,10 +53,8 @@ def _address(value: Any) -> Any:
     return address
 
 
-class _Run(Input):
+class _App(Input):
     app: Text
-    input: dict[str, Any]
-    webhook: Annotated[Text, Field(max_length=2000)] | None = None
 
 
 class _MMAudioInput(Input):
@@ -71,6 +68,11 @@ class _MMAudioInput(Input):
     mask_away_clip: bool = False
 
 
+class _Run(Input):
+    input: _MMAudioInput
+    webhook: Annotated[Text, Field(max_length=2000)] | None = None
+
+
 class _NewFile(Input):
     filename: Text | None = None
     content_type: Text | None = None
@@ -82,12 +84,17 @@ class _NewFiles(Input):
 
 
 class InferenceSh(Service):
-    """Below ``/mmaudio/inferencesh``."""
+    """Below ``/mmaudio/inferencesh``.
+
+    Attributes:
+        stream_seconds: a stream has a line at least this often.
+    """
 
     name = "inferencesh"
     title = "inference.sh"
     prefix = "/inferencesh"
     models = (_MODEL,)
+    stream_seconds = 8.0
 
     def key(self, request: web.Request) -> str | None:
         return scheme_key(request, "Bearer")
@@ -118,17 +125,20 @@ class InferenceSh(Service):
         return webhook_of(job)
 
     async def _run(self, request: web.Request) -> web.StreamResponse:
-        body = parse(_Run, await read_json(request))
-        if _APP.fullmatch(body.app) is None:
-            raise NotFoundError(f"got the app {body.app[:80]!r}; expected {_MODEL!r}.")
-        asked = parse(_MMAudioInput, body.input)
-        caller = self.caller(request)
+        body = await read_json(request)
+        app = parse(_App, body).app
+        if _APP.fullmatch(app) is None:
+            raise NotFoundError(f"got the app {app[:80]!r}; expected {_MODEL!r}.")
+        run = parse(_Run, body)
+        asked, caller = run.input, self.caller(request)
         video = asked.video_input
         spec = JobSpec(
             service=self.name,
             model=_MODEL,
-            prompt=await self._text(caller, "prompt", asked.prompt),
-            negative_prompt=await self._text(caller, "negative_prompt", asked.negative_prompt),
+            prompt=await self._text(caller, "input.prompt", asked.prompt),
+            negative_prompt=await self._text(
+                caller, "input.negative_prompt", asked.negative_prompt
+            ),
             duration=asked.duration,
             steps=asked.num_steps,
             cfg=asked.cfg_strength,
@@ -136,8 +146,8 @@ class InferenceSh(Service):
             mask_away_clip=asked.mask_away_clip,
             outputs=(Output.FLAC,) if video is None else (Output.FLAC, Output.VIDEO),
             has_video=video is not None,
-            input=shortened(body.input),
-            webhook=WebhookTarget(url=body.webhook) if body.webhook else None,
+            input=as_sent(_MMAudioInput, body["input"]),
+            webhook=WebhookTarget(url=run.webhook) if run.webhook else None,
         )
         return _data(task_of(await self.gateway.create(caller, spec, video, _RULES)))
 
@@ -171,7 +181,7 @@ class InferenceSh(Service):
                 if ended:
                     await response.write_eof()
                     return response
-                await job.changed(version, _LINE_SECONDS)
+                await job.changed(version, self.stream_seconds)
         except ConnectionError:  # the client went
             return response
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from aiohttp import web
@@ -45,6 +46,7 @@ class StandIn:
         service: which is served, on ``loop``.
         created, tickets: what was asked for, in order.
         jobs: ``Job`` by id; created ones are added.
+        uploads: files that were uploaded, by the end of their URL.
         refuse: raised by whatever creates something.
     """
 
@@ -54,6 +56,7 @@ class StandIn:
     created: list[Created] = field(default_factory=list)
     tickets: list[tuple[str, str | None, int | None]] = field(default_factory=list)
     jobs: dict[str, Any] = field(default_factory=dict)
+    uploads: dict[str, Path] = field(default_factory=dict)
     refuse: Exception | None = None
 
     def add(self, service: str, model: str, **changes: Any) -> Any:
@@ -75,6 +78,9 @@ class StandIn:
             job.touch()
 
         self.loop.call_soon_threadsafe(work)
+
+    def base_url(self, request: web.Request) -> str:
+        return self.url
 
     def caller(self, request: web.Request, key: str | None) -> Any:
         if key != KEY:
@@ -112,6 +118,14 @@ class StandIn:
         return files.UploadTicket(
             "id", f"{self.url}/uploads/t", f"{self.url}/files/f/a.mp4", "a.mp4", "video/mp4"
         )
+
+    async def upload(self, caller: Any, url: str) -> Any:
+        _, ours, token = url.rpartition("/mmaudio/files/")
+        if not ours:
+            return None
+        if token not in self.uploads:
+            raise errors.NotFoundError("got the URL of a file that is not here.")
+        return SimpleNamespace(path=self.uploads[token])
 
     async def webhook_secret(self, caller: Any) -> str:
         return SECRET
