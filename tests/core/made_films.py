@@ -186,11 +186,11 @@ def content_of(path: Path) -> Content:
         video = {key.lower(): value for key, value in streams[0].metadata.items()}
         chapters = tuple(
             (
-                *(_second(chapter[end], chapter["time_base"], start) for end in ("start", "end")),
-                title,
+                _second(chapter["start"], chapter["time_base"], start),
+                _second(chapter["end"], chapter["time_base"], start),
+                chapter["metadata"]["title"],
             )
             for chapter in container.chapters()
-            for title in [chapter["metadata"]["title"]]
         )
         return Content(
             tags={key: tags[key] for key in (*TAGS, "prompt") if key in tags},
