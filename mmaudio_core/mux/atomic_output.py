@@ -49,8 +49,23 @@ class OutputFile:
     patches: list[Patch] = field(default_factory=lambda: [])
 
 
+class PacketsRefused(MediaError):
+    """The muxer does not take what is written into the file.
+
+    Attributes:
+        reason: libav's words.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"'{path}' could not be written: the container refused the video's packets ({reason})."
+            " The video may be damaged: export it again."
+        )
+        self.reason = reason
+
+
 def open_output(
-    file: str | io.BytesIO, suffix: str, options: Mapping[str, str] | None = None
+    file: str | io.BytesIO | io.RawIOBase, suffix: str, options: Mapping[str, str] | None = None
 ) -> OutputContainer:
     """Open a container for writing; ``options`` are its muxer's.
 
@@ -78,7 +93,8 @@ def atomic_output(
         options: of libav's muxer.
 
     Raises:
-        MediaError: if the file system or libav refuses to write.
+        PacketsRefused: if libav refuses what is written.
+        MediaError: if the file system does.
     """
     path = _expected(target, suffix)
     settings = dict(options or {})
@@ -120,10 +136,7 @@ def _expected(target: Path | NumberedName, suffix: str) -> Path:
 
 def _write_error(path: Path, error: FFmpegError | OSError) -> MediaError:
     if isinstance(error, ValueError):  # libav's EINVAL and "invalid data"
-        return MediaError(
-            f"'{path}' could not be written: the container refused the video's packets"
-            f" ({error_text(error)}). The video may be damaged: export it again."
-        )
+        return PacketsRefused(path, error_text(error))
     return MediaError(
         f"'{path}' could not be written ({error_text(error)}); expected an existing folder with"
         " write permission and free space. Free some space or choose another folder."

@@ -48,8 +48,8 @@ class AudioTrack(Protocol):
         """Write the audio up to ``time`` in seconds."""
         ...
 
-    def finish(self) -> None:
-        """Write what is left."""
+    def finish(self) -> tuple[str, ...]:
+        """Write what is left; returns what is not as before, a sentence each."""
         ...
 
 
@@ -163,9 +163,10 @@ class AudioTrackEncoder:
             self._position += chunk.shape[1]
             self._output.mux(self._stream.encode(frame))
 
-    def finish(self) -> None:
+    def finish(self) -> tuple[str, ...]:
         self.write_until(Fraction(self._audio.length, self._audio.sample_rate))
         self._output.mux(self._stream.encode(None))
+        return ()
 
 
 class AudioTrackCopier:
@@ -212,8 +213,9 @@ class AudioTrackCopier:
             self._output.mux(packet)
             self._advance()
 
-    def finish(self) -> None:
+    def finish(self) -> tuple[str, ...]:
         self.write_until(self._duration)
+        return ()
 
     def _advance(self) -> None:
         """Find the next packet of the part to copy, and set its times relative to the part."""

@@ -92,7 +92,8 @@ def encode_video(
         MediaError: if the video cannot be read, or its frame rate cannot be stored.
     """
     info = part.source.info
-    time_base, notes = _TIME_BASE, ()
+    time_base = _TIME_BASE
+    notes: tuple[str, ...] = ()
     if isinstance(part.source, VideoFile):
         pictures = FilePictures(part.source, part.start, plan.pix_fmt, plan.encoded_codec)
         encode_format, notes = pictures.format, pictures.notes
@@ -129,7 +130,7 @@ def encode_video(
             output.container.mux(encoder.encode(frame, time, end_time))
             if repeats_last and end_time >= part.duration and end_time - time > step * _LONG:
                 output.container.mux(encoder.encode(frame, end_time - step, end_time))
-        writer.finish()
+        notes += writer.finish()
         output.container.mux(encoder.finish())
     progress("encode", total, total)
     return notes

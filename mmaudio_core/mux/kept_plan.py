@@ -56,6 +56,12 @@ class KeptPlan:
         room = len(self._cover) + len(self._user_data)
         return {**self.tags, ROOM: "~" * room} if room else dict(self.tags)
 
+    def only(self, track: TimedTrack) -> KeptPlan:
+        """One of its tracks, and nothing else."""
+        content = replace(self.content, tracks=(track,), chapters=(), covers=(), attachments=())
+        converted = {i: target for i, target in self.converted.items() if i == track.index}
+        return replace(self, content=content, converted=converted)
+
     def describe_picture(self, stream: Stream) -> None:
         """Say of the new picture what is said of the source's."""
         describe(stream, self.content.picture)
@@ -95,8 +101,9 @@ def plan_content(content: KeptContent, container: str, tags: Mapping[str, str]) 
     """
     names = {name.lower() for name in tags}
     own = {name: value for name, value in content.tags.items() if name.lower() not in names}
-    tracks, converted, lost, notes = _choose_tracks(content, container)
+    tracks, converted, lost = _choose_tracks(content, container)
     lost = [*content.lost, *lost]
+    notes: tuple[str, ...] = ()
     covers = tuple(cover for cover in content.covers if _holds_cover(container, cover.codec))
     if len(covers) < len(content.covers):
         lost.append("cover picture")
@@ -109,7 +116,7 @@ def plan_content(content: KeptContent, container: str, tags: Mapping[str, str]) 
         lost.append("attachments")
     if content.beyond_pyav:
         told = ", ".join(content.beyond_pyav)
-        notes.append(f"PyAV {av.__version__} does not keep the video's {told}; a newer one does.")
+        notes = (f"PyAV {av.__version__} does not keep the video's {told}; a newer one does.",)
     return KeptPlan(
         content=replace(
             content, covers=covers, attachments=attachments, tracks=tuple(tracks), timecode=timecode
@@ -118,7 +125,7 @@ def plan_content(content: KeptContent, container: str, tags: Mapping[str, str]) 
         converted=converted,
         tags={**own, **tags},
         lost=tuple(lost),
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
@@ -130,30 +137,24 @@ def _holds_cover(container: str, codec: str) -> bool:
 
 def _choose_tracks(
     content: KeptContent, container: str
-) -> tuple[list[TimedTrack], dict[int, str], list[str], list[str]]:
-    """The tracks that a container takes, what is converted, names of the rest, and notes."""
+) -> tuple[list[TimedTrack], dict[int, str], list[str]]:
+    """The tracks that a container takes, what is converted, and names of the rest."""
     tracks: list[TimedTrack] = []
     converted: dict[int, str] = {}
     lost: list[str] = []
-    notes: list[str] = []
     if content.video is None or not content.tracks:
-        return tracks, converted, lost, notes
+        return tracks, converted, lost
     with content.video.open() as (source, _):
         for track in content.tracks:
-            target = TARGETS[container]
             if _takes(container, source, track.index):
                 tracks.append(track)
             elif is_text(track.codec):
                 tracks.append(track)
-                converted[track.index] = target
-                notes.append(
-                    f"{container} does not take {track.codec} subtitles: they were converted to"
-                    f" {target}, without styles."
-                )
+                converted[track.index] = TARGETS[container]
             else:
                 plural = "subtitles" if track.kind == "subtitle" else "data track"
                 lost.append(f"{plural} ({track.codec})" if track.codec else plural)
-    return tracks, converted, lost, list(dict.fromkeys(notes))
+    return tracks, converted, lost
 
 
 def _takes(container: str, source: InputContainer, index: int) -> bool:

@@ -17,7 +17,7 @@ from av.stream import Stream
 from ..media.compat import Chapter, attach, write_chapters
 from .kept_content import KeptContent, TimedTrack
 from .kept_plan import KeptPlan, cover_files
-from .subtitle_text import convert_text, text_template
+from .subtitle_text import convert_text, has_styles, text_template
 from .tags import describe
 
 
@@ -60,6 +60,8 @@ class KeptTracks:
         self._content: KeptContent = plan.content
         self._tracks = {track.index: track for track in plan.content.tracks}
         self._streams = {track.index: self._add(track, container) for track in plan.content.tracks}
+        self._container = plan.container
+        self._styled: set[int] = set()
         self._last: dict[int, int] = {}
         self._packets = self._read(container)
         self._next = next(self._packets, None)
@@ -72,9 +74,17 @@ class KeptTracks:
             self._output.mux(packet)
             self._next = next(self._packets, None)
 
-    def finish(self) -> None:
-        """Write what is left."""
+    def finish(self) -> tuple[str, ...]:
+        """Write what is left; returns how subtitles were converted, a sentence each."""
         self.write_until(self._content.duration)
+        notes: list[str] = []
+        for index, target in self._converted.items():
+            note = (
+                f"{self._container} does not take {self._tracks[index].codec} subtitles: they were"
+                f" converted to {target}"
+            )
+            notes.append(f"{note}, without styles." if index in self._styled else f"{note}.")
+        return tuple(dict.fromkeys(notes))
 
     def _add(self, track: TimedTrack, container: InputContainer) -> Stream:
         target = self._converted.get(track.index)
@@ -118,7 +128,10 @@ class KeptTracks:
         self._last[index] = begin
         target = self._converted.get(index)
         if target is not None:
-            data = convert_text(bytes(packet), self._tracks[index].codec, target)
+            data, codec = bytes(packet), self._tracks[index].codec
+            if has_styles(data, codec):
+                self._styled.add(index)
+            data = convert_text(data, codec, target)
             if not data:
                 return None
             converted: Packet[Stream] = Packet(len(data))  # PyAV 17.0 keeps no reference to bytes

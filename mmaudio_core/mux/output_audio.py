@@ -87,6 +87,7 @@ def prepare_output_audio(
     duration: Fraction,
     options: AudioOptions,
     plan: OutputPlan,
+    refused: frozenset[int] = frozenset(),
     progress: Progress,
 ) -> tuple[OutputAudio, tuple[str, ...]]:
     """Prepare all audio of the output file.
@@ -97,6 +98,7 @@ def prepare_output_audio(
         duration: seconds of video that are written.
         options: how both are processed.
         plan: says which codecs the file takes.
+        refused: numbers of the sources that are not copied, for the container refused them.
 
     Returns:
         The tracks, and what the user should know, a sentence each.
@@ -116,7 +118,7 @@ def prepare_output_audio(
     if options.source_audio == "keep_as_track":
         for source in sources:
             try:
-                track, note = _keep(source, plan, progress)
+                track, note = _keep(source, plan, refused, progress)
             except MediaError:
                 if source is sources[0]:
                     raise
@@ -152,11 +154,16 @@ def _decode(source: SourceAudio | PreparedAudio, progress: Progress) -> Prepared
 
 
 def _keep(
-    source: SourceAudio | PreparedAudio, plan: OutputPlan, progress: Progress
+    source: SourceAudio | PreparedAudio,
+    plan: OutputPlan,
+    refused: frozenset[int],
+    progress: Progress,
 ) -> tuple[SourceAudio | PreparedAudio, tuple[str, ...]]:
     """The video's own audio as a track, and a note if it has to be encoded."""
     if isinstance(source, PreparedAudio):
         reason = "The video's own audio did not come as a file"
+    elif source.index in refused:
+        reason = f"The video's own {source.codec} has damage that {plan.container} does not take"
     elif can_copy_audio(plan.container, source.codec):
         return source, ()
     else:

@@ -56,7 +56,9 @@ class TrackWriter:
         for track in self._tracks:
             track.write_until(time)
 
-    def finish(self) -> None:
-        """Write what is left of all tracks."""
+    def finish(self) -> tuple[str, ...]:
+        """Write what is left of all tracks; returns what is not as before, a sentence each."""
+        notes: tuple[str, ...] = ()
         for track in self._tracks:
-            track.finish()
+            notes += track.finish()
+        return notes

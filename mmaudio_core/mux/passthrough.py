@@ -12,12 +12,9 @@ from itertools import islice
 
 from av.container import OutputContainer
 from av.error import FFmpegError
-from av.packet import Packet
 from av.video.stream import VideoStream
 
-from ..errors import MediaError
 from ..media import VideoFile
-from ..media.container import error_text
 from ..media.packets import read_packets
 from ..media.timestamps import average_rate, nominal_step, time_base
 from ..progress import Progress
@@ -40,7 +37,7 @@ def copy_video(
     tracks: OutputTracks,
     output: OutputFile,
     progress: Progress,
-) -> None:
+) -> tuple[str, ...]:
     """Copy a file's video stream into ``output``, with its audio.
 
     Args:
@@ -52,8 +49,11 @@ def copy_video(
         output: the file to write.
         progress: called as ("mux", packets done, packets).
 
+    Returns:
+        What of the tracks beside it is not as before, a sentence each.
+
     Raises:
-        CopyRefused: if the container does not take a packet.
+        FFmpegError: if the container does not take a packet.
         MediaError: if the file cannot be read.
     """
     with video.open() as (container, stream):
@@ -79,9 +79,10 @@ def copy_video(
                 packet.pts, packet.dts = time.pts, time.dts
                 packet.duration = packet.duration or step
                 packet.stream = copied
-                _write(packet, output.container)
-            writer.finish()
+                output.container.mux(packet)
+            notes = writer.finish()
         progress("mux", len(times), len(times))
+        return notes
 
 
 def _select(
@@ -116,19 +117,6 @@ def copy_refusal(
                 output.close()
         return None
     return f"{container} does not take {video.packets.info.codec}"
-
-
-class CopyRefused(MediaError):
-    """A container that takes the stream does not take one of its packets."""
-
-
-def _write(packet: Packet[VideoStream], output: OutputContainer) -> None:
-    try:
-        output.mux(packet)
-    except FFmpegError as error:
-        if not isinstance(error, ValueError):  # libav's EINVAL and "invalid data"
-            raise
-        raise CopyRefused(error_text(error)) from error
 
 
 def _add_stream_like(output: OutputContainer, stream: VideoStream) -> VideoStream:

@@ -18,6 +18,8 @@ _MARKUP = re.compile(r"<[^<>]*>")
 _ASS_OVERRIDE = re.compile(r"\{[^{}]*\}")
 _ASS_FIELDS = 8
 """Fields before the text of a line of ASS as Matroska stores it."""
+_ASS_STYLE, _ASS_PLAIN = 2, ("Default", "")
+"""The field of a line's style, and the style that says nothing."""
 TARGETS = {"mp4": "mov_text", "mov": "mov_text", "mkv": "subrip", "webm": "webvtt"}
 """The codec of text that each container takes."""
 
@@ -38,6 +40,20 @@ def convert_text(data: bytes, codec: str, target: str) -> bytes:
     if target == "webvtt":
         text = html.escape(text, quote=False)
     return "\n".join(line for line in text.split("\n") if line).encode()
+
+
+def has_styles(data: bytes, codec: str) -> bool:
+    """Whether a subtitle's packet says how its text looks, or where."""
+    if codec == "mov_text":  # boxes follow the text
+        return len(data) > 2 + int.from_bytes(data[:2], "big")
+    text = data.decode("utf-8", "replace")
+    if codec in ("ass", "ssa"):
+        fields = text.split(",", _ASS_FIELDS)
+        styled = len(fields) > _ASS_STYLE and fields[_ASS_STYLE].strip("* ") not in _ASS_PLAIN
+        return styled or _ASS_OVERRIDE.search(fields[-1]) is not None
+    if codec == "text":
+        return False
+    return _MARKUP.search(text) is not None or _ASS_OVERRIDE.search(text) is not None
 
 
 def text_template(target: str) -> InputContainer:

@@ -13,7 +13,7 @@ import torch
 from av.container import OutputContainer
 
 from mmaudio_core.mux import AudioOptions, FileOptions, MuxResult, mux_audio
-from mmaudio_core.mux.subtitle_text import convert_text
+from mmaudio_core.mux.subtitle_text import convert_text, has_styles
 from mmaudio_core.mux.timecode import shift_timecode
 
 from .made_films import (
@@ -36,6 +36,7 @@ pytestmark = pytest.mark.skipif(
     not hasattr(OutputContainer, "add_attachment"),
     reason="the films need a PyAV that can make them",
 )
+NAMES = {"srt": "subrip", "webvtt": "webvtt", "mov_text": "mov_text"}
 OURS = {"prompt": "{}"}
 
 
@@ -100,8 +101,15 @@ def test_what_belongs_to_a_file_stays(film: str, tmp_path: Path) -> None:
         assert told_lost(result) == lost, container
         (before,) = content_of(source).subtitles or [None]
         converted = before is not None and before[0] != content.subtitles[0][0]
-        told = any("subtitles: they were converted to" in note for note in result.notes)
-        assert told == converted, container
+        told = [note for note in result.notes if "subtitles: they were converted" in note]
+        assert told == (
+            [
+                f"{container} does not take {NAMES[before[0]]} subtitles: they were converted to"
+                f" {NAMES[content.subtitles[0][0]]}."
+            ]
+            if converted and before
+            else []
+        ), container
     in_memory = mux(io.BytesIO(source.read_bytes()), "mkv", target=tmp_path / "memory")
     assert content_of(in_memory.path) == expected(film, "mkv")[0]
 
@@ -230,6 +238,35 @@ def test_players_find_the_tags_of_an_mp4(tmp_path: Path) -> None:
 )
 def test_text(data: bytes, codec: str, target: str, converted: bytes) -> None:
     assert convert_text(data, codec, target) == converted
+
+
+@pytest.mark.parametrize(
+    ("data", "codec", "styled"),
+    [
+        (b"a > b & c", "subrip", False),
+        (b"a <i>b</i>", "subrip", True),
+        (b"{\\an8}above", "subrip", True),
+        (b"<v Ann>one", "webvtt", True),
+        (b"one &lt; two", "webvtt", False),
+        (b"1,0,Default,,0,0,0,,One, two\\Nthree", "ass", False),
+        (b"1,0,Default,,0,0,0,,One {\\i1}two{\\i0}", "ass", True),
+        (b"1,0,Sign,,0,0,0,,One", "ass", True),
+        (b"\0\x02hi", "mov_text", False),
+        (b"\0\x02hi\0\0\0\x16styl", "mov_text", True),
+        (b"a <b>", "text", False),
+    ],
+)
+def test_styles(data: bytes, codec: str, styled: bool) -> None:
+    assert has_styles(data, codec) == styled
+
+
+def test_lost_styles_are_told(tmp_path: Path) -> None:
+    lines = write_film(tmp_path / "film.mkv").read_bytes()
+    styled = tmp_path / "styled.mkv"
+    styled.write_bytes(lines.replace(b"Hello, you", b"<b>Hey</b>"))
+    notes = mux(styled, "mp4", target=tmp_path / "result").notes
+    told = "mp4 does not take subrip subtitles: they were converted to mov_text, without styles."
+    assert told in notes
 
 
 @pytest.mark.parametrize(
