@@ -38,6 +38,7 @@ class Problem(str, Enum):
     WINDOWS = "windows"
     REGION = "region"
     LATENT = "latent"
+    LABELS = "labels"
     NUMERICS = "numerics"
     MISSING_WEIGHTS = "missing_weights"
     WRONG_WEIGHTS = "wrong_weights"

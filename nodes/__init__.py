@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import cleanup, folders
+from .auto_prompt import MMAudioAutoPrompt
 from .decode import MMAudioDecode
 from .encode import MMAudioEncode
 from .extend import MMAudioExtend
@@ -46,6 +47,7 @@ class MMAudioExtension(ComfyExtension):
             MMAudioLongForm,
             MMAudioPromptSchedule,
             MMAudioSaveAudio,
+            MMAudioAutoPrompt,
         ]
 
 

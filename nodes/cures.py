@@ -52,6 +52,9 @@ CURES: dict[Problem, str] = {
     Problem.WINDOWS: "Change window or overlap in MMAudio Long Form.",
     Problem.REGION: "Change start or end.",
     Problem.LATENT: "Connect a latent made by an MMAudio node.",
+    Problem.LABELS: (
+        "Change the file, or remove your labels.txt from models/mmaudio to use the pack's own."
+    ),
     Problem.NUMERICS: (
         "Choose precision fp32 in Load MMAudio Model, or leave a patch of the model out. If it "
         "happens in fp32 without patches, report it together with the input."

@@ -17,7 +17,7 @@ from ..providers import ModelProvider, check_finite
 
 log = logging.getLogger(__name__)
 
-CLIP_STAGE, SYNC_STAGE, TEXT_STAGE = "CLIP", "Synchformer", "text"
+CLIP_STAGE, SYNC_STAGE, TEXT_STAGE, LABEL_STAGE = "CLIP", "Synchformer", "text", "labels"
 # Live tensors of (tokens, width) at the peak of a block. CLIP's heads are 80 wide, for which
 # torch may fall back to attention that holds all its scores.
 _LIVE_TENSORS, _CLIP_LIVE_TENSORS = 12, 30
@@ -67,6 +67,14 @@ CLIP_TEXT = Encoder(
     batch_size=16,
     activations=730 * 1280 * _CLIP_LIVE_TENSORS,
     run=lambda clip, tokens, dtype: clip.encode_text(tokens, dtype=dtype),
+)
+CLIP_LABEL = Encoder(
+    kind=PartKind.CLIP,
+    name="label encoder",
+    stage=LABEL_STAGE,
+    batch_size=64,
+    activations=77 * 1024 * _CLIP_LIVE_TENSORS,
+    run=lambda clip, tokens, dtype: clip.pooled_text(tokens, dtype=dtype),
 )
 
 

@@ -72,6 +72,42 @@ class VisualResult:
     notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class UsedPart:
+    """What of a video's source is used.
+
+    Attributes:
+        source: where frames come from.
+        available: seconds of the clip.
+        start: seconds into the source.
+        duration: seconds that are used, at most ``MAX_SECONDS``.
+    """
+
+    source: FrameSource
+    available: Fraction
+    start: Fraction
+    duration: Fraction
+
+
+def used_part(video: VideoClip, time_range: TimeRange) -> UsedPart:
+    """What of a moving video is used.
+
+    Raises:
+        MediaError: the video cannot be read, or is too short after the start.
+    """
+    source = open_source(video.source)
+    available = source.info.duration - video.start
+    if video.duration is not None:
+        available = min(available, video.duration)
+    duration = resolve_range(available, time_range.start, time_range.duration or None)
+    return UsedPart(
+        source=source,
+        available=available,
+        start=video.start + time_range.start,
+        duration=min(duration, MAX_SECONDS),
+    )
+
+
 def extract_visual_features(
     networks: ModelProvider,
     video: VideoClip | None,
@@ -99,13 +135,10 @@ def extract_visual_features(
     image = source.still_image
     if image is not None:
         return _still_features(networks, image, video.mask, time_range, progress)
-    available = source.info.duration - video.start
-    if video.duration is not None:
-        available = min(available, video.duration)
-    duration = resolve_range(available, time_range.start, time_range.duration or None)
-    duration = min(duration, MAX_SECONDS)
+    part = used_part(video, time_range)
+    start, duration, available = part.start, part.duration, part.available
     masks, notices = _align_masks(video, source, available)
-    start, with_clip = video.start + time_range.start, not time_range.mask_away_clip
+    with_clip = not time_range.mask_away_clip
     key = None
     if masks is None and source.identity is not None:
         key = (source.identity, start, duration, with_clip, *_fingerprints(networks))

@@ -152,7 +152,12 @@ class CLIP(nn.Module):
         return _unit(self._hidden_states(tokens, dtype))
 
     def pooled_text(self, tokens: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
-        """One unit vector per text, comparable to ``encode_image``: (B, embed_dim)."""
+        """One unit vector per text, comparable to ``encode_image``: (B, embed_dim).
+
+        Args:
+            tokens: (B, n) int64, from ``tokenize``; each text may be cut behind its end token.
+            dtype: compute dtype; default: the weights'.
+        """
         hidden = self._hidden_states(tokens, dtype)
         end = tokens.argmax(dim=-1)  # the end token has the largest id
         pooled = hidden[torch.arange(len(tokens), device=tokens.device), end]
@@ -161,7 +166,7 @@ class CLIP(nn.Module):
     def _hidden_states(self, tokens: Tensor, dtype: torch.dtype | None) -> Tensor:
         x = self.token_embedding(tokens)
         x = x.to(dtype or self.text_projection.dtype)
-        x = x + cast_to(self.positional_embedding, x)
+        x = x + cast_to(self.positional_embedding, x)[: x.shape[1]]
         return self.ln_final(self.transformer(x, causal=True))
 
 
