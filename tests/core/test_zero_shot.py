@@ -12,6 +12,7 @@ from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.feature_cache import FeatureCache
 from mmaudio_core.features.encoders import LABEL_STAGE
 from mmaudio_core.features.labels import Label
+from mmaudio_core.features.text import encode_prompts
 from mmaudio_core.features.zero_shot import encode_labels, score_labels
 from mmaudio_core.models.clip import CLIP
 from mmaudio_core.models.clip.tokenizer import tokenize
@@ -87,20 +88,29 @@ def test_texts_of_any_length_are_what_clip_pools() -> None:
 
 
 def test_a_label_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when another, longer one is added."""
+    """Also when another, longer one is added; short ones are encoded without the padding."""
     networks = MemoryNetworks(placed=NETWORKS.placed, feature_cache=FeatureCache())
     clip = NETWORKS.acquire(PartKind.CLIP, 0).network
     assert isinstance(clip, CLIP)
-    pooled, ran = clip.pooled_text, list[int]()
+    pooled, ran = clip.pooled_text, list[tuple[int, ...]]()
 
     def spy(tokens: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
-        ran.append(len(tokens))
+        ran.append(tuple(tokens.shape))
         return pooled(tokens, dtype=dtype)
 
     monkeypatch.setattr(clip, "pooled_text", spy)
     first = encode_labels(networks, sentences(SENTENCES[:1] + SENTENCES[2:3]))
-    assert ran == [2]
+    assert ran == [(2, 16)]
     again = encode_labels(networks, sentences(SENTENCES[2::-2]))
-    assert ran == [2] and torch.equal(again, first.flip(0))
+    assert ran == [(2, 16)] and torch.equal(again, first.flip(0))
     encode_labels(networks, sentences(SENTENCES))
-    assert ran == [2, 2]
+    assert ran == [(2, 16), (2, 77)]
+
+
+def test_a_prompt_of_the_same_words_is_another_thing() -> None:
+    """Prompts are the hidden states of all tokens; both are kept in one cache."""
+    networks = MemoryNetworks(placed=NETWORKS.placed, feature_cache=FeatureCache())
+    vector = encode_labels(networks, sentences(SENTENCES[1:2]))
+    text = encode_prompts(networks, SENTENCES[1], "")
+    assert vector.shape == (1, 64) and text.prompt.shape == (1, 77, 128)
+    assert torch.equal(encode_labels(networks, sentences(SENTENCES[1:2])), vector)

@@ -10,7 +10,9 @@ from dev.client import Result
 from dev.server import ComfyServer
 from tests.nodes.graphs import Graph, node, run
 
-_ENCODED = re.compile(r"(CLIP image encoder|Synchformer|text encoder): encoded (\d+) of \d+ inputs")
+_ENCODED = re.compile(
+    r"(CLIP image encoder|Synchformer|text encoder|label encoder): encoded (\d+) of \d+ inputs"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class Work:
         frames: frames that CLIP encoded.
         segments: segments that Synchformer encoded.
         prompts: prompts that CLIP encoded.
+        labels: labels that CLIP encoded.
     """
 
     result: Result
@@ -30,6 +33,7 @@ class Work:
     frames: int
     segments: int
     prompts: int
+    labels: int
 
     @property
     def encoded(self) -> tuple[int, int, int]:
@@ -54,6 +58,7 @@ def work(server: ComfyServer, graph: Graph) -> Work:
         frames=encoded["CLIP image encoder"],
         segments=encoded["Synchformer"],
         prompts=encoded["text encoder"],
+        labels=encoded["label encoder"],
     )
 
 

@@ -107,6 +107,24 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
         },
         [("video", "VIDEO")],
     ),
+    "MMAudioAutoPrompt": (
+        {
+            "mmaudio": ("MMAUDIO", {}),
+            "kind": ("COMBO", {"default": "sounds"}),
+            "top_k": ("INT", {"default": 3, "min": 1}),
+            "threshold": ("FLOAT", {"default": 0.05, "min": 0.0, "max": 1.0}),
+            "template": ("STRING", {"default": "{labels}"}),
+            "duration": ("FLOAT", {"default": 8.0, "min": 0.0, "max": 600.0}),
+            "start_offset": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 600.0}),
+        },
+        {
+            "video": ("VIDEO", {}),
+            "images": ("IMAGE", {}),
+            "frame_rate": FRAME_RATE,
+            "video_info": ("VHS_VIDEOINFO", {}),
+        },
+        [("prompt", "STRING"), ("labels", "STRING")],
+    ),
     "MMAudioSaveAudio": (
         {
             "audio": ("AUDIO", {}),
@@ -181,7 +199,7 @@ def test_precisions(info: dict[str, Any]) -> None:
     assert precision[:4] == ["auto", "fp32", "bf16", "fp16"]
 
 
-def test_choices_of_what_saves(info: dict[str, Any]) -> None:
+def test_choices_of_other_nodes(info: dict[str, Any]) -> None:
     described = info["MuxAudioVideo"]["input"]["optional"]
     assert {
         key: options(described[key])
@@ -193,6 +211,8 @@ def test_choices_of_what_saves(info: dict[str, Any]) -> None:
         "audio_codec": ["auto", "aac", "opus", "flac", "pcm"],
         "pix_fmt": ["auto", "yuv420p", "yuv420p10le", "yuv444p"],
     }
+    described = info["MMAudioAutoPrompt"]["input"]["required"]
+    assert options(described["kind"]) == ["sounds", "music"]
     described = info["MMAudioSaveAudio"]["input"]["required"]
     assert options(described["format"]) == ["flac", "m4a"]
 

@@ -20,6 +20,7 @@ ENGLISH = "en"
 # Choices that the pack defines and ComfyUI's page does not translate.
 CHOICES = (
     ("LoadMMAudioModel", "precision"),
+    ("MMAudioAutoPrompt", "kind"),
     ("MMAudioFeatureExtract", "negative_preset"),
     ("MMAudioLongForm", "join"),
     ("MMAudioSaveAudio", "format"),
