@@ -18,6 +18,7 @@ from .video_host import VideoHost, video_host
 
 MODEL = "small_16k"
 KEYS = ("key-of-anna", "key-of-bert", "key-of-carl")
+MAX_UNFINISHED = 50  # jobs of a key
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def environment(*hosts: VideoHost, **others: str) -> dict[str, str]:
         "MMAUDIO_GATEWAY_KEYS": ",".join(KEYS),
         "MMAUDIO_GATEWAY_MODEL": MODEL,
         "MMAUDIO_GATEWAY_ALLOW_HOSTS": ",".join(host.host for host in hosts),
-        "MMAUDIO_GATEWAY_LIMITS": "100000/50",
+        "MMAUDIO_GATEWAY_LIMITS": f"100000/{MAX_UNFINISHED}",
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
     } | others
@@ -104,16 +105,24 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 @pytest.fixture(scope="session")
-def host(clip_bytes: bytes) -> Iterator[VideoHost]:
+def long_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """30 silent seconds: with 50 steps, a job that runs long enough to be cancelled."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    write_video(path, steady(360, 12))
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def host(clip_bytes: bytes, long_bytes: bytes) -> Iterator[VideoHost]:
     with video_host() as running:
-        running.files["/clip.mp4"] = clip_bytes
+        running.files |= {"/clip.mp4": clip_bytes, "/long.mp4": long_bytes}
         yield running
 
 
 @pytest.fixture(scope="session")
-def secure_host(clip_bytes: bytes, tls: Tls) -> Iterator[VideoHost]:
+def secure_host(clip_bytes: bytes, long_bytes: bytes, tls: Tls) -> Iterator[VideoHost]:
     with video_host(tls.context()) as running:
-        running.files["/clip.mp4"] = clip_bytes
+        running.files |= {"/clip.mp4": clip_bytes, "/long.mp4": long_bytes}
         yield running
 
 

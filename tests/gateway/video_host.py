@@ -49,6 +49,23 @@ class VideoHost:
         """As ``MMAUDIO_GATEWAY_ALLOW_HOSTS`` takes it."""
         return self.url.partition("://")[2]
 
+    @contextmanager
+    def holding(self, path: str) -> Iterator[None]:
+        """Whoever GETs ``path`` waits until the block ends, and then gets a 404."""
+        ended = threading.Event()
+
+        def hold(handler: BaseHTTPRequestHandler) -> None:
+            ended.wait(120)
+            handler.send_response(404)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        self.handlers[path] = hold
+        try:
+            yield
+        finally:
+            ended.set()
+
     def wait_for(self, count: int, path: str = "", timeout: float = 60.0) -> list[Received]:
         """The POST requests whose path starts with ``path``, at least ``count`` of them."""
         deadline = time.monotonic() + timeout
