@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FETCHES = 4  # at once
+_FETCHES = 4  # of a key, at once
 _REMEMBERED = 1000  # finished jobs in memory
 _OURS = "Something went wrong on the server; its log says more."
 _NAME = "mmaudio"
@@ -96,7 +96,8 @@ class Jobs:
         self._unfinished: dict[str, Job] = {}
         self._finished: OrderedDict[str, Job] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._fetching = asyncio.Semaphore(_FETCHES)
+        # a key's slow videos hold up no other key's
+        self._fetching = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_FETCHES))
 
     async def start(self) -> None:
         """Run again what a crash interrupted, under the same ids."""
@@ -275,7 +276,7 @@ class Jobs:
             if path is None:
                 if job.spec.video_url is None:
                     raise FetchError("the uploaded video is not here any more. Send it again.")
-                async with self._fetching:
+                async with self._fetching[job.owner]:
                     path = await fetch_video(self._outgoing, job.spec.video_url, folder, job.id)
             facts = await probe_video(path)
         except (FetchError, UrlRefusedError, MMAudioError) as error:
