@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
 import requests
 
+from dev.environment import ROOT
+
 _SECONDS = 180
+_ON_THE_PAGES = {
+    "server": "http://127.0.0.1:8188",
+    "key": "YOUR-KEY",
+    "video": "https://example.com/clip.mp4",
+    "file": '"clip.mp4"',
+}
 
 
 @dataclass(frozen=True)
 class Played:
-    """A file, decoded to its end; ``pictures`` counts frames, the others are in seconds."""
+    """A file, decoded to its end.
+
+    Attributes:
+        picture, sound: seconds.
+        digest: of the sound's samples.
+    """
 
     content_type: str
-    pictures: int
     picture: float
     sound: float
+    digest: str
 
 
 def play(url: str) -> Played:
     """Download and decode a result."""
     response = requests.get(url, timeout=60)
     assert response.status_code == 200, response.text
+    digest = hashlib.sha256()
     with av.open(io.BytesIO(response.content)) as container:
         video = container.streams.video[0] if container.streams.video else None
         rate = container.streams.audio[0].rate
@@ -40,24 +54,51 @@ def play(url: str) -> Played:
         for frame in container.decode():
             if isinstance(frame, av.AudioFrame):
                 samples += frame.samples
+                digest.update(frame.to_ndarray().tobytes())
             else:
                 pictures += 1
         fps = 0 if video is None or video.average_rate is None else float(video.average_rate)
-    picture = pictures / fps if fps else 0.0
-    return Played(response.headers["Content-Type"], pictures, picture, samples / rate)
+    return Played(
+        content_type=response.headers["Content-Type"],
+        picture=pictures / fps if fps else 0.0,
+        sound=samples / rate,
+        digest=digest.hexdigest(),
+    )
 
 
-def run_python(code: str, *arguments: str, **environment: str) -> Any:
-    """Run Python with the clients installed; what its last line prints, a JSON value."""
+def run_python(code: str, *arguments: str, **environment: str) -> str:
+    """Run Python with the clients installed; the last line that it prints."""
     return _run([sys.executable, "-c", code, *arguments], None, environment)
 
 
-def run_node(folder: Path, code: str, *arguments: str, **environment: str) -> Any:
+def run_node(folder: Path, code: str, *arguments: str, **environment: str) -> str:
     """Run JavaScript (a module) in the folder that ``install`` returned, as ``run_python``."""
     node = shutil.which("node")
     assert node is not None
     command = [node, "--input-type=module", "--eval", code, "--", *arguments]
     return _run(command, folder, environment)
+
+
+def run_shell(code: str) -> str:
+    """Run a shell's commands, as ``run_python``; skips where there is no bash or curl."""
+    bash = shutil.which("bash")
+    if bash is None or shutil.which("curl") is None:
+        pytest.skip("no bash or no curl")
+    return _run([bash, "-ec", code], None, {})
+
+
+def examples(page: str, language: str, **replaced: str) -> list[str]:
+    """The code of a language in ``docs/gateway/<page>.md``, for another server.
+
+    Args:
+        replaced: what stands in for ``server``, ``key``, ``video`` and ``file`` of the page.
+    """
+    text = (ROOT / "docs" / "gateway" / f"{page}.md").read_text("utf-8")
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for name, value in replaced.items():
+        blocks = [block.replace(_ON_THE_PAGES[name], value) for block in blocks]
+    assert blocks
+    return blocks
 
 
 def install(package: str, folder: Path) -> Path:
@@ -75,7 +116,7 @@ def install(package: str, folder: Path) -> Path:
     return folder
 
 
-def _run(command: list[str], folder: Path | None, environment: dict[str, str]) -> Any:
+def _run(command: list[str], folder: Path | None, environment: dict[str, str]) -> str:
     done = subprocess.run(
         command,
         check=False,
@@ -87,4 +128,4 @@ def _run(command: list[str], folder: Path | None, environment: dict[str, str]) -
         timeout=_SECONDS,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout.splitlines()[-1]

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from .fuzz import FUZZ, json_values
 from .stand_in import KEY, SECRET, StandIn, done, errors, failed, jobs, serve, services
 
 MODEL = "wavespeed-ai/mmaudio-v2"
@@ -409,25 +410,6 @@ def test_limits_and_faults(stand_in: StandIn) -> None:
     refusal(call(stand_in, "POST", "media/uploads", json={"filename": "a", "size": 1}), 413)
     stand_in.refuse = RuntimeError("a secret of the server's")
     assert "secret" not in refusal(submit(stand_in), 500)
-
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(
-        ["1", "1e3", "٣", "0x10", " 8 ", "true", "data:,", "\ud800", 2**64, -(10**400)]
-    ),
-    lambda children: (
-        st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3)
-    ),
-    max_leaves=5,
-)
-FUZZ = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 def answered(response: requests.Response) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import ssl
 import threading
@@ -23,6 +25,14 @@ class Received:
 
     def json(self) -> Any:
         return json.loads(self.body)
+
+    def signed_with(self, secret: str) -> bool:
+        """Whether it is a webhook signed with that key, now."""
+        number, sent = self.headers["webhook-id"], self.headers["webhook-timestamp"]
+        message = f"{number}.{sent}.".encode() + self.body
+        signature = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+        now = abs(int(sent) - time.time()) < 120
+        return now and self.headers["webhook-signature"] == f"v3,{signature}"
 
 
 @dataclass
