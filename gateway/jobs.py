@@ -130,7 +130,7 @@ class Jobs:
     ) -> Job:
         """As ``Gateway.create``."""
         self._limits.begin(owner)  # before anything is waited for: requests come in parallel
-        job_id = str(uuid.uuid4())
+        job_id = _new_id()
         try:
             if spec.webhook is not None:
                 await self._check_url(spec.webhook.url, spec.webhook.field)
@@ -395,6 +395,13 @@ class Jobs:
     def _delete_video(self, job_id: str) -> None:
         for path in self._folders.video().glob(f"{job_id}.*"):
             path.unlink(missing_ok=True)
+
+
+def _new_id() -> str:
+    """A random UUID without "429": a client that finds it in an error may submit the job again."""
+    while "429" in (job_id := str(uuid.uuid4())):
+        pass
+    return job_id
 
 
 def _of_input(message: str, location: str) -> JobError:

@@ -230,5 +230,5 @@ def _translate_errors(target: Target) -> Iterator[None]:
         ) from error
     except aiohttp.ClientError as error:
         raise OutgoingError(
-            f"{host} closed the connection before its answer was complete; try again"
+            f"{host} broke off before its answer was complete; try again"
         ) from error

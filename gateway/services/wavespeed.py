@@ -41,7 +41,10 @@ _STATUS = {
 }
 _SYNC_TIMED_OUT = {"status": "processing", "code": 5004, "error": "Sync mode timed out"}
 # Clients that find these in an error may submit the job again.
-_TRANSIENT = re.compile(r"HTTP (?=5|429)", re.IGNORECASE)
+_TRANSIENT = (
+    (re.compile(r"HTTP (?=5|429)", re.IGNORECASE), "status "),
+    (re.compile("429"), "too many requests"),
+)
 
 
 class _MMAudioInput(Input):
@@ -197,4 +200,7 @@ def _reason(job: Job) -> str:
     if job.error is None:
         return ""
     where = f"{job.error.location}: " if job.error.location else ""
-    return _TRANSIENT.sub("status ", where + job.error.message)
+    reason = where + job.error.message
+    for pattern, words in _TRANSIENT:
+        reason = pattern.sub(words, reason)
+    return reason

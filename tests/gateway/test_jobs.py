@@ -287,3 +287,10 @@ async def test_what_a_job_holds_comes_back_from_the_disk(tmp_path: Path) -> None
         assert (back.id, back.owner, back.base_url) == (job.id, OWNER, BASE)
         assert back.state is State.QUEUED
         assert json.loads(back.spec.model_dump_json())["seed"] == 2**64 - 1
+
+
+def test_no_id_makes_a_client_submit_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WaveSpeed's JavaScript client looks for 429 in an error that holds the id."""
+    ids = iter(["a4290000", "b0000429", "c0000000"])
+    monkeypatch.setattr(jobs_module.uuid, "uuid4", lambda: next(ids))
+    assert jobs_module._new_id() == "c0000000"
