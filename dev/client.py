@@ -155,8 +155,10 @@ class ComfyClient:
     def __init__(self, url: str, authority: Path | None = None) -> None:
         self.url = url
         self._session = requests.Session()
+        self._tls: dict[str, str] = {}
         if authority is not None:
             self._session.verify = str(authority)
+            self._tls["ca_certs"] = str(authority)
         self._session.trust_env = False  # no proxy between two processes on one machine
 
     def system_stats(self) -> dict[str, Any]:
@@ -189,6 +191,7 @@ class ComfyClient:
         socket = websocket.create_connection(
             f"{self.url.replace('http', 'ws', 1)}/ws?clientId={client_id}",
             timeout=_HTTP_SECONDS,
+            sslopt=self._tls,
             http_no_proxy=["*"],
         )
         answer = self._post("/prompt", {"prompt": prompt, "client_id": client_id})
