@@ -46,7 +46,17 @@ def graph_of(spec: JobSpec, job_id: str, model: str, video: str | None) -> Graph
         graph[VIDEO] = _node("LoadVideo", file=f"{FOLDER}/{video}")
         features["video"] = [VIDEO, 0]
         if spec.auto_prompt and not spec.prompt.strip():
-            graph[PROMPT] = _node("MMAudioAutoPrompt", mmaudio=["model", 0], video=[VIDEO, 0])
+            graph[PROMPT] = _node(
+                "MMAudioAutoPrompt",
+                mmaudio=["model", 0],
+                video=[VIDEO, 0],
+                kind="music",
+                top_k=2,
+                threshold=0.0,  # or there might be none
+                template="{labels}, music",
+                duration=features["duration"],
+                start_offset=spec.start_offset,
+            )
             features["prompt"] = [PROMPT, 0]
     graph[FEATURES] = _node("MMAudioFeatureExtract", **features)
     graph[SOUND] = _node(

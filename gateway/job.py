@@ -74,7 +74,7 @@ class JobSpec(_Frozen):
         start_offset: where in the video the sound starts, in seconds.
         seed: of take 0; take k has ``seed + k``.
         outputs: the kinds of files to make.
-        auto_prompt: make the prompt from the video where ``prompt`` is empty.
+        auto_prompt: where ``prompt`` is empty, the style of music that goes with the video.
         must_fit: ``start_offset + duration`` beyond the video's end is an error of the input.
         has_video: False: from text alone.
         video_url: where the video is fetched from; None: it was sent. Set by ``Jobs``.
