@@ -25,13 +25,16 @@ from av.video.stream import VideoStream
 def open_input(file: str | io.BytesIO, options: Mapping[str, str] | None = None) -> InputContainer:
     """Open a file with options of libav's, replacing undecodable characters in its metadata.
 
+    ``av.open`` would give its ``options`` to the streams too, which crashes PyAV 14 where these are
+    found only later, as in MPEG-PS.
+
     Delete with PyAV 19 as the oldest supported: it has no ``metadata_errors`` and always replaces.
     """
     settings = dict(options or {})
     try:
-        return av.open(file, mode="r", metadata_errors="replace", options=settings)
+        return av.open(file, mode="r", metadata_errors="replace", container_options=settings)
     except TypeError:
-        return av.open(file, mode="r", options=settings)
+        return av.open(file, mode="r", container_options=settings)
 
 
 def demux(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
