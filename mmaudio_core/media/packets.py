@@ -34,7 +34,8 @@ class PacketTime(NamedTuple):
     """A packet's times, in ticks.
 
     Attributes:
-        pts, dts: presentation and decoding time; None if libav has none or only a guess.
+        pts, dts: presentation and decoding time; None if libav has none or only a guess. If a
+            packet has neither, all of the file's go by decoding times.
         duration: 0 if unknown.
         hidden: an edit list hides the packet's frame.
         key: decoding can begin here.
@@ -61,19 +62,22 @@ class PacketIndex:
         packets: the packets' times, in the order of the file.
         time_base: seconds per tick.
         start: when the first frame is shown, in seconds of the file's own clock.
+        reorders: frames may be shown in another order than that of the packets.
     """
 
     info: VideoInfo
     packets: tuple[PacketTime, ...]
     time_base: Fraction
     start: Fraction
+    reorders: bool
 
     def frame_times(self) -> list[Fraction]:
         """When each packet's frame is shown, in seconds after the first one, ascending.
 
-        Packets that an edit list hides, or that have no time at all, are left out.
+        Packets that an edit list hides are left out.
         """
-        return [tick * self.time_base - self.start for tick in _shown_ticks(self.packets)]
+        ticks = _shown_ticks(self.packets)
+        return [(tick - ticks[0]) * self.time_base for tick in ticks]
 
 
 def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex:
@@ -90,11 +94,14 @@ def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex
             " one frame. The file may be cut off: export or download it again."
         )
     first = next(iter(_shown_ticks(packets)), 0)
+    step = max(1, round(nominal_step(stream) / reader.time_base))
+    packets = _with_all_times(packets, step)
     return PacketIndex(
         info=reader.info(packets),
         packets=tuple(packets),
         time_base=reader.time_base,
         start=first * reader.time_base,
+        reorders=bool(stream.codec_context.has_b_frames),
     )
 
 
@@ -190,18 +197,33 @@ class _PacketReader:
             self._size = None if frame is None else displayed_size(self._crop(frame))
 
     def _duration(self, packets: list[PacketTime]) -> Fraction:
-        step = nominal_step(self._stream)
-        seconds = sum(
-            packet.duration * self.time_base or step
-            for packet in packets
-            if packet.shown is None and not packet.hidden
-        )
         ticks = _shown_ticks(packets)
-        if ticks:
-            gap = (ticks[-1] - ticks[-2]) * self.time_base if len(ticks) > 1 else step
-            seconds += (ticks[-1] - ticks[0]) * self.time_base
-            seconds += _last(packets).duration * self.time_base or gap
-        return Fraction(seconds)
+        if not ticks:
+            return Fraction(0)
+        step = nominal_step(self._stream)
+        gap = (ticks[-1] - ticks[-2]) * self.time_base if len(ticks) > 1 else step
+        span = (ticks[-1] - ticks[0]) * self.time_base
+        return Fraction(span + (_last(packets).duration * self.time_base or gap))
+
+
+def _with_all_times(packets: list[PacketTime], step: int) -> list[PacketTime]:
+    """Packets by decoding times alone if some have no time: those follow their predecessors.
+
+    Args:
+        packets: as the file has them.
+        step: ticks that a packet lasts that does not say how long.
+    """
+    if all(packet.shown is not None for packet in packets):
+        return packets
+    lengths = [packet.duration or step for packet in packets]
+    known = next((i for i, packet in enumerate(packets) if packet.dts is not None), 0)
+    following = (packets[known].dts or 0) - sum(lengths[:known])
+    filled: list[PacketTime] = []
+    for packet, length in zip(packets, lengths, strict=True):
+        dts = following if packet.dts is None else packet.dts
+        following = dts + length
+        filled.append(packet._replace(pts=None, dts=dts))
+    return filled
 
 
 def _shown_ticks(packets: Iterable[PacketTime]) -> list[int]:

@@ -110,6 +110,12 @@ class WebPFile(FrameSource):
             return None
         return next(self.frames()).rgb().float() / 255
 
+    @property
+    def is_transparent(self) -> bool:
+        """Whether any pixel of its first frame is."""
+        with closing(self._open()) as image:
+            return image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
+
     @cached_property
     def _boundaries(self) -> tuple[Fraction, ...]:
         """When each frame that decodes is shown, and when the last one ends, in seconds."""

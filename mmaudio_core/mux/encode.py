@@ -20,10 +20,11 @@ from ..config import SYNC_FPS
 from ..media import Frame, FrameSource, ImageSequence, VideoFile
 from ..media.decode import DecodedFrame
 from ..media.timestamps import whole_frames
+from ..media.webp import WebPFile
 from ..progress import Progress
 from .atomic_output import OutputFile
 from .display_size import keep_pixel_aspect
-from .file_pictures import FilePictures
+from .file_pictures import WITHOUT_TRANSPARENCY, FilePictures
 from .formats import OutputPlan
 from .output_tracks import OutputTracks
 from .video_encoder import EncodeFormat, add_video_stream
@@ -104,6 +105,8 @@ def encode_video(
     else:
         if isinstance(part.source, ImageSequence):
             time_base = 1 / part.source.frame_rate.limit_denominator(100_000)
+        if isinstance(part.source, WebPFile) and part.source.is_transparent:
+            notes = (WITHOUT_TRANSPARENCY,)
         encode_format = EncodeFormat(info.width, info.height, plan.pix_fmt)
         frames = (
             (

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 
 import torch
 from av.error import FFmpegError
+from av.filter import Graph
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
@@ -30,8 +32,10 @@ from ..media.orientation import Orientation, frame_orientation
 from .video_encoder import ColorTags, EncodeFormat
 
 _UNSPECIFIED = 2
-_TOP_FIRST, _FIELD_ORDERS = 2, range(2, 6)
+_TOP_FIRST, _BOTTOM_FIRST = 2, 3
 """libav's numbers of the orders of fields."""
+_TIME_BASE = Fraction(1, 1000)
+"""Of a filter that uses none."""
 _PLANAR = ("yuv4", "gray")
 """How names of pixel formats begin that have one plane per component."""
 _TONE_MAPPED = (
@@ -39,6 +43,7 @@ _TONE_MAPPED = (
     " pix_fmt yuv420p10le."
 )
 _DEINTERLACED = "The video is interlaced: it was deinterlaced to be encoded."
+WITHOUT_TRANSPARENCY = "The video's transparency was lost when it was encoded."
 _WITHOUT_CAPTIONS = (
     "The video's closed captions were lost when it was encoded; where it is copied, they stay."
 )
@@ -112,7 +117,7 @@ def _plan(
         context = stream.codec_context
         colors = (context.color_trc, context.color_primaries)
         aspect = Fraction(stream.sample_aspect_ratio or 1)
-        order = getattr(context, "field_order", 0)
+        transparent = "alpha_mode" in {key.lower() for key in stream.metadata}
     size = (picture.width, picture.height)
     width, height = reversed(size) if orientation.transpose else size
     form = EncodeFormat(width, height, pix_fmt)
@@ -129,18 +134,56 @@ def _plan(
     kept = codec == "h264" and not new and (keeps_fields or not picture.interlaced_frame)
     if not kept and _has_captions(picture):
         notes += (_WITHOUT_CAPTIONS,)
+    params = [] if through_rgb else _light_params(picture)
+    order = None
+    if picture.interlaced_frame and keeps_fields:
+        order = _field_order(picture)
+        if order == _BOTTOM_FIRST:  # the first frames would say otherwise
+            params.append("bff=1")
+    if transparent or _is_transparent(picture):
+        notes += (WITHOUT_TRANSPARENCY,)
     form = EncodeFormat(
         width,
         height,
         pix_fmt,
         pixel_aspect=1 / aspect if orientation.transpose else aspect,
         tags=ColorTags() if through_rgb else _tags(picture, colors),
-        field_order=(order if order in _FIELD_ORDERS else _TOP_FIRST)
-        if picture.interlaced_frame and keeps_fields
-        else None,
-        light_params="" if through_rgb else _light_params(picture),
+        field_order=order,
+        x264_params=":".join(params),
     )
     return size, form, notes
+
+
+def _field_order(picture: VideoFrame) -> int:
+    """Of an interlaced frame: which of its fields is shown first.
+
+    Files may tell nothing, as those with DV, or something else. PyAV has no name for it, but
+    libav's filter fieldorder changes only frames of the other order.
+    """
+    with suppress(FFmpegError, ValueError):
+        gray = picture.reformat(format="gray")  # a format that the filter takes as it is
+        graph = Graph()
+        source = graph.add_buffer(
+            width=gray.width, height=gray.height, format=gray.format, time_base=_TIME_BASE
+        )
+        filters = graph.add("fieldorder", "order=tff"), graph.add("buffersink")
+        graph.link_nodes(source, *filters).configure()
+        graph.push(gray)
+        if not torch.equal(_samples(graph.vpull(), 0), _samples(gray, 0)):
+            return _BOTTOM_FIRST
+    return _TOP_FIRST
+
+
+def _is_transparent(picture: VideoFrame) -> bool:
+    """Whether any pixel of a frame is; that it has a channel for it says little, as of a GIF."""
+    form = picture.format
+    if not form.has_palette and not any(part.is_alpha for part in form.components):
+        return False
+    with suppress(FFmpegError, ValueError):
+        plane = picture.reformat(format="rgba").planes[0]
+        rows = torch.frombuffer(plane, dtype=torch.uint8).view(picture.height, plane.line_size)
+        return bool((rows[:, 3 : picture.width * 4 : 4] < 255).any())
+    return False
 
 
 def _has_captions(picture: VideoFrame) -> bool:
@@ -166,7 +209,7 @@ def _tags(picture: VideoFrame, context: tuple[int, int]) -> ColorTags:
     return ColorTags(transfer=transfer, primaries=primaries) if told else ColorTags()
 
 
-def _light_params(picture: VideoFrame) -> str:
+def _light_params(picture: VideoFrame) -> list[str]:
     """HDR10's metadata as x264 takes it, in its units: 0.00002, and 0.0001 cd/m2."""
     content, mastering = light_metadata(picture)
     params: list[str] = []
@@ -182,7 +225,7 @@ def _light_params(picture: VideoFrame) -> str:
             )
             light = f"({round(ratios[9] * 10_000)},{round(ratios[8] * 10_000)})"
             params.append(f"mastering-display=G{green}B{blue}R{red}WP{white}L{light}")
-    return ":".join(params)
+    return params
 
 
 def _is_rgb(picture: VideoFrame) -> bool:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
 
+import av
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
@@ -135,9 +136,38 @@ def _add_stream_like(output: OutputContainer, stream: VideoStream) -> VideoStrea
     rate = average_rate(stream)
     if rate is not None:  # PyAV 18 would derive one from the time base, such as 30000
         copied.codec_context.framerate = rate
-    if _needs_hvc1(stream):  # Matroska has no such tag, and ignores it
-        copied.codec_context.codec_tag = "hvc1"
+    tag = _kept_tag(stream, output.format.name)
+    if tag is None and _needs_hvc1(stream):  # Matroska has no such tag, and ignores it
+        tag = "hvc1"
+    if tag is not None:
+        copied.codec_context.codec_tag = tag
     return copied
+
+
+def _kept_tag(stream: VideoStream, muxer: str) -> str | None:
+    """The codec's four-character code, if the muxer takes it; None leaves the choice to libav.
+
+    It can say more than the codec: in QuickTime's files and for ProRes it is the profile, such as
+    ap4h with transparency, without which frames decode with fewer bits.
+    """
+    context = stream.codec_context
+    told = "mov" in stream.container.format.name or context.codec.canonical_name == "prores"
+    try:
+        tag = context.codec_tag if told else ""
+    except UnicodeDecodeError:  # no text
+        return None
+    if len(tag) != 4 or not (tag.isascii() and tag.isprintable()):
+        return None
+    with suppress(FFmpegError, ValueError):
+        output = av.open(io.BytesIO(), "w", format=muxer)
+        try:
+            output.add_stream_from_template(stream, opaque=True).codec_context.codec_tag = tag
+            output.start_encoding()
+        finally:
+            with suppress(FFmpegError):  # it has no packets
+                output.close()
+        return tag
+    return None
 
 
 def _needs_hvc1(stream: VideoStream) -> bool:

@@ -131,16 +131,19 @@ def part_from_key_frame(video: VideoFile, start: Fraction) -> CopiedPart | None:
 def output_times(video: VideoFile) -> list[OutputTimes]:
     """Times of every packet relative to the first frame shown.
 
-    Presentation times are the file's own, or if it has none (AVI, raw streams), those of its frames
-    as the decoder returns them. Decoding times are replaced if one is missing, out of order or
-    later than its presentation time, since no container accepts that.
+    Presentation times are the file's own. If it has none (AVI, raw streams), or if they ascend
+    although the decoder returns frames in another order (some ASF and MXF), they are those of its
+    frames as the decoder returns them. Decoding times are replaced if one is missing, out of order
+    or later than its presentation time, since no container accepts that.
     """
     index = video.packets
     begin = round(index.start / index.time_base)
     pts = [packet.pts for packet in index.packets if packet.pts is not None]
-    if len(pts) < len(index.packets):
-        pts = _recover_pts(video)
-        begin = min(pts, default=0)
+    complete = len(pts) == len(index.packets)
+    if not complete or (index.reorders and _ascend(pts)):
+        recovered = _recover_pts(video)
+        if not complete or not _ascend(recovered):
+            pts, begin = recovered, min(recovered, default=0)
     dts = [packet.dts for packet in index.packets if packet.dts is not None]
     if not _are_valid(pts, dts):
         dts = _derive_dts(pts)
@@ -152,10 +155,12 @@ def output_times(video: VideoFile) -> list[OutputTimes]:
 
 def _are_valid(pts: list[int], dts: list[int]) -> bool:
     return (
-        len(pts) == len(dts)
-        and all(earlier < later for earlier, later in pairwise(dts))
-        and all(p >= d for p, d in zip(pts, dts, strict=True))
+        len(pts) == len(dts) and _ascend(dts) and all(p >= d for p, d in zip(pts, dts, strict=True))
     )
+
+
+def _ascend(times: list[int]) -> bool:
+    return all(earlier < later for earlier, later in pairwise(times))
 
 
 def _derive_dts(pts: list[int]) -> list[int]:
@@ -171,10 +176,12 @@ def _recover_pts(video: VideoFile) -> list[int]:
     """Presentation times in ticks, recovered by decoding packets whose times are their numbers.
 
     The decoder returns frames in presentation order, so the n-th of them is shown at the n-th
-    decoding time (but for a constant), and its number tells which packet it came from.
+    decoding time (but for a constant), and its number tells which packet it came from. If each
+    comes out as many packets late as all others, the constant is that of the last of these, so that
+    a gap at the beginning (in AVI, frames that were dropped) comes before the first frame.
     """
     dts: list[int] = []
-    shown: list[int] = []
+    shown: list[tuple[int, int | None]] = []
     with video.open() as (container, stream):
         stream.thread_type = "AUTO"
         step = max(1, round(nominal_step(stream) / time_base(stream)))
@@ -185,16 +192,29 @@ def _recover_pts(video: VideoFile) -> list[int]:
             packet.pts = packet.dts = number
             shown += _decode_numbers(stream, packet)
         shown += _decode_numbers(stream, None)
+    times = sorted(dts[number] for number, _ in shown)
+    delays = {sent - place for place, (_, sent) in enumerate(shown) if sent is not None}
+    if len(shown) == len(dts) and len(delays) == 1:
+        (delay,) = delays
+        times = times[delay:] + [following + step * late for late in range(delay)]
     pts = list(dts)
-    for number, time in zip(shown, sorted(dts[number] for number in shown), strict=True):
-        pts[number] = time
+    last: int | None = None
+    for (number, _), time in zip(shown, times, strict=True):
+        last = time if last is None else max(time, last + 1)
+        pts[number] = last
     return pts
 
 
-def _decode_numbers(stream: VideoStream, packet: Packet[VideoStream] | None) -> list[int]:
-    """Numbers of the frames that the decoder returns for a packet; None flushes the decoder."""
+def _decode_numbers(
+    stream: VideoStream, packet: Packet[VideoStream] | None
+) -> list[tuple[int, int | None]]:
+    """For each frame that the decoder returns: its packet's number, and that of the last one sent.
+
+    Args:
+        packet: what is sent; None flushes the decoder, whose frames come after no packet.
+    """
     try:
         frames = decode_packet(stream, packet)
     except (FFmpegError, ValueError):
         return []
-    return [frame.pts for frame in frames if frame.pts is not None]
+    return [(frame.pts, frame.dts) for frame in frames if frame.pts is not None]

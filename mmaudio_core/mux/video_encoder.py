@@ -47,7 +47,7 @@ class EncodeFormat:
         pixel_aspect: width of a pixel to its height.
         tags: what its colors mean; their range is limited.
         field_order: libav's number of the order of fields; None if the video is progressive.
-        light_params: x264's parameters for what is said of its light.
+        x264_params: for what is said of its light and fields.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class EncodeFormat:
         pixel_aspect: Fraction = Fraction(1),
         tags: ColorTags | None = None,
         field_order: int | None = None,
-        light_params: str = "",
+        x264_params: str = "",
     ) -> None:
         form = VideoFormat(pix_fmt)
         self.pix_fmt = pix_fmt
         self.pixel_aspect = pixel_aspect
         self.tags = tags or ColorTags()
         self.field_order = field_order
-        self.light_params = light_params
+        self.x264_params = x264_params
         self.is_deep = max(component.bits for component in form.components) > 8
         self.pad_x = width % 2 if form.chroma_width(2) == 1 else 0
         self.pad_y = height % 2 if form.chroma_height(2) == 1 else 0
@@ -121,8 +121,8 @@ def add_video_stream(
     options = {"crf": str(plan.options.crf)}
     if plan.encoded_codec == "vp9":
         options |= _VP9_OPTIONS
-    elif encode_format.light_params:
-        options["x264-params"] = encode_format.light_params
+    elif encode_format.x264_params:
+        options["x264-params"] = encode_format.x264_params
     if encode_format.field_order is not None:
         options |= _INTERLACED_OPTIONS
     stream = cast(VideoStream, output.add_stream(plan.video_encoder, rate=rate, options=options))

@@ -14,7 +14,9 @@ from PIL import Image, features
 from mmaudio_core.media import open_source
 from mmaudio_core.mux import FileOptions, mux_audio
 
-from .made_videos import numbered, set_display_matrix, steady, write_video
+from .made_videos import numbered, numbers, set_display_matrix, steady, write_video
+
+F = Fraction
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -62,3 +64,49 @@ def test_the_mask_of_an_avif_is_not_its_picture(gray: bool, tmp_path: Path) -> N
         picture = torch.from_numpy(numbered(number, 96, 64))
         assert (rgb.float() - picture).abs().mean() < 8
     assert open_source(path).info.duration == Fraction(4, 10)
+
+
+@pytest.mark.parametrize("container", ["asf", "mxf"])
+def test_times_that_are_those_of_decoding(container: str, tmp_path: Path) -> None:
+    """libav says when packets are decoded, as if frames were shown in that order."""
+    source = tmp_path / f"a.{container}"
+    write_video(source, steady(24, 25), unit=F(1, 25), container=container)
+    shown: list[tuple[Fraction, int]] = []
+    with av.open(_mux(source, "mp4", F(24, 25))) as file:
+        for frame in file.decode(video=0):
+            assert frame.pts is not None and frame.time_base is not None
+            picture = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
+            shown.append((frame.pts * frame.time_base, numbers(picture[None])[0]))
+    assert shown == list(zip(steady(24, 25), range(24), strict=True))
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_a_gap_before_frames_that_are_reordered(codec: str, tmp_path: Path) -> None:
+    """A copy shows frames when the encoders saw them, whatever the decoder's delay."""
+    source, times = tmp_path / "a.avi", [F(0), *steady(30, 25)[4:]]
+    write_video(source, times, codec=codec, unit=F(1, 25), options={"bf": "2"})
+    seen = [frame.time for frame in open_source(source).frames()]
+    copied = open_source(_mux(source, "mp4", F(1)))
+    assert len(seen) == len(times)
+    assert [frame.time for frame in copied.frames()] == seen
+
+
+@pytest.mark.parametrize("container", ["mpeg", "h264"])
+def test_packets_without_times(container: str, tmp_path: Path) -> None:
+    """Of some (a program stream with H.264) or all of them (a raw stream)."""
+    source = tmp_path / "a.bin"
+    write_video(source, steady(24, 25), unit=F(1, 25), container=container)
+    video = open_source(source)
+    assert video.info.duration == F(24, 25)
+    assert video.frame_times() == steady(24, 25)
+    assert [frame.time for frame in video.frames()] == steady(24, 25)
+
+
+def _mux(source: Path, container: str, seconds: Fraction) -> Path:
+    return mux_audio(
+        source,
+        torch.zeros(1, int(16000 * seconds)),
+        16000,
+        source.with_name("out"),
+        file_options=FileOptions(container=container),
+    ).path

@@ -126,6 +126,36 @@ def test_copied(codec: str, tmp_path: Path) -> None:
     assert again.video_codec in PLAYABLE
 
 
+@pytest.mark.parametrize("container", ["mov", "mkv"])
+@pytest.mark.parametrize("profile", ["proxy", "4444"])
+def test_the_profile_of_prores(profile: str, container: str, tmp_path: Path) -> None:
+    """Only its four-character code tells it; by that of 422 HQ, 4444 decodes with 10 bits."""
+    source, tag = tmp_path / "a.mov", {"proxy": "apco", "4444": "ap4h"}[profile]
+    pix_fmt = "yuva444p10le" if profile == "4444" else "yuv422p10le"
+    write_video(
+        source, steady(3, 25), codec="prores_ks", pix_fmt=pix_fmt, options={"profile": profile}
+    )
+    result = mux(source, container=container)
+    decoded: list[list[Any]] = []
+    for path in (source, result.path, mux(result.path, container="mov").path):
+        with av.open(path) as file:
+            assert file.streams.video[0].codec_context.codec_tag == tag
+            frames = list(file.decode(video=0))
+            decoded.append([frame.format.name for frame in frames])
+            decoded[-1] += [bytes(plane) for frame in frames for plane in frame.planes]
+    assert decoded[1] == decoded[2] == decoded[0]
+
+
+def test_a_code_that_is_none_of_quicktime(tmp_path: Path) -> None:
+    """libav reads AVI's names in mov as well, but does not write them."""
+    source = encoded(tmp_path / "a.mov", "libx264")
+    source.write_bytes(source.read_bytes().replace(b"avc1", b"DAVC"))
+    result = mux(source, container="mov")
+    assert packets_of(result.path) == packets_of(source)
+    with av.open(result.path) as file:
+        assert file.streams.video[0].codec_context.codec_tag == "avc1"
+
+
 @pytest.mark.parametrize("codec", ENCODED)
 def test_encoded(codec: str, tmp_path: Path) -> None:
     encoder, suffix = ENCODED[codec]

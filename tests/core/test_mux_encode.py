@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from av.error import FFmpegError
+from av.filter import Graph
 from PIL import Image
 
 from mmaudio_core.errors import MediaError
@@ -190,3 +191,72 @@ def test_fields_in_vp9_are_deinterlaced(tmp_path: Path) -> None:
     with av.open(result.path) as container:
         for frame in container.decode(video=0):
             assert combing(torch.from_numpy(frame.to_ndarray(format="rgb24"))) < 4
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_fields_of_which_the_bottom_comes_first(container: str, tmp_path: Path) -> None:
+    """Though the file says the top: frames are right, and all that is written says the same."""
+    source = write_interlaced(tmp_path / "a.avi", order="bff")
+    result = encode(source, _END, container=container)
+    told: list[int] = []
+    for path in (source, result.path):
+        with av.open(path) as file:
+            stream = file.streams.video[0]
+            told.append(getattr(stream.codec_context, "field_order", 0))
+            assert _shown_first(next(file.decode(stream))) == "bff"
+    assert told in ([2, 3], [0, 0])  # PyAV 14 tells none
+
+
+def _shown_first(frame: av.VideoFrame) -> str:
+    """The order of fields by which libav's deinterlacer keeps one."""
+    gray = frame.reformat(format="gray")
+    for order in ("tff", "bff"):
+        graph = Graph()
+        source = graph.add_buffer(
+            width=gray.width, height=gray.height, format=gray.format, time_base=F(1, 25)
+        )
+        filters = graph.add("fieldorder", f"order={order}"), graph.add("buffersink")
+        graph.link_nodes(source, *filters).configure()
+        graph.push(gray)
+        if np.array_equal(graph.vpull().to_ndarray(), gray.to_ndarray()):
+            return order
+    raise AssertionError("the frame has no order")
+
+
+_LOST = "The video's transparency was lost when it was encoded."
+
+
+@pytest.mark.parametrize("alpha", [255, 254, 0])
+@pytest.mark.parametrize("suffix", ["mkv", "gif", "webp", "apng"])
+def test_lost_transparency_is_said(suffix: str, alpha: int, tmp_path: Path) -> None:
+    source, color = tmp_path / f"a.{suffix}", np.full((64, 64, 4), 200, np.uint8)
+    color[..., 3] = 255
+    color[5, 7, 3] = alpha
+    if suffix == "mkv":
+        with av.open(source, "w") as file:
+            stream = file.add_stream("ffv1", rate=25)
+            stream.width = stream.height = 64
+            stream.pix_fmt = "bgra"
+            for _ in range(3):
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(color, "rgba")))
+            file.mux(stream.encode(None))
+    else:
+        frames = [Image.fromarray(color, "RGBA") for _ in range(2)]
+        frames[1].putpixel((0, 0), (0, 0, 0, 255))
+        frames[0].save(
+            source,
+            "PNG" if suffix == "apng" else None,
+            save_all=True,
+            append_images=frames[1:],
+            duration=100,
+            **({"lossless": True} if suffix == "webp" else {}),
+        )
+    said = _LOST in encode(source, {}, container="mp4").notes
+    assert said == (alpha < (128 if suffix == "gif" else 255))
+
+
+def test_lost_transparency_that_libav_does_not_decode(tmp_path: Path) -> None:
+    """WebM has it in blocks beside the picture's."""
+    source = tmp_path / "a.webm"
+    write_video(source, steady(5, 25), codec="libvpx-vp9", pix_fmt="yuva420p", unit=F(1, 25))
+    assert _LOST in encode(source, _END, container="mp4").notes
