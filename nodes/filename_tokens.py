@@ -6,7 +6,7 @@ The page does so only for nodes of ComfyUI itself. Done here, they work in API p
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,6 +58,22 @@ def named_nodes(
             )
         )
     return nodes
+
+
+def expand_prefix(
+    prefix: str, hidden: Any, size: Callable[[], tuple[int, int]] | None
+) -> tuple[str, list[str]]:
+    """A name with its tokens replaced, and a notice for each that is not known.
+
+    Args:
+        prefix: see ``expand_tokens``.
+        hidden: the node's hidden inputs; only looked at if there may be a token.
+        size: likewise; gives width and height of the picture. None without one.
+    """
+    if "%" not in prefix:
+        return prefix, []
+    nodes = named_nodes(hidden.prompt, hidden.extra_pnginfo)
+    return expand_tokens(prefix, datetime.now(), None if size is None else size(), nodes)
 
 
 def expand_tokens(

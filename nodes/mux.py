@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from ..mmaudio_core.progress import Progress
 from . import compat, inputs, wiring
 from .cures import Node
 from .feedback import with_notices
-from .filename_tokens import expand_tokens, named_nodes
+from .filename_tokens import expand_prefix
 from .footage import NO_PICTURE, images_rate, to_clip
 from .mux_options import (
     AUDIO,
@@ -148,7 +147,7 @@ class MuxAudioVideo(Node):
         clip = to_clip(video, images, images_rate(frame_rate, video_info))
         if clip is None:
             raise MediaError(NO_PICTURE)
-        prefix, notes = _file_name(filename_prefix, clip, cls.hidden)
+        prefix, notes = expand_prefix(filename_prefix, cls.hidden, partial(_picture_size, clip))
         name, subfolder = result_name(prefix)
         job = _MuxJob(
             clip=clip,
@@ -195,13 +194,9 @@ def _choose_takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], i
     return chosen, sound.sample_rate
 
 
-def _file_name(prefix: str, clip: VideoClip, hidden: Any) -> tuple[str, list[str]]:
-    """The prefix with its tokens replaced, and a notice for each that is not known."""
-    if "%" not in prefix:
-        return prefix, []
+def _picture_size(clip: VideoClip) -> tuple[int, int]:
     info = open_source(clip.source).info
-    nodes = named_nodes(hidden.prompt, hidden.extra_pnginfo)
-    return expand_tokens(prefix, datetime.now(), (info.width, info.height), nodes)
+    return info.width, info.height
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from comfy_api.latest import Input, io, ui
 from torch import Tensor
 
@@ -14,7 +12,7 @@ from ..mmaudio_core.progress import Progress
 from . import compat
 from .cures import Node
 from .feedback import with_notices
-from .filename_tokens import expand_tokens, named_nodes
+from .filename_tokens import expand_prefix
 from .mux_options import workflow_metadata
 from .results import check_prefix, result_name, write_takes
 from .types import CATEGORY
@@ -70,8 +68,7 @@ class MMAudioSaveAudio(Node):
     def execute(cls, audio: Input.Audio | None, filename_prefix: str, format: str) -> io.NodeOutput:
         sound = read_audio(audio)
         check_finite_samples(sound.waveforms)  # of all takes before any is written
-        nodes = named_nodes(cls.hidden.prompt, cls.hidden.extra_pnginfo)
-        prefix, notes = expand_tokens(filename_prefix, datetime.now(), None, nodes)
+        prefix, notes = expand_prefix(filename_prefix, cls.hidden, None)
         name, subfolder = result_name(prefix)
         metadata = workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
 

@@ -45,6 +45,10 @@ def test_nor_is_the_graph_of_the_source_kept_then(inside: Inside) -> None:
     assert inside("boundary")("workflow_of_the_source") == [True, False]
 
 
+def test_files_of_sound_hold_the_graph_unless_disabled(inside: Inside) -> None:
+    assert inside("boundary")("graph_in_sound") == {"flac": [True, False], "m4a": [True, False]}
+
+
 def test_a_latent_with_another_number_of_takes_is_refused(inside: Inside) -> None:
     message = inside("boundary")("takes")
     assert "got a latent of 2 takes for num_samples 3" in message
@@ -64,4 +68,5 @@ def test_memory_for_takes_windows_and_short_sound(inside: Inside) -> None:
 
 def test_takes_are_checked_before_any_is_written(inside: Inside) -> None:
     broken = inside("boundary")("broken_take")
-    assert "NaN" in broken["message"] and broken["files"] == []
+    assert len(broken["messages"]) == 2 and all("NaN" in text for text in broken["messages"])
+    assert broken["files"] == []

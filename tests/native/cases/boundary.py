@@ -22,6 +22,7 @@ from mmaudio_pack.nodes import compat, conditioning, footage, latents, mux_optio
 from mmaudio_pack.nodes.comfy_sampling import sample
 from mmaudio_pack.nodes.cures import CURES, MMAudioNodeError, Node, with_cures
 from mmaudio_pack.nodes.mux import MuxAudioVideo
+from mmaudio_pack.nodes.save_audio import MMAudioSaveAudio
 
 
 def message(call: Any) -> str:
@@ -171,7 +172,23 @@ def case_broken_take() -> dict[str, Any]:
     waveform[1, 0, 5] = float("nan")
     audio = {"waveform": waveform, "sample_rate": 16_000}
     images = torch.zeros(4, 16, 16, 3)
-    text = message(
-        lambda: MuxAudioVideo.execute(audio, "broken/take", images=images, take=-1)  # pyright: ignore
-    )
-    return {"message": text, "files": [str(p) for p in Path().rglob("*take*") if p.is_file()]}
+    texts = [
+        message(lambda: MuxAudioVideo.execute(audio, "broken/take", images=images, take=-1)),  # pyright: ignore
+        message(lambda: MMAudioSaveAudio.execute(audio, "broken/take", "flac")),  # pyright: ignore
+    ]
+    return {"messages": texts, "files": [str(p) for p in Path().rglob("*take*") if p.is_file()]}
+
+
+def case_graph_in_sound() -> dict[str, list[bool]]:
+    """Whether files of sound hold the graph, with and without ``--disable-metadata``."""
+    sound = {"waveform": torch.zeros(1, 1, 3200), "sample_rate": 16000}
+    hidden = SimpleNamespace(prompt={"1": "odd"}, extra_pnginfo={"workflow": {"id": 7}})
+    node: Any = type("Clone", (MMAudioSaveAudio,), {**vars(MMAudioSaveAudio), "hidden": hidden})
+    held: dict[str, list[bool]] = {"flac": [], "m4a": []}
+    for args.disable_metadata in (False, True):
+        for file_format, found in held.items():
+            (file,) = node.execute(sound, "boundary/sound", file_format).ui["audio"]
+            folder = Path(folder_paths.get_output_directory(), file["subfolder"])
+            found.append(b'{"id": 7}' in (folder / file["filename"]).read_bytes())
+    args.disable_metadata = False
+    return held
