@@ -41,11 +41,30 @@ class Label:
 
 
 def read_labels(path: Path, kind: str) -> tuple[Label, ...]:
-    """The labels of a file that are of a kind, in their order.
+    """The labels of a file that are of a kind, in their order; if there are none, the pack's own.
 
     Raises:
-        MMAudioError: the file cannot be read, a line of it is wrong, or it holds none of that kind.
+        MMAudioError: the file cannot be read, a line of it is wrong, or it holds too many.
     """
+    labels = _read(path, kind) or _read(OWN_FILE, kind)
+    if not 0 < len(labels) <= MAX_LABELS:
+        raise _error(f"{path}: got {len(labels)} labels for {kind}, expected 1 to {MAX_LABELS}")
+    return labels
+
+
+def labels_fingerprint(path: Path) -> str:
+    """A text that changes with the content of the file or of the pack's own."""
+    return ":".join(_fingerprint(each) for each in (path, OWN_FILE))
+
+
+def _fingerprint(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:  # told when it is read
+        return type(error).__name__
+
+
+def _read(path: Path, kind: str) -> tuple[Label, ...]:
     try:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
@@ -55,20 +74,7 @@ def read_labels(path: Path, kind: str) -> tuple[Label, ...]:
         raise _error(f"{path}: got bytes that are no UTF-8 text ({error.reason})") from None
     if len(data) > _MAX_BYTES:
         raise _error(f"{path}: got {len(data)} bytes, expected at most {_MAX_BYTES}")
-    labels = tuple(label for label in _parse(text, path) if _kind(label) == kind)
-    if not 0 < len(labels) <= MAX_LABELS:
-        section = f"[{MUSIC}]" if kind == MUSIC else f"sections other than [{MUSIC}]"
-        raise _error(f"{path}: got {len(labels)} labels in {section}, expected 1 to {MAX_LABELS}")
-    return labels
-
-
-def labels_fingerprint(path: Path) -> str:
-    """A text that changes with the file's content or place."""
-    try:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:  # told when it is read
-        content = type(error).__name__
-    return f"{path}:{content}"
+    return tuple(label for label in _parse(text, path) if _kind(label) == kind)
 
 
 def _kind(label: Label) -> str:

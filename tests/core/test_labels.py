@@ -61,9 +61,7 @@ def test_the_pack_s_own_file(kind: str) -> None:
         ("[] {}\n", 'line 1: got "[] {}", expected a section'),
         ("[animals]\na cow:\n", 'line 2: got "a cow:", expected "seen: said"'),
         ("[animals]\n: mooing\n", 'line 2: got ": mooing", expected "seen: said"'),
-        ("", "got 0 labels in sections other than [music], expected 1 to 5000"),
-        ("[music]\nwaltz\n", "got 0 labels in sections other than [music]"),
-        ("[a]\n" + "x\n" * 5001, "got 5001 labels in sections other than [music]"),
+        ("[a]\n" + "x\n" * 5001, "got 5001 labels for sounds, expected 1 to 5000"),
         (b"[a]\n\xff\xfe\n", "got bytes that are no UTF-8 text"),
         ("#" * 1_000_001, "got 1000001 bytes, expected at most 1000000"),
     ],
@@ -76,6 +74,13 @@ def test_what_is_wrong_is_said_with_its_place(
         read_labels(path, "sounds")
     assert str(caught.value).startswith(str(path)) and words in str(caught.value)
     assert caught.value.problem is Problem.LABELS
+
+
+def test_a_kind_that_a_file_lacks_is_the_pack_s(tmp_path: Path) -> None:
+    path = written(tmp_path, "[music]\nwaltz\n")
+    assert [label.said for label in read_labels(path, "music")] == ["waltz"]
+    assert read_labels(path, "sounds") == read_labels(OWN_FILE, "sounds")
+    assert read_labels(written(tmp_path, ""), "music") == read_labels(OWN_FILE, "music")
 
 
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
