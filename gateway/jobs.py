@@ -220,10 +220,10 @@ class Jobs:
                 return None, _NAME
         except FetchError as error:
             raise InvalidInputError.at(rules.field, str(error), video[:60]) from None
+        await self._check_url(video, rules.field)
         if not rules.http and urlsplit(video).scheme.lower() != "https":
             message = "got no https URL; expected the public https URL of a video."
             raise InvalidInputError.at(rules.field, message, video[:200])
-        await self._check_url(video, rules.field)
         return video, PurePosixPath(clean_name(unquote(urlsplit(video).path), _NAME)).stem
 
     # the work

@@ -12,7 +12,6 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
 from .addresses import is_allowed
 from .urls import (
@@ -22,6 +21,7 @@ from .urls import (
     Target,
     UrlRefusedError,
     not_public,
+    parse_url,
     read_url,
 )
 
@@ -173,7 +173,7 @@ class _Resolver(AbstractResolver):
 
 def _redirected(target: Target, location: str) -> str:
     try:
-        return str(target.url.join(URL(location)))
+        return str(target.url.join(parse_url(location)))
     except ValueError as error:
         raise UrlRefusedError(
             f"{target.host} redirected to a URL that cannot be read; expected the file itself"

@@ -47,7 +47,7 @@ class AllowedHost:
             ValueError: if it is none of these.
         """
         try:
-            url = URL(f"http://{text}")
+            url = parse_url(f"http://{text}")
             host = _read_host(url)
             if url == URL.build(scheme="http", host=host, port=url.explicit_port, path="/"):
                 return cls(host.lower(), url.explicit_port)
@@ -85,7 +85,7 @@ def read_url(text: str, allowed: frozenset[AllowedHost]) -> Target:
             not allowed. What a name resolves to is not known here.
     """
     try:
-        url = URL(text)
+        url = parse_url(text)
         host, port = _read_host(url), url.port
     except ValueError as error:  # of its port, its brackets, or its international name
         raise UrlRefusedError(
@@ -106,6 +106,18 @@ def read_url(text: str, allowed: frozenset[AllowedHost]) -> Target:
     if literal is not None and not trusted and not is_allowed(literal):
         raise not_public(host)
     return Target(url, host, port, trusted=trusted, literal=literal is not None)
+
+
+def parse_url(text: str) -> URL:
+    """A URL, unchecked.
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+    try:
+        return URL(text)
+    except IndexError as error:  # yarl 1.25, of http://[::1]@
+        raise ValueError("got nothing after the @") from error
 
 
 def not_public(host: str) -> UrlRefusedError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -52,7 +51,7 @@ class StandIn:
 
     url: str = ""
     service: Any = None
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    loop: Any = None
     created: list[Created] = field(default_factory=list)
     tickets: list[tuple[str, str | None, int | None]] = field(default_factory=list)
     jobs: dict[str, Any] = field(default_factory=dict)
@@ -163,37 +162,47 @@ def failed(message: str, location: str | None = None, fault: str = "input") -> d
 
 
 @contextmanager
-def serve(service: str, tls: ssl.SSLContext | None = None, **attributes: Any) -> Iterator[StandIn]:
-    """Serve the service of a name on a free port of 127.0.0.1; ``attributes`` are set on it.
-
-    Args:
-        tls: for https.
-    """
+def serve(service: str, **attributes: Any) -> Iterator[StandIn]:
+    """Serve the service of a name on a free port of 127.0.0.1; ``attributes`` are set on it."""
     stand_in = StandIn()
     kind = next(kind for kind in services.SERVICES if kind.name == service)
     served = kind(stand_in)
     for name, value in attributes.items():
         setattr(served, name, value)
-    stand_in.service, loop = served, stand_in.loop
-    app, pack = web.Application(), web.Application()
-    pack.add_subapp(served.prefix, served.app())
-    app.add_subapp("/mmaudio", pack)
+    stand_in.service = served
+    app = web.Application()
+    app.add_subapp(served.prefix, served.app())
+    with listen(app) as (stand_in.url, stand_in.loop):
+        yield stand_in
+
+
+@contextmanager
+def listen(gateway: web.Application) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
+    """Serve what is below ``/mmaudio`` in a thread; its URL, and the loop."""
+    app = web.Application()
+    app.add_subapp("/mmaudio", gateway)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
 
     async def start() -> int:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         return runner.addresses[0][1]
 
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
+    async def stop() -> None:
+        await runner.cleanup()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    scheme = "http" if tls is None else "https"
-    stand_in.url = f"{scheme}://127.0.0.1:{port}/mmaudio"
     try:
-        yield stand_in
+        yield f"http://127.0.0.1:{port}/mmaudio", loop
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()

@@ -169,7 +169,12 @@ async def test_public_hosts_are_reached(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     "location",
-    ["http://127.0.0.2:{port}/reached", "http://b.example:{port}/reached", "file:///etc/passwd"],
+    [
+        "http://127.0.0.2:{port}/reached",
+        "http://b.example:{port}/reached",
+        "file:///etc/passwd",
+        "http://[::1]@",
+    ],
 )
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @on_loop
@@ -245,6 +250,7 @@ async def test_other_schemes_are_refused(url: str) -> None:
         ("http://a example/", "not a name"),
         ("http://a..example/", "not a name"),
         ("http://[::1/", "cannot be read"),
+        ("http://[::1]@", "cannot be read"),
     ],
 )
 @on_loop

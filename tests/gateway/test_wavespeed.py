@@ -132,7 +132,7 @@ def test_sync_mode(client: Client, served: Served) -> None:
 
 
 def test_an_upload(client: Client, clip_bytes: bytes, tmp_path: Path) -> None:
-    path = tmp_path / 'my clip; it\'s "mine".mp4'
+    path = tmp_path / "my clip; it's mine.mp4"
     path.write_bytes(clip_bytes)
     plays(client(upload=str(path)), 1)
 
