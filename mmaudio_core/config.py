@@ -92,7 +92,7 @@ def exact_seconds(value: float | int | str | Fraction) -> Fraction:
 def plain_number(value: Any) -> Any:
     """The number that a tensor, an array or a NumPy scalar holds; anything else as it is."""
     single = tuple(getattr(value, "shape", (0,))) in ((), (1,))
-    return value.item() if single else value
+    return value.item() if single and not getattr(value, "is_meta", False) else value
 
 
 def sync_tokens(frames: int) -> int:

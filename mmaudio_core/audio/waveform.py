@@ -169,7 +169,9 @@ def _read_waveforms(waveform: Any) -> Tensor:
 def _read_samples(waveform: Any) -> Tensor:
     """A tensor of one of the types that samples have."""
     if isinstance(waveform, Tensor):
-        samples = waveform.detach()
+        if waveform.layout is not torch.strided or waveform.is_meta:
+            raise _wrong_samples(f"layout {waveform.layout} on {waveform.device}")
+        samples = cast(Tensor, waveform.detach().rename(None))
     elif isinstance(waveform, np.ndarray):
         array = cast("np.ndarray[Any, np.dtype[Any]]", waveform)
         if array.dtype.kind == "f":

@@ -68,6 +68,7 @@ FORMS: dict[str, tuple[Any, float]] = {
     "not contiguous": (every_other(SAMPLES[None]), 0),
     "transposed": (SAMPLES.T.contiguous().T, 0),
     "requires_grad": (SAMPLES.clone().requires_grad_(), 0),
+    "named": (SAMPLES.refine_names("channels", "samples"), 0),
 }
 
 
@@ -170,6 +171,8 @@ def sound(waveform: Any = SAMPLES, rate: Any = RATE) -> dict[str, Any]:
         (sound(torch.zeros(1, 9).long()), Problem.AUDIO_SHAPE, f"of type int64, {TYPES}"),
         (sound(torch.zeros(1, 9).bool()), Problem.AUDIO_SHAPE, f"of type bool, {TYPES}"),
         (sound(torch.zeros(1, 9) * 1j), Problem.AUDIO_SHAPE, f"of type complex64, {TYPES}"),
+        (sound(torch.zeros(1, 9).to_sparse()), Problem.AUDIO_SHAPE, "of layout torch.sparse_coo"),
+        (sound(torch.zeros(1, 9, device="meta")), Problem.AUDIO_SHAPE, "strided on meta, expected"),
         (sound(np.zeros((1, 9), np.int64)), Problem.AUDIO_SHAPE, f"of type int64, {TYPES}"),
         (sound(np.array([None])), Problem.AUDIO_SHAPE, f"of type object, {TYPES}"),
         (sound(rate=0), Problem.AUDIO_RATE, f"got 0 {HZ}"),
@@ -179,6 +182,7 @@ def sound(waveform: Any = SAMPLES, rate: Any = RATE) -> dict[str, Any]:
         (sound(rate=float("nan")), Problem.AUDIO_RATE, f"got nan {HZ}"),
         (sound(rate=True), Problem.AUDIO_RATE, f"got True {HZ}"),
         (sound(rate="44100"), Problem.AUDIO_RATE, rf"got a str \(44100\) {HZ}"),
+        (sound(rate=torch.ones(1, device="meta")), Problem.AUDIO_RATE, rf"of shape \(1,\) {HZ}"),
         (sound(rate=torch.tensor([1, 2])), Problem.AUDIO_RATE, rf"of shape \(2,\) {HZ}"),
     ],
 )
