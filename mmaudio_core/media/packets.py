@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import av
@@ -28,6 +28,12 @@ _INDEXED = {"mp4", "matroska", "avi"}
 """Containers whose index leads straight to the last key frame."""
 _HEAD = 64
 """Packets in which the first frame shown is sure to be."""
+
+
+_MAY_RESTART = 0x0200
+"""libav's AVFMT_TS_DISCONT: the times of such a file may jump, as where two were joined."""
+_RESTART = Fraction(1, 2)
+"""Seconds back from which on a jump is none of a few disordered packets."""
 
 
 class PacketTime(NamedTuple):
@@ -93,6 +99,10 @@ def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex
             f"the {stream.codec_context.name} video stream holds no picture data; expected at least"
             " one frame. The file may be cut off: export or download it again."
         )
+    if int(container.format.flags) & _MAY_RESTART:
+        check_restarts(
+            [packet.dts for packet in packets if packet.dts is not None], reader.time_base
+        )
     first = next(iter(_shown_ticks(packets)), 0)
     step = max(1, round(nominal_step(stream) / reader.time_base))
     packets = _with_all_times(packets, step)
@@ -103,6 +113,27 @@ def index_packets(container: InputContainer, stream: VideoStream) -> PacketIndex
         start=first * reader.time_base,
         reorders=bool(stream.codec_context.has_b_frames),
     )
+
+
+def check_restarts(dts: Sequence[int], unit: Fraction) -> None:
+    """Refuse a video whose times start again, so that its pictures would overlap.
+
+    A single wrong time, as in a damaged file, is no restart: those before and after a jump ascend.
+
+    Args:
+        dts: decoding times in the order of the file.
+        unit: seconds per tick.
+    """
+    steps = [(later - earlier) * unit for earlier, later in pairwise(dts)]
+    for number, step in enumerate(steps):
+        around = steps[max(0, number - 1) : number + 2]
+        if step <= -_RESTART and sum(0 <= near < _RESTART for near in around) == 2:
+            raise MediaError(
+                f"the video's times jump back by {float(-step):g} s after its packet {number + 1}"
+                f" of {len(dts)}, so its pictures would overlap; expected times that ascend. Files"
+                " that were joined byte by byte are like that: export the video again as one, for"
+                " instance as mp4."
+            )
 
 
 def info_from_ends(container: InputContainer, stream: VideoStream) -> VideoInfo | None:

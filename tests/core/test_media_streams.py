@@ -11,7 +11,9 @@ import pytest
 import torch
 from PIL import Image, features
 
+from mmaudio_core.errors import MediaError
 from mmaudio_core.media import open_source
+from mmaudio_core.media.packets import check_restarts
 from mmaudio_core.mux import FileOptions, mux_audio
 
 from .made_videos import numbered, numbers, set_display_matrix, steady, write_video
@@ -100,6 +102,26 @@ def test_packets_without_times(container: str, tmp_path: Path) -> None:
     assert video.info.duration == F(24, 25)
     assert video.frame_times() == steady(24, 25)
     assert [frame.time for frame in video.frames()] == steady(24, 25)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mpegts", "libx264"), ("mpeg", "mpeg2video")])
+def test_recordings_joined_byte_by_byte(container: str, codec: str, tmp_path: Path) -> None:
+    """The times of each are its own, so half of the frames would replace the others."""
+    source = tmp_path / "a.bin"
+    write_video(source, steady(24, 25), unit=F(1, 25), container=container, codec=codec)
+    assert open_source(source).info.duration == F(24, 25)
+    source.write_bytes(source.read_bytes() * 2)
+    with pytest.raises(MediaError, match=r"times jump back by .* after its packet 2. of .*overlap"):
+        _ = open_source(source).info
+
+
+def test_one_wrong_time_is_no_restart() -> None:
+    unit = F(1, 10)
+    for wrong in ([0, 1, 2, 90, 4, 5], [20, 21, 22, 3, 24, 25], [0, 1, 2, 3, 90], [90, 0, 1, 2]):
+        check_restarts(wrong, unit)
+    check_restarts([0, 4, 1, 8, 5, 12], unit)
+    with pytest.raises(MediaError, match=r"back by 0\.9 s after its packet 10 of 12"):
+        check_restarts([*range(10), 0, 1], unit)
 
 
 def _mux(source: Path, container: str, seconds: Fraction) -> Path:
