@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+_HERE, _NO_REPLACE = -100, 1
+"""AT_FDCWD and RENAME_NOREPLACE."""
+_UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
+"""What kernels and file systems answer that do not know the flag."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +66,34 @@ def _move_to_new(partial: Path, path: Path) -> None:
         os.link(partial, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links: the name is claimed by an empty file
-        path.open("xb").close()
-        try:
-            os.replace(partial, path)
-        except OSError:
-            path.unlink()
-            raise
+    except OSError:  # a file system without links
+        _rename_to_new(partial, path)
     else:
         partial.unlink()
+
+
+def _rename_to_new(partial: Path, path: Path) -> None:
+    """Likewise; where the system has no call for it, a kill may leave an empty file."""
+    if os.name == "nt":
+        os.rename(partial, path)
+        return
+    code = _rename_exclusively(partial, path)
+    if code == 0:
+        return
+    if code not in _UNSUPPORTED:
+        raise OSError(code, os.strerror(code), str(path))
+    path.open("xb").close()  # the name is claimed by an empty file
+    try:
+        os.replace(partial, path)
+    except OSError:
+        path.unlink()
+        raise
+
+
+def _rename_exclusively(partial: Path, path: Path) -> int:
+    """Linux's renameat2; returns 0 or the number of its error."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return errno.ENOSYS
+    places = (_HERE, os.fsencode(partial), _HERE, os.fsencode(path))
+    return ctypes.get_errno() if call(*places, _NO_REPLACE) else 0

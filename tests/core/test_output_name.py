@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -56,13 +57,16 @@ def age(path: Path, seconds: float) -> Path:
     return path
 
 
-@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
-def test_two_processes_share_a_folder(links: bool, tmp_path: Path) -> None:
-    """40 files with their own content, also where the file system has no links."""
-    refusing = (
-        "import os\ndef link(*_): raise OSError(95, 'Operation not supported')\nos.link = link"
-    )
-    code = _TWENTY if links else refusing + _TWENTY
+_NO_LINKS = "import os\ndef link(*_): raise OSError(95, 'no links')\nos.link = link\n"
+_NO_RENAMES = (
+    "from mmaudio_core.mux import output_name\noutput_name._rename_exclusively = lambda *_: 38\n"
+)
+
+
+@pytest.mark.parametrize("refusing", ["", _NO_LINKS, _NO_LINKS + _NO_RENAMES])
+def test_two_processes_share_a_folder(refusing: str, tmp_path: Path) -> None:
+    """40 files with their own content, also where the file system has no links or renames."""
+    code = refusing + _TWENTY
     writers = [start(code, str(tmp_path), who) for who in "ab"]
     for writer in writers:
         assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
@@ -95,6 +99,24 @@ def test_a_plain_path_replaces_what_is_there(tmp_path: Path) -> None:
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a system call of Linux")
+def test_no_empty_file_stands_for_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without links, the name and the content appear together; a name that is taken is not."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "no")
+
+    for name in ("link", "replace"):
+        monkeypatch.setattr(output_name.os, name, refuse)
+    (tmp_path / "v_00001_.mp4").write_text("mine")
+    with partial_file(tmp_path) as partial:
+        partial.write_text("new")
+        path = publish(partial, NumberedName(folder=tmp_path, prefix="v"), "mp4")
+    assert (path.name, path.read_text()) == ("v_00002_.mp4", "new")
+    assert (tmp_path / "v_00001_.mp4").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_an_error_of_the_file_system_is_not_taken_for_a_taken_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +124,7 @@ def test_an_error_of_the_file_system_is_not_taken_for_a_taken_name(
         raise PermissionError(1, "no")
 
     monkeypatch.setattr(output_name.os, "link", refuse)
+    monkeypatch.setattr(output_name, "_rename_exclusively", lambda *_: errno.EINVAL)
     monkeypatch.setattr(output_name.os, "replace", refuse)
     with pytest.raises(PermissionError), partial_file(tmp_path) as partial:
         publish(partial, NumberedName(folder=tmp_path, prefix="v"), "mp4")
