@@ -9,6 +9,7 @@ from typing import Any
 import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io
+from comfy_execution.utils import get_executing_context
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +49,14 @@ def with_notices(
     """A node's output with things worth knowing that are no errors.
 
     They are part of the UI output, so that ComfyUI keeps them in the history and sends them again
-    for a cached node. ``web/js/node_texts.js`` shows them on the node.
+    for a cached node. ``web/js/node_texts.js`` shows them on the node, those of several items of a
+    list that are alike as one.
     """
     # always a list: ComfyUI joins those of a node that runs several times for a list of inputs
-    told = list(notices)
+    context = get_executing_context()
+    item = (context.list_index or 0) if context else 0
+    # only later items are known to be of a list
+    told = [f"Item {item + 1}: {notice}" if item else notice for notice in notices]
     for notice in told:
         log.warning("MMAudio: %s", notice)
     return io.NodeOutput(*values, ui={**(ui or {}), NOTICES: told})

@@ -130,7 +130,10 @@ def extract_visual_features(
         MMAudioError: the duration is 0 and there is no video.
     """
     if video is None:
-        return VisualResult(features=_without_video(time_range))
+        features, notices = _without_video(time_range)
+        if time_range.mask_away_clip:
+            notices += ("got no picture to mask away: mask_away_clip was ignored",)
+        return VisualResult(features=features, notices=notices)
     source = open_source(video.source)
     image = source.still_image
     if image is not None:
@@ -219,23 +222,30 @@ def _still_features(
     time_range: TimeRange,
     progress: Progress,
 ) -> VisualResult:
-    features = _without_video(time_range)
+    features, notices = _without_video(time_range)
     if time_range.mask_away_clip:
-        return VisualResult(features=features)
-    masks, notices = None, ()
+        return VisualResult(features=features, notices=notices)
+    masks = None
     if mask is not None:
         masks = align_masks(mask, (), Fraction(0), Fraction(0))
         if len(masks.frames) > 1:
-            notices = (f"got {len(masks.frames)} masks for one image: the first was used",)
+            notices += (f"got {len(masks.frames)} masks for one image: the first was used",)
     clip = encode_image(networks, image, progress, masks)
     return VisualResult(features=replace(features, clip=clip), notices=notices)
 
 
-def _without_video(time_range: TimeRange) -> VisualFeatures:
+def _without_video(time_range: TimeRange) -> tuple[VisualFeatures, tuple[str, ...]]:
+    """Features of nothing but a duration, and a notice if a start was asked for."""
     if not time_range.duration:
         raise MMAudioError(
             "got a duration of 0 (the rest of the video) without a video, expected a positive "
             "duration",
             Problem.NO_DURATION,
         )
-    return VisualFeatures(duration=time_range.duration, clip=None, sync=None)
+    notices: tuple[str, ...] = ()
+    if time_range.start:
+        notices = (
+            f"got a start of {float(time_range.start):g} s without a video to start in: it was"
+            " ignored",
+        )
+    return VisualFeatures(duration=time_range.duration, clip=None, sync=None), notices

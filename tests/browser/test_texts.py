@@ -93,6 +93,22 @@ def test_a_notice(page: ComfyPage, clip: str) -> None:
     assert boxes[ids["extract"]] == pytest.approx(height, abs=1)  # as tall as before
 
 
+def test_a_list_of_clips(page: ComfyPage) -> None:
+    """Alike notices are one, which says whose it is."""
+    frames = node("EmptyImage", width=32, height=32, batch_size=93, color=0)
+    clips = {"frames": frames, "clips": node("RebatchImages", images=["frames", 0], batch_size=25)}
+    extract = {"images": ["clips", 0], "duration": 0.9, "prompt": f"{time.time()}"}
+    ids = page.add_nodes(saved(sound(extract=extract) | clips))
+    assert page.run() == "success"
+    text = page.node_text(ids["extract"])
+    assert text is not None and text.startswith("Item 4: the sound is 0.72 s long, not 0.9 s")
+    page.set_widgets(ids["extract"], duration=2.0)
+    assert page.run() == "success"
+    lines = (page.node_text(ids["extract"]) or "").splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["Items 1, 2, 3", "Item 4"]
+    assert "1.00 s long" in lines[0] and "0.72 s long" in lines[1]
+
+
 def test_a_subgraph(page: ComfyPage, clip: str) -> None:
     """What nodes tell while another graph is in view."""
     ids = page.add_nodes(graph(clip, duration=9.0))

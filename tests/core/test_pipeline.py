@@ -134,6 +134,17 @@ def test_a_duration_past_the_video_s_end_is_cut_and_said():
     assert "the video ends 1.00 s" in notice
 
 
+@pytest.mark.parametrize("still", [False, True])
+def test_a_start_without_a_video_is_ignored_and_said(still: bool):
+    clip = footage(frames=1) if still else None
+    got = extract_visual_features(NETWORKS, clip, TimeRange(start=Fraction(2)))
+    assert got.features.duration == 8
+    assert got.notices == ("got a start of 2 s without a video to start in: it was ignored",)
+    assert not extract_visual_features(NETWORKS, clip, TimeRange()).notices
+    away = extract_visual_features(NETWORKS, None, TimeRange(mask_away_clip=True)).notices
+    assert away == ("got no picture to mask away: mask_away_clip was ignored",)
+
+
 def test_a_clip_is_a_part_of_its_source():
     """Frames 8 to 28 of 40: from 0.32 s to 1.12 s."""
     whole = footage(frames=40)

@@ -131,7 +131,22 @@ function tell(node, { text, isError }) {
 
 function tellNotices(node, output) {
   // nothing in the output: a node without notices at all
-  if (output?.text) tell(node, { text: output.text.join("\n"), isError: false });
+  if (output?.text) tell(node, { text: grouped(output.text).join("\n"), isError: false });
+}
+
+// Notices of a node that ran for each item of a list, of which all but the first say which it is: one
+// for all items that have it.
+function grouped(notices) {
+  const items = new Map();
+  for (const notice of notices) {
+    const [, item = "1", text] = /^(?:Item (\d+): )?(.*)$/s.exec(notice);
+    items.set(text, (items.get(text) ?? new Set()).add(item));
+  }
+  const isList = notices.some((notice) => /^Item \d+: /.test(notice));
+  return [...items].map(([text, of]) => {
+    if (!isList) return text;
+    return `${of.size > 1 ? "Items" : "Item"} ${[...of].join(", ")}: ${text}`;
+  });
 }
 
 function tellError({ node_id, exception_message, exception_type }) {
