@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from .fuzz import FUZZ, json_values
 from .inferencesh import HEADERS, check_problem, run
 from .stand_in import StandIn, jobs, serve
 
@@ -272,19 +273,9 @@ def test_prompts_that_speak_of_addresses_are_texts(base: str, stand_in: StandIn)
 
 # anything
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
 FIELDS = (
     *("prompt", "negative_prompt", "video_input", "duration"),
     *("cfg_strength", "num_steps", "seed", "mask_away_clip"),
-)
-SETTINGS = settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -296,32 +287,32 @@ def check_any(answer: requests.Response) -> None:
         assert 400 <= answer.status_code < 500
 
 
-@SETTINGS
-@given(asked=st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON)))
+@FUZZ
+@given(asked=st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, json_values)))
 def test_any_input(base: str, asked: Any) -> None:
     check_any(run(base, asked))
 
 
-@SETTINGS
-@given(field=st.sampled_from(FIELDS), value=JSON)
+@FUZZ
+@given(field=st.sampled_from(FIELDS), value=json_values)
 def test_any_value_of_a_field(base: str, field: str, value: Any) -> None:
     check_any(run(base, {"prompt": "rain", field: value}))
 
 
-@SETTINGS
+@FUZZ
 @given(
     body=st.binary(max_size=200)
-    | JSON.map(lambda value: json.dumps(value).encode())
-    | st.fixed_dictionaries({"files": JSON, "app": JSON, "input": JSON, "webhook": JSON}).map(
-        lambda value: json.dumps(value).encode()
-    ),
+    | json_values.map(lambda value: json.dumps(value).encode())
+    | st.fixed_dictionaries(
+        {"files": json_values, "app": json_values, "input": json_values, "webhook": json_values}
+    ).map(lambda value: json.dumps(value).encode()),
     path=st.sampled_from(["/apps/run", "/files"]),
 )
 def test_any_body(base: str, body: bytes, path: str) -> None:
     check_any(requests.post(base + path, data=body, headers=HEADERS, timeout=10))
 
 
-@SETTINGS
+@FUZZ
 @given(task=st.text(min_size=1, max_size=60), tail=st.sampled_from(["", "/status", "/stream"]))
 def test_any_task(base: str, task: str, tail: str) -> None:
     name = requests.utils.quote(task, safe="")  # type: ignore[attr-defined]
