@@ -1,4 +1,4 @@
-"""Eachlabs' API as it translates: every input, every answer, every error; no ComfyUI."""
+"""What Eachlabs' API takes: every input, and anything else that is sent; no ComfyUI."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .eachlabs import VIDEO, call, create, created, refusal
 from .fuzz import FUZZ, json_values
-from .stand_in import KEY, StandIn, done, errors, failed, jobs, serve
+from .stand_in import StandIn, jobs, serve
 
-VIDEO = "https://a.example/clip.mp4"
 LARGEST = {"duration": 30, "num_steps": 50, "cfg_strength": 20, "seed": 2**64 - 1}
 SMALLEST = {"duration": 1, "num_steps": 4, "cfg_strength": 0, "seed": 0}
 FIELDS = (
@@ -27,8 +27,6 @@ FIELDS = (
     "cfg_strength",
     "seed",
 )
-BODY = ("model", "input", "webhook_url", "webhook_secret")
-State = jobs.State
 
 
 @pytest.fixture(scope="module")
@@ -41,45 +39,6 @@ def stand_in() -> Iterator[StandIn]:
 def clean(stand_in: StandIn) -> None:
     stand_in.created.clear()
     stand_in.refuse = None
-
-
-def call(
-    stand_in: StandIn, method: str, path: str, key: str | None = KEY, **options: Any
-) -> requests.Response:
-    headers = {} if key is None else {"X-API-Key": key}
-    url = f"{stand_in.url}/eachlabs/v1/{path}"
-    return requests.request(
-        method, url, headers=headers, timeout=20, allow_redirects=False, **options
-    )
-
-
-def create(stand_in: StandIn, others: dict[str, Any] | None = None, **inputs: Any) -> Any:
-    body = {"model": "mmaudio", "input": {"video": VIDEO, **inputs}, **(others or {})}
-    return call(stand_in, "POST", "prediction/", data=json.dumps(body))
-
-
-def refusal(response: requests.Response, status: int) -> dict[str, Any]:
-    """An error, whose shape is checked."""
-    assert response.status_code == status, response.text
-    body = response.json()
-    assert set(body) == {"status", "message", "details"}
-    assert body["status"] == "error"
-    assert isinstance(body["message"], str) and body["message"]
-    assert isinstance(body["details"], str) and body["details"]
-    return body
-
-
-def created(response: requests.Response) -> str:
-    """The id of a new prediction."""
-    assert response.status_code == 200, response.text
-    body = response.json()
-    assert set(body) == {"status", "message", "predictionID"}
-    assert body["status"] == "success"
-    assert body["message"] == "Prediction created successfully"
-    return body["predictionID"]
-
-
-# requests
 
 
 @pytest.mark.parametrize("path", ["prediction/", "prediction"])
@@ -219,101 +178,7 @@ def test_a_webhook_and_its_secret(stand_in: StandIn) -> None:
     assert third is None
 
 
-# answers
-
-
-@pytest.mark.parametrize("state", ["received", "fetching", "queued", "running"])
-def test_unfinished_states(stand_in: StandIn, state: str) -> None:
-    job = stand_in.add("eachlabs", "mmaudio", state=State(state))
-    response = call(stand_in, "GET", f"prediction/{job.id}")
-    assert response.status_code == 200
-    assert response.json() == {"status": "processing", "predictionID": job.id}
-
-
-ENDS = {
-    "done": (
-        done("https://us.example/clip.mp4"),
-        {
-            "status": "success",
-            "output": "https://us.example/clip.mp4",
-            "metrics": {"predict_time": 1.5},
-        },
-        {"status": "succeeded", "output": "https://us.example/clip.mp4", "error": ""},
-    ),
-    "input": (
-        failed("got no video.", "video"),
-        {"status": "error", "message": "input.video: got no video.", "details": "invalid_input"},
-        {"status": "failed", "output": None, "error": "input.video: got no video."},
-    ),
-    "internal": (
-        failed("Something went wrong.", fault="internal"),
-        {"status": "error", "message": "Something went wrong.", "details": "internal_error"},
-        {"status": "failed", "output": None, "error": "Something went wrong."},
-    ),
-    "cancelled": (
-        {"state": State.CANCELLED},
-        {
-            "status": "error",
-            "message": "The job was cancelled on the server.",
-            "details": "cancelled",
-        },
-        {"status": "failed", "output": None, "error": "The job was cancelled on the server."},
-    ),
-}
-
-
-@pytest.mark.parametrize("end", ENDS)
-def test_ends_by_polling_and_by_webhook(stand_in: StandIn, end: str) -> None:
-    changes, polled, told = ENDS[end]
-    job = stand_in.add("eachlabs", "mmaudio", **changes)
-    response = call(stand_in, "GET", f"prediction/{job.id}")
-    assert response.status_code == 200
-    assert response.json() == polled | {"predictionID": job.id}
-    assert stand_in.service.webhook_body(job) == told | {"exec_id": job.id}
-
-
-# errors
-
-
-@pytest.mark.parametrize(
-    ("method", "path"), [("POST", "prediction/"), ("GET", "prediction/job-0"), ("GET", "nowhere")]
-)
-def test_every_path_asks_for_the_key(stand_in: StandIn, method: str, path: str) -> None:
-    for key in ("wrong", "", None):
-        said = refusal(call(stand_in, method, path, key=key, json={}), 401)
-        assert said["details"] == "unauthorized"
-    url = f"{stand_in.url}/eachlabs/v1/{path}"
-    headers = {"Authorization": f"Bearer {KEY}"}
-    refusal(requests.request(method, url, headers=headers, json={}, timeout=20), 401)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "nowhere", 404),
-        ("GET", "prediction/unknown", 404),
-        ("GET", "prediction/", 405),
-        ("DELETE", "prediction/job-0", 405),
-    ],
-)
-def test_unknown_paths(stand_in: StandIn, method: str, path: str, status: int) -> None:
-    refusal(call(stand_in, method, path), status)
-
-
-def test_limits_and_faults(stand_in: StandIn) -> None:
-    stand_in.refuse = errors.TooManyError("too many.", 7)
-    response = create(stand_in)
-    assert refusal(response, 429) == {
-        "status": "error",
-        "message": "too many.",
-        "details": "too_many_requests",
-    }
-    assert response.headers["Retry-After"] == "7"
-    stand_in.refuse = errors.InvalidInputError.at("input.video", "got a URL that is refused.")
-    assert refusal(create(stand_in), 400)["message"] == "input.video: got a URL that is refused."
-    stand_in.refuse = RuntimeError("a secret of the server's")
-    said = refusal(create(stand_in), 500)
-    assert said["details"] == "internal_error" and "secret" not in said["message"]
+# anything
 
 
 def answered(response: requests.Response) -> None:
