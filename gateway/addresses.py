@@ -16,7 +16,6 @@ _ALSO_REFUSED = (
     IPv4Network("192.0.0.0/24"),  # protocol assignments; Oracle's metadata service
     IPv4Network("192.88.99.0/24"),  # relays of 6to4
     IPv4Network("168.63.129.16/32"),  # looks public: Azure's service for its own machines
-    IPv6Network("2001:db8::/32"),  # documentation
     IPv6Network("3fff::/20"),  # documentation
 )
 
@@ -65,8 +64,7 @@ def read_literal(host: str) -> Address | None:
 
 
 def _is_public(address: Address) -> bool:
-    if address.is_multicast or address.is_reserved or address.is_unspecified:
-        return False
-    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+    """``is_global`` counts multicast in, and IPv6 addresses that IANA has not assigned."""
+    if address.is_multicast or (address.version == 6 and address not in _GLOBAL_UNICAST):
         return False
     return address.is_global and not any(address in network for network in _ALSO_REFUSED)

@@ -32,7 +32,7 @@ class AllowedHost:
     """A host that may be requested though it is not public.
 
     Attributes:
-        host: as URLs write it, in lower case; an IPv6 address without brackets.
+        host: as yarl reads it out of a URL, in lower case; an IPv6 address without brackets.
         port: None for all that are allowed of public hosts.
     """
 
@@ -50,7 +50,7 @@ class AllowedHost:
             url = parse_url(f"http://{text}")
             host = _read_host(url)
             if url == URL.build(scheme="http", host=host, port=url.explicit_port, path="/"):
-                return cls(host.lower(), url.explicit_port)
+                return cls(host, url.explicit_port)
         except (ValueError, UrlRefusedError):
             pass
         raise ValueError(
@@ -98,10 +98,10 @@ def read_url(text: str, allowed: frozenset[AllowedHost]) -> Target:
         )
     if port is None:
         raise UrlRefusedError("got a URL without a port; expected http:// or https://")
-    named = AllowedHost(host.lower(), port) in allowed
+    named = AllowedHost(host, port) in allowed
     if not named and port not in (80, 443) and port <= 1023:
         raise UrlRefusedError(f"got a URL with port {port}; expected 80, 443, or above 1023")
-    trusted = named or AllowedHost(host.lower(), None) in allowed
+    trusted = named or AllowedHost(host, None) in allowed
     literal = read_literal(host)
     if literal is not None and not trusted and not is_allowed(literal):
         raise not_public(host)

@@ -241,6 +241,8 @@ async def test_other_schemes_are_refused(url: str) -> None:
         ("http://user@a.example/", "password"),
         ("http://user:word@a.example/", "password"),
         ("http://:word@a.example/", "password"),
+        ("http://127.1/", "unusual spelling"),
+        ("http://[fe80::1%25lo]/", "unusual spelling"),
         ("http://a.example:22/", "port 22"),
         ("http://a.example:0/", "port 0"),
         ("http://a.example:445/", "port 445"),
@@ -303,7 +305,8 @@ async def test_an_endless_lookup_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 @on_loop
 async def test_allowed_hosts_are_reached_by_that_name_alone(entry: str) -> None:
     async with serve(answer) as server:
-        resolver = StubResolver(nas_local="127.0.0.1", other_local="127.0.0.1")
+        names = ("nas_local", "nas_local_", "x_nas_local", "other_local")
+        resolver = StubResolver(**dict.fromkeys(names, "127.0.0.1"))
         allowed = frozenset({entry.format(port=server.port)})
         assert await read(Outgoing(allowed, resolver), server.url(host="nas.local")) == "reached"
         for host in ("other.local", "127.0.0.1", "x.nas.local", "nas.local."):
