@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from ipaddress import ip_address
-from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 
-from .addresses import is_allowed
+from .resolver import CheckedResolver, SystemResolver, may_connect, socket_guard
 from .urls import (
     AllowedHost,
-    HostNotFoundError,
     OutgoingError,
     Target,
     UrlRefusedError,
@@ -27,7 +22,6 @@ from .urls import (
 
 MAX_REDIRECTS = 3
 _REDIRECTS = {301, 302, 303, 307, 308}
-_LOOKUP_SECONDS = 10.0
 _SILENCE_SECONDS = 60.0
 """Of the server, before and between the pieces of its answer."""
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "ComfyUI-MMAudio"}
@@ -53,7 +47,7 @@ class Outgoing:
             ValueError: an entry of ``allow_hosts`` is no host.
         """
         self._allowed = frozenset(AllowedHost.read(text) for text in allow_hosts)
-        self._resolver = resolver
+        self._resolver = resolver or SystemResolver()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def check(self, url: str) -> None:
@@ -65,7 +59,7 @@ class Outgoing:
         Raises:
             UrlRefusedError: if it may not be requested; HostNotFoundError if its name is unknown.
         """
-        target = read_url(url, self._allowed)
+        target = self._read(url)
         if not target.literal:
             await self._resolver_for(target.trusted).resolve(target.host, target.port)
 
@@ -83,7 +77,7 @@ class Outgoing:
             total=None, sock_connect=_SILENCE_SECONDS, sock_read=_SILENCE_SECONDS
         )
         for _ in range(MAX_REDIRECTS + 1):
-            target = read_url(url, self._allowed)
+            target = self._read(url)
             with _translate_errors(target):
                 async with self._session(target.trusted).get(
                     target.url, allow_redirects=False, timeout=timeout
@@ -107,7 +101,7 @@ class Outgoing:
             UrlRefusedError: if the URL may not be requested.
             OutgoingError: if no answer comes in time.
         """
-        target = read_url(url, self._allowed)
+        target = self._read(url)
         timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         with _translate_errors(target):
             async with self._session(target.trusted).post(
@@ -120,8 +114,13 @@ class Outgoing:
         while self._sessions:
             _, session = self._sessions.popitem()
             await session.close()
-        if self._resolver is not None:
-            await self._resolver.close()
+        await self._resolver.close()
+
+    def _read(self, url: str) -> Target:
+        target = read_url(url, self._allowed)
+        if target.literal and not target.trusted and not may_connect(target.host, target.port):
+            raise not_public(target.host)
+        return target
 
     def _session(self, trusted: bool) -> aiohttp.ClientSession:
         """One for public hosts, and one that does not look at addresses, for the allowed ones."""
@@ -130,7 +129,7 @@ class Outgoing:
                 resolver=self._resolver_for(trusted),
                 use_dns_cache=False,
                 force_close=True,
-                **({} if trusted else _socket_guard()),
+                **({} if trusted else socket_guard()),
             )
             self._sessions[trusted] = aiohttp.ClientSession(
                 connector=connector,
@@ -141,34 +140,8 @@ class Outgoing:
             )
         return self._sessions[trusted]
 
-    def _resolver_for(self, trusted: bool) -> _Resolver:
-        return _Resolver(self._resolver or aiohttp.ThreadedResolver(), public=not trusted)
-
-
-class _Resolver(AbstractResolver):
-    """Looks names up, and refuses those that have any address that is not public."""
-
-    def __init__(self, resolver: AbstractResolver, *, public: bool) -> None:
-        self._resolver = resolver
-        self._public = public
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        try:
-            found = await asyncio.wait_for(
-                self._resolver.resolve(host, port, family), _LOOKUP_SECONDS
-            )
-        except (OSError, UnicodeError, asyncio.TimeoutError) as error:
-            raise _not_found(host) from error
-        if not found:
-            raise _not_found(host)
-        if self._public and not all(is_allowed(ip_address(result["host"])) for result in found):
-            raise not_public(host)
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
+    def _resolver_for(self, trusted: bool) -> CheckedResolver:
+        return CheckedResolver(self._resolver, public=not trusted)
 
 
 def _redirected(target: Target, location: str) -> str:
@@ -178,35 +151,6 @@ def _redirected(target: Target, location: str) -> str:
         raise UrlRefusedError(
             f"{target.host} redirected to a URL that cannot be read; expected the file itself"
         ) from error
-
-
-class _SocketRefusedError(OSError):
-    """aiohttp wraps errors of this kind alone."""
-
-
-def _socket_guard() -> dict[str, Any]:
-    """A second look, at the very address that is connected to.
-
-    Make it plain arguments with aiohttp 3.12 as the oldest supported: 3.11 has no
-    ``socket_factory``.
-    """
-    if "socket_factory" not in inspect.signature(aiohttp.TCPConnector).parameters:
-        return {}
-    return {"socket_factory": _public_socket}
-
-
-def _public_socket(info: tuple[Any, ...]) -> socket.socket:
-    family, kind, protocol, _, address = info
-    if not is_allowed(ip_address(address[0])):
-        raise _SocketRefusedError("not a public address")
-    return socket.socket(family, kind, protocol)
-
-
-def _not_found(host: str) -> HostNotFoundError:
-    return HostNotFoundError(
-        f"got a URL whose host, {host}, does not resolve to an address; expected one that exists."
-        " Look for a slip in its name."
-    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-from .addresses import is_allowed, read_literal
+from .addresses import read_literal
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
 
@@ -81,8 +81,8 @@ def read_url(text: str, allowed: frozenset[AllowedHost]) -> Target:
     """Read a URL.
 
     Raises:
-        UrlRefusedError: if it is not http or https, holds credentials, or its port or address is
-            not allowed. What a name resolves to is not known here.
+        UrlRefusedError: if it is not http or https, holds credentials, or its port is not allowed.
+            Which addresses its host has, and whether they are public, is not looked at here.
     """
     try:
         url = parse_url(text)
@@ -102,10 +102,7 @@ def read_url(text: str, allowed: frozenset[AllowedHost]) -> Target:
     if not named and port not in (80, 443) and port <= 1023:
         raise UrlRefusedError(f"got a URL with port {port}; expected 80, 443, or above 1023")
     trusted = named or AllowedHost(host, None) in allowed
-    literal = read_literal(host)
-    if literal is not None and not trusted and not is_allowed(literal):
-        raise not_public(host)
-    return Target(url, host, port, trusted=trusted, literal=literal is not None)
+    return Target(url, host, port, trusted=trusted, literal=read_literal(host) is not None)
 
 
 def parse_url(text: str) -> URL:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
+import threading
 from typing import Any
 
 import aiohttp
@@ -17,9 +19,9 @@ from tests.gateway.servers import PUBLIC, StubResolver, on_loop, serve
 from tests.pack import load_pack_module
 
 module = load_pack_module("gateway.outgoing")
-urls = load_pack_module("gateway.urls")
+resolver_module = load_pack_module("gateway.resolver")
 Outgoing, UrlRefusedError = module.Outgoing, module.UrlRefusedError
-OutgoingError, HostNotFoundError = module.OutgoingError, module.HostNotFoundError
+OutgoingError, HostNotFoundError = module.OutgoingError, resolver_module.HostNotFoundError
 
 
 async def answer(request: web.Request) -> web.Response:
@@ -148,23 +150,70 @@ async def test_a_name_that_resolves_differently_the_second_time_is_refused() -> 
 async def test_the_address_connected_to_is_looked_at_again(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(urls, "is_allowed", lambda address: True)
+    monkeypatch.setattr(module, "may_connect", lambda host, port: True)
     async with serve(answer) as server:
         with pytest.raises(OutgoingError):
             await read(Outgoing(frozenset()), server.url(host=host))
         assert not server.hits
 
 
+def make_loopback_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "is_allowed", lambda address: str(address) == "127.0.0.1")
+
+
 @on_loop
 async def test_public_hosts_are_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    for used in (urls, module):
-        monkeypatch.setattr(used, "is_allowed", lambda address: str(address) == "127.0.0.1")
+    make_loopback_public(monkeypatch)
+    monkeypatch.setattr(resolver_module, "_is_ours", lambda address: False)
     async with serve(answer) as server:
         resolver = StubResolver(a_example="127.0.0.1")
         assert await read(Outgoing(frozenset(), resolver), server.url(host="a.example"))
         assert await read(Outgoing(frozenset(), resolver), server.url())
         assert await Outgoing(frozenset(), resolver).post(server.url("/p"), b"", {}, 5) == 200
         assert server.hits == ["/", "/", "/p"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "a.example"])
+@on_loop
+async def test_public_addresses_of_this_machine_are_refused_but_for_the_usual_ports(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_loopback_public(monkeypatch)
+    async with serve(answer) as server:
+        outgoing = Outgoing(frozenset(), StubResolver(a_example="127.0.0.1"))
+        assert "not public" in await refuse(outgoing, server.url(host=host))
+        for port in (80, 443):
+            await outgoing.check(f"http://{host}:{port}/")
+        assert not server.hits
+
+
+@on_loop
+async def test_on_a_system_that_binds_to_any_address_no_address_is_taken_for_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resolver_module, "_binds", lambda address: True)
+    await Outgoing(frozenset()).check(f"http://{PUBLIC}:8188/")
+
+
+@on_loop
+async def test_lookups_that_hang_hold_up_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+
+    def hang(*args: Any, **kwargs: Any) -> list[Any]:
+        hanging.wait(20)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(resolver_module, "_LOOKUP_SECONDS", 3)
+    outgoing = Outgoing(frozenset())
+    checks = [asyncio.create_task(outgoing.check(f"http://{n}.a.example/")) for n in range(50)]
+    try:
+        await asyncio.wait_for(asyncio.to_thread(len, ""), 2)
+    finally:
+        hanging.set()
+        results = await asyncio.gather(*checks, return_exceptions=True)
+        await outgoing.close()
+    assert {type(result) for result in results} == {HostNotFoundError}
 
 
 @pytest.mark.parametrize(
@@ -292,7 +341,7 @@ async def test_a_name_without_addresses_does_not_resolve() -> None:
 
 @on_loop
 async def test_an_endless_lookup_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LOOKUP_SECONDS", 0.01)
+    monkeypatch.setattr(resolver_module, "_LOOKUP_SECONDS", 0.01)
 
     class Endless(StubResolver):
         async def resolve(self, *args: Any, **kwargs: Any) -> Any:
