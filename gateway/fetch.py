@@ -10,6 +10,7 @@ from typing import BinaryIO
 import aiohttp
 
 from ..mmaudio_core.partial_files import partial_file
+from .compat import timeout
 from .containers import SNIFFED_BYTES, Container
 from .outgoing import Outgoing
 from .urls import OutgoingError
@@ -40,9 +41,8 @@ async def fetch_video(
     """
     with partial_file(folder) as partial:
         try:
-            container = await asyncio.wait_for(
-                _download(outgoing, url, partial, limits), limits.total_seconds
-            )
+            async with timeout(limits.total_seconds):
+                container = await _download(outgoing, url, partial, limits)
         except OutgoingError as error:
             raise FetchError(str(error)) from error
         except asyncio.TimeoutError as error:
@@ -56,9 +56,10 @@ async def fetch_video(
 async def _download(outgoing: Outgoing, url: str, partial: Path, limits: FetchLimits) -> Container:
     async with AsyncExitStack() as stack:
         try:
-            response, chunk = await asyncio.wait_for(
-                _begin(stack, outgoing, url, limits), limits.first_byte_seconds
-            )
+            async with timeout(limits.first_byte_seconds):
+                response = await stack.enter_async_context(outgoing.open(url))
+                _check(response, limits)
+                chunk = await response.content.readany()
         except asyncio.TimeoutError as error:
             raise FetchError(
                 f"got nothing of the video within {limits.first_byte_seconds:g} seconds; expected"
@@ -68,11 +69,8 @@ async def _download(outgoing: Outgoing, url: str, partial: Path, limits: FetchLi
             return await _save(response, chunk, file, limits)
 
 
-async def _begin(
-    stack: AsyncExitStack, outgoing: Outgoing, url: str, limits: FetchLimits
-) -> tuple[aiohttp.ClientResponse, bytes]:
-    """Open the URL for as long as ``stack`` lasts; the response and its first bytes."""
-    response = await stack.enter_async_context(outgoing.open(url))
+def _check(response: aiohttp.ClientResponse, limits: FetchLimits) -> None:
+    """Refuse what is announced to be no file, or too large a one."""
     if response.status != 200:
         raise FetchError(
             f"the video's server answered with status {response.status}; expected 200 and the file."
@@ -86,7 +84,6 @@ async def _begin(
         )
     if (response.content_length or 0) > limits.size:
         raise too_large(limits.size)
-    return response, await response.content.readany()
 
 
 async def _save(

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from .addresses import Address, is_allowed
+from .compat import timeout
 from .urls import HostNotFoundError, not_public
 
 _LOOKUP_SECONDS = 10.0
@@ -70,9 +71,8 @@ class CheckedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         try:
-            found = await asyncio.wait_for(
-                self._resolver.resolve(host, port, family), _LOOKUP_SECONDS
-            )
+            async with timeout(_LOOKUP_SECONDS):
+                found = await self._resolver.resolve(host, port, family)
         except (OSError, UnicodeError, asyncio.TimeoutError) as error:
             raise _not_found(host) from error
         if not found:

@@ -9,7 +9,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -119,8 +118,9 @@ class Webhooks:
                             self._start(hook)
                 except Exception:
                     _log.exception("Webhooks that are due could not be read; trying again.")
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                timer = asyncio.get_running_loop().call_later(_POLL_SECONDS, self.wake)
+                await self._wake.wait()
+                timer.cancel()
         finally:
             tasks = list(self._sending.values())
             for task in tasks:

@@ -208,6 +208,7 @@ async def test_lookups_that_hang_hold_up_no_other_thread(monkeypatch: pytest.Mon
     outgoing = Outgoing(frozenset())
     checks = [asyncio.create_task(outgoing.check(f"http://{n}.a.example/")) for n in range(50)]
     try:
+        await asyncio.sleep(0.1)
         await asyncio.wait_for(asyncio.to_thread(len, ""), 2)
     finally:
         hanging.set()
@@ -348,6 +349,20 @@ async def test_an_endless_lookup_ends(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(60)
 
     assert "does not resolve" in await refuse(Outgoing(frozenset(), Endless()), "http://a.example/")
+
+
+@on_loop
+async def test_a_cancellation_is_not_lost_when_the_lookup_is_just_done() -> None:
+    class Cancels(StubResolver):
+        async def resolve(self, *args: Any, **kwargs: Any) -> Any:
+            checking.cancel()
+            return await super().resolve(*args, **kwargs)
+
+    checking = asyncio.create_task(
+        Outgoing(frozenset(), Cancels(a_example=PUBLIC)).check("http://a.example/")
+    )
+    await asyncio.wait([checking])
+    assert checking.cancelled()
 
 
 @pytest.mark.parametrize("entry", ["nas.local", "nas.local:{port}", "NAS.local"])

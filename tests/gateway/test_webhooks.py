@@ -194,6 +194,17 @@ async def test_what_is_being_sent_when_comfyui_ends_is_still_owed() -> None:
 
 
 @on_loop
+async def test_it_ends_even_if_it_is_woken_at_the_same_time() -> None:
+    sender = webhooks.Webhooks(Store(), Outgoing(frozenset()))
+    running = asyncio.create_task(sender.run())
+    await asyncio.sleep(0.02)
+    sender.wake()
+    running.cancel()
+    await asyncio.wait([running], timeout=1)
+    assert running.cancelled()
+
+
+@on_loop
 async def test_a_new_webhook_is_sent_at_once() -> None:
     receiver = Receiver()
     async with serve(receiver) as server:
