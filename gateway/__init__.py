@@ -59,7 +59,7 @@ def _mount(settings: Settings) -> None:
 def _listen() -> list[str]:
     from comfy.cli_args import args
 
-    return [address.strip() for address in str(args.listen).split(",") if address.strip()]
+    return str(args.listen).split(",")  # an empty one is every address
 
 
 def _default_model() -> str:

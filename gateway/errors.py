@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,7 +91,7 @@ class TooManyError(GatewayError):
     code = "too_many_requests"
 
     def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message, {"Retry-After": str(max(1, round(retry_after)))})
+        super().__init__(message, {"Retry-After": str(max(1, math.ceil(retry_after)))})
 
 
 class BadRequestError(GatewayError):

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .urls import AllowedHost
+
 PREFIX = "MMAUDIO_GATEWAY"
 NO_KEYS = "none"
 _OFF = {"", "0", "false", "no", "off"}
 _ON = {"1", "true", "yes", "on"}
+_KEY = re.compile(r"[!-+\--~]+")  # printable ASCII but spaces and commas
 _UNITS = {"": 3600, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_HOST = re.compile(r"[^\s/?#@]+")
 
 
 class SettingsError(Exception):
@@ -51,7 +53,7 @@ class Settings:
         """The settings in ``environment``; None where the gateway is off.
 
         Args:
-            listen: addresses that ComfyUI listens on.
+            listen: addresses that ComfyUI listens on; an empty one is every address.
 
         Raises:
             SettingsError: naming the variable, what it is, and what it may be.
@@ -61,6 +63,10 @@ class Settings:
             return None
         if values[""].lower() not in _ON:
             raise _wrong("", values[""], "1 to serve the APIs, or nothing")
+        for name in environment:
+            if name.startswith(f"{PREFIX}_") and name.removeprefix(f"{PREFIX}_") not in _READ:
+                expected = ", ".join(_name(known) for known in _READ)
+                raise SettingsError(f"{name}: there is no such variable; expected {expected}.")
         limits = _limits(values["LIMITS"] or "100/10")
         return cls(
             keys=_keys(values["KEYS"], listen),
@@ -86,7 +92,7 @@ def _wrong(name: str, got: str, expected: str) -> SettingsError:
 
 def _keys(text: str, listen: Sequence[str]) -> frozenset[str] | None:
     if text.lower() == NO_KEYS:
-        far = [address for address in listen if not is_loopback(address)]
+        far = [address or "every address" for address in listen if not is_loopback(address)]
         if far:
             raise SettingsError(
                 f"{_name('KEYS')}: got {NO_KEYS!r} while ComfyUI listens on {', '.join(far)}: "
@@ -94,20 +100,23 @@ def _keys(text: str, listen: Sequence[str]) -> frozenset[str] | None:
             )
         return None
     keys = _content(text) if _is_path(text) else text
-    found = frozenset(key for key in re.split(r"[,\s]+", keys) if key)
+    found = frozenset(key.strip() for key in re.split(r"[,\r\n]", keys) if key.strip())
     if not found:
         raise SettingsError(
             f"{_name('KEYS')}: got no key; expected keys (long random texts) with commas between "
             f"them, the path of a file of them, or {NO_KEYS!r} for a ComfyUI that listens on "
             "127.0.0.1 only."
         )
-    if any(not key.isascii() or not key.isprintable() for key in found):
-        raise SettingsError(f"{_name('KEYS')}: keys hold printable ASCII characters only.")
+    if not all(_KEY.fullmatch(key) for key in found):
+        raise SettingsError(
+            f"{_name('KEYS')}: got a key with a space, or with what is not ASCII; expected keys "
+            "with commas between them, or a file with a key a line and nothing else."
+        )
     return found
 
 
 def _is_path(text: str) -> bool:
-    if text.startswith(("/", "~", "./", "../")) or text[1:3] == ":\\":
+    if text.startswith(("/", "~", "./", "../")) or text[1:3] in (":\\", ":/"):
         return True
     try:
         return bool(text) and Path(text).is_file()
@@ -117,7 +126,7 @@ def _is_path(text: str) -> bool:
 
 def _content(path: str) -> str:
     try:
-        return Path(path).expanduser().read_text("utf-8")
+        return Path(path).expanduser().read_text("utf-8-sig")
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
         # the path may be a key: it is not repeated
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -138,8 +147,10 @@ def is_loopback(address: str) -> bool:
 def _hosts(text: str) -> frozenset[str]:
     hosts = [host for host in re.split(r"[,\s]+", text.lower()) if host]
     for host in hosts:
-        if not _HOST.fullmatch(host):
-            raise _wrong("ALLOW_HOSTS", host, "hosts such as files.example.com or 10.0.0.5:8000")
+        try:
+            AllowedHost.read(host)
+        except ValueError as error:
+            raise SettingsError(f"{_name('ALLOW_HOSTS')}: {error}.") from None
     return frozenset(hosts)
 
 
@@ -159,6 +170,8 @@ def _public_url(text: str) -> str | None:
     try:
         parts = urlsplit(text)
         _ = parts.port
+        if re.search(r"\s", text):
+            raise ValueError
     except ValueError:
         raise _wrong("PUBLIC_URL", text, expected) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:

@@ -1,0 +1,35 @@
+"""ComfyUI with the gateway off, and with a variable that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import requests
+
+from dev.server import ComfyServer
+
+from .conftest import environment, write_models
+
+PATHS = ("", "/", "/fal/queue/fal-ai/mmaudio-v2/requests/a/status", "/inferencesh/tasks/a")
+
+
+def check_not_served(server: ComfyServer) -> None:
+    for path in PATHS:
+        answer = requests.get(f"{server.url}/mmaudio{path}", timeout=30)
+        assert answer.status_code == 404, path
+    assert "MMAudioSampler" in server.client.object_info("MMAudioSampler")
+
+
+def test_it_is_off(comfy: ComfyServer) -> None:
+    check_not_served(comfy)
+    assert "gateway" not in comfy.log_text()
+
+
+def test_a_wrong_variable_is_named(comfy_path: Path, tmp_path: Path) -> None:
+    write_models(tmp_path)
+    variables = environment(MMAUDIO_GATEWAY_MODEL="huge_96k")
+    with ComfyServer(comfy_path, tmp_path, env=variables) as server:
+        check_not_served(server)
+        (line,) = (line for line in server.log_text().splitlines() if "gateway" in line)
+    assert "The MMAudio gateway does not start. MMAUDIO_GATEWAY_MODEL: got 'huge_96k'" in line
+    assert "expected one of small_16k" in line
