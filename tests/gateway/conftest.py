@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 import trustme
 
 from dev.server import ComfyServer
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from tests.core.made_videos import steady, write_video
 
+from .clients import install
 from .video_host import VideoHost, video_host
 
 MODEL = "small_16k"
@@ -49,6 +52,16 @@ class Served:
     def secure_video_url(self) -> str:
         """The same, by https."""
         return f"{self.secure_host.url}/clip.mp4"
+
+    def queued(self, name: str) -> list[str]:
+        """The ids in ComfyUI's ``queue_running`` or ``queue_pending``, once there are any."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            found = requests.get(f"{self.server.url}/queue", timeout=30).json()[name]
+            if found:
+                return [item[1] for item in found]
+            time.sleep(0.05)
+        raise AssertionError(f"nothing is in {name}")
 
 
 @pytest.fixture(scope="session")
@@ -140,3 +153,9 @@ def served(
     variables = environment(host, secure_host, SSL_CERT_FILE=str(tls.authority))
     with ComfyServer(comfy_path, folder, env=variables) as server:
         yield Served(server, host, secure_host)
+
+
+@pytest.fixture(scope="session")
+def wavespeed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where WaveSpeed's JavaScript client is installed."""
+    return install("wavespeed@0.3.2", tmp_path_factory.mktemp("wavespeed"))

@@ -143,24 +143,13 @@ def test_too_many_are_refused(served: Served, full_key: str) -> None:
     assert wait(served, create(served))["status"] == "success"  # others go on
 
 
-def queue(served: Served, name: str) -> list[str]:
-    """The ids of ComfyUI's queue, once there are any."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = requests.get(f"{served.server.url}/queue", timeout=30).json()[name]
-        if found:
-            return [item[1] for item in found]
-        time.sleep(0.05)
-    raise AssertionError(f"nothing is in {name}")
-
-
 def test_cancelled_in_the_page(served: Served) -> None:
     """A job that waits, then one that runs."""
     long = {"video": f"{served.secure_host.url}/long.mp4", "duration": 30, "num_steps": 50}
     runs = create(served, **long)
-    assert queue(served, "queue_running") == [runs]
+    assert served.queued("queue_running") == [runs]
     waits = create(served, **long)
-    assert queue(served, "queue_pending") == [waits]
+    assert served.queued("queue_pending") == [waits]
     requests.post(f"{served.server.url}/queue", json={"delete": [waits]}, timeout=30)
     assert wait(served, waits)["details"] == "cancelled"
     assert get(served, runs).json()["status"] == "processing"

@@ -117,3 +117,8 @@ def test_limits_and_faults(stand_in: StandIn) -> None:
     stand_in.refuse = RuntimeError("a secret of the server's")
     said = refusal(create(stand_in), 500)
     assert said["details"] == "internal_error" and "secret" not in said["message"]
+
+
+def test_a_body_that_is_too_large(stand_in: StandIn) -> None:
+    said = refusal(create(stand_in, prompt="a" * 2**20), 413)
+    assert said["details"] == "too_large"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,68 +12,21 @@ from typing import Any
 import pytest
 import requests
 
-from .clients import examples, install, play, run_node, run_python
+from .clients import examples, play, run_node, run_python
 from .conftest import KEYS, MAX_UNFINISHED, Served
+from .wavespeed import MODEL, run_client
 
-MODEL = "wavespeed-ai/mmaudio-v2"
 SMALL = {"prompt": "waves", "duration": 1, "num_inference_steps": 4}
-PYTHON = """
-import json, sys
-from wavespeed import Client
-
-url, key, asked = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-client = Client(api_key=key, base_url=url + "/wavespeed", retry_interval=0.1)
-try:
-    if asked["upload"]:
-        asked["inputs"]["video"] = client.upload(asked["upload"])
-    found = client.run(
-        asked["model"], asked["inputs"], poll_interval=0.1, enable_sync_mode=asked["sync"],
-        max_retries=2,
-    )
-    print()
-    print(json.dumps({"outputs": found["outputs"]}))
-except Exception as error:
-    print()
-    print(json.dumps({"outputs": None, "error": str(error)}))
-"""
-JAVASCRIPT = """
-import { Client } from 'wavespeed';
-
-const [url, key, text] = process.argv.slice(1);
-const asked = JSON.parse(text);
-const client = new Client(key, { baseUrl: url + '/wavespeed', retryInterval: 0.1 });
-try {
-  if (asked.upload) asked.inputs.video = await client.upload(asked.upload);
-  const found = await client.run(asked.model, asked.inputs, {
-    pollInterval: 0.1, enableSyncMode: asked.sync, maxRetries: 2,
-  });
-  console.log(JSON.stringify({ outputs: found.outputs }));
-} catch (error) {
-  console.log(JSON.stringify({ outputs: null, error: error.message }));
-}
-"""
 Client = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install("wavespeed@0.3.2", tmp_path_factory.mktemp("wavespeed"))
 
 
 @pytest.fixture(params=["python", "javascript"])
 def client(request: pytest.FixtureRequest, served: Served) -> Client:
     """``Client.run`` with the small model; what went wrong is told as ``error``."""
-    folder = request.getfixturevalue("node_folder") if request.param == "javascript" else None
+    folder = request.getfixturevalue("wavespeed_folder") if request.param == "javascript" else None
 
-    def run(
-        *, key: str = served.key, sync: bool = False, upload: str = "", **inputs: Any
-    ) -> dict[str, Any]:
-        text = json.dumps(
-            {"model": MODEL, "inputs": SMALL | inputs, "sync": sync, "upload": upload}
-        )
-        if folder is None:
-            return json.loads(run_python(PYTHON, served.url, key, text))
-        return json.loads(run_node(folder, JAVASCRIPT, served.url, key, text))
+    def run(*, key: str = served.key, **asked: Any) -> dict[str, Any]:
+        return run_client(folder, served.url, key, **SMALL | asked)
 
     return run
 
@@ -184,21 +136,12 @@ def test_too_many_are_refused(client: Client, served: Served, full_key: str) -> 
 def test_cancelled_in_the_page(client: Client, served: Served) -> None:
     """A job that waits, then one that runs."""
 
-    def ids(name: str) -> list[str]:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            queue = requests.get(f"{served.server.url}/queue", timeout=30).json()
-            if queue[name]:
-                return [item[1] for item in queue[name]]
-            time.sleep(0.05)
-        raise AssertionError(f"nothing is in {name}")
-
     long = {"video": f"{served.host.url}/long.mp4", "duration": 30, "num_inference_steps": 50}
     with ThreadPoolExecutor(2) as pool:
         runs = pool.submit(client, **long)
-        ids("queue_running")
+        served.queued("queue_running")
         waits = pool.submit(client, **long)
-        waiting = ids("queue_pending")
+        waiting = served.queued("queue_pending")
         requests.post(f"{served.server.url}/queue", json={"delete": waiting}, timeout=30)
         assert "cancelled" in waits.result(60)["error"]
         assert not runs.done()
@@ -283,7 +226,7 @@ def test_the_python_of_the_page(
     plays({"outputs": [run_python(code)]}, 2)
 
 
-def test_the_javascript_of_the_page(served: Served, node_folder: Path) -> None:
+def test_the_javascript_of_the_page(served: Served, wavespeed_folder: Path) -> None:
     (code,) = examples(
         "wavespeed",
         "javascript",
@@ -291,4 +234,4 @@ def test_the_javascript_of_the_page(served: Served, node_folder: Path) -> None:
         key=served.key,
         video=served.video_url,
     )
-    plays({"outputs": [run_node(node_folder, code)]}, 2)
+    plays({"outputs": [run_node(wavespeed_folder, code)]}, 2)

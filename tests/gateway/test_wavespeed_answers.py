@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from .stand_in import KEY, SECRET, StandIn, done, errors, failed, jobs, serve, services
-from .wavespeed import MODEL, VIDEO, call, prediction, refusal, submit
+from .wavespeed import MODEL, VIDEO, call, prediction, refusal, run_client, submit
 
 State = jobs.State
 
@@ -108,6 +108,18 @@ def test_sync_mode_ends_in_time(stand_in: StandIn) -> None:
     assert data["error"] == "Sync mode timed out"
     later = prediction(call(stand_in, "GET", f"predictions/{data['id']}/result"))
     assert later["status"] == "created" and "code" not in later
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+def test_clients_know_that_sync_mode_has_timed_out(
+    request: pytest.FixtureRequest, stand_in: StandIn, language: str
+) -> None:
+    folder = request.getfixturevalue("wavespeed_folder") if language == "javascript" else None
+    found = run_client(folder, stand_in.url, KEY, video=VIDEO, prompt="", sync=True)
+    assert len(stand_in.created) == 1  # not submitted again
+    assert "Sync mode timed out" in found["error"]
+    job = list(stand_in.jobs.values())[-1]
+    assert f"{stand_in.url}/wavespeed/api/v3/predictions/{job.id}/result" in found["error"]
 
 
 def test_sync_mode_waits_300_seconds() -> None:
@@ -230,3 +242,7 @@ def test_limits_and_faults(stand_in: StandIn) -> None:
     refusal(call(stand_in, "POST", "media/uploads", json={"filename": "a", "size": 1}), 413)
     stand_in.refuse = RuntimeError("a secret of the server's")
     assert "secret" not in refusal(submit(stand_in), 500)
+
+
+def test_a_body_that_is_too_large(stand_in: StandIn) -> None:
+    assert "too large" in refusal(submit(stand_in, video="data:," + "a" * 2**20), 413)
