@@ -479,6 +479,7 @@ def test_uploads(stand_in: StandIn, path: str) -> None:
         ("POST", f"https://queue.fal.run:99999/{MMAUDIO}", {}, 404),
         ("POST", f"https://queue.fal.run@evil.example/{MMAUDIO}", {}, 404),
         ("POST", f"https://evil.example/queue.fal.run/{MMAUDIO}", {}, 404),
+        ("POST", "https://evil.example/storage/upload/initiate", {"file_name": "a.mp4"}, 404),
         ("POST", f"https://queue.fal.run.evil.example/{MMAUDIO}", {}, 404),
         ("GET", "https://127.0.0.1/", {}, 404),
         ("GET", "file:///etc/passwd", {}, 404),
