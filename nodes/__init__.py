@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import cleanup, folders
+from . import cleanup, folders, scan_ahead
 from .auto_prompt import MMAudioAutoPrompt
 from .decode import MMAudioDecode
 from .encode import MMAudioEncode
@@ -55,4 +55,5 @@ def extension() -> MMAudioExtension:
     """The extension; registers the weights folder, and clears away what killed runs left."""
     folders.register()
     cleanup.start()
+    scan_ahead.start()
     return MMAudioExtension()

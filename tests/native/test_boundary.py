@@ -41,6 +41,20 @@ def test_metadata_can_be_disabled(inside: Inside) -> None:
     assert disabled == {}
 
 
+def test_weights_are_listed_in_a_thread_before_nodes_are_asked(inside: Inside) -> None:
+    """Otherwise ten thousand new files would hold up every other request."""
+    got = inside("boundary")("scan_ahead")
+    assert got.pop("installed")
+    ahead = ["scanned in a thread", "handled"]
+    assert {path for path, events in got.items() if events == ahead} == {
+        "/object_info",
+        "/api/object_info/KSampler",
+        "/prompt",
+        "/api/prompt",
+    }
+    assert got["/queue"] == got["/"] == ["handled"]
+
+
 def test_nor_is_the_graph_of_the_source_kept_then(inside: Inside) -> None:
     assert inside("boundary")("workflow_of_the_source") == [True, False]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +21,15 @@ from mmaudio_pack.mmaudio_core.config import FORMAT_16K
 from mmaudio_pack.mmaudio_core.errors import MMAudioError, Problem
 from mmaudio_pack.mmaudio_core.media import ImageSequence
 from mmaudio_pack.mmaudio_core.mux import FileOptions, mux_audio
-from mmaudio_pack.nodes import compat, conditioning, footage, latents, mux_options
+from mmaudio_pack.nodes import (
+    compat,
+    conditioning,
+    folders,
+    footage,
+    latents,
+    mux_options,
+    scan_ahead,
+)
 from mmaudio_pack.nodes.comfy_sampling import sample
 from mmaudio_pack.nodes.cures import CURES, MMAudioNodeError, Node, with_cures
 from mmaudio_pack.nodes.mux import MuxAudioVideo
@@ -110,6 +121,39 @@ def case_latent_duration() -> dict[str, str]:
         "cut": str(latents.read_latent(cut).duration),
         "shape": message(lambda: latents.read_latent({"samples": torch.zeros(1, 8, 40, 20)})),
     }
+
+
+def case_scan_ahead() -> dict[str, Any]:
+    """Which requests list weights before they are handled, and in which thread."""
+    events: list[str] = []
+
+    def catalog() -> None:
+        own = threading.current_thread() is threading.main_thread()
+        events.append("scanned in the loop" if own else "scanned in a thread")
+
+    async def handle(_request: Any) -> Any:
+        events.append("handled")
+
+    async def requested(path: str) -> list[str]:
+        events.clear()
+        await scan_ahead.scan_ahead(SimpleNamespace(path=path), handle)  # pyright: ignore
+        return list(events)
+
+    paths = ("/object_info", "/api/object_info/KSampler", "/prompt", "/api/prompt", "/queue", "/")
+    app = SimpleNamespace(middlewares=[])
+    original, folders.catalog = folders.catalog, catalog  # pyright: ignore
+    server = sys.modules.get("server")
+    instance = SimpleNamespace(app=app)
+    sys.modules["server"] = SimpleNamespace(PromptServer=SimpleNamespace(instance=instance))  # pyright: ignore
+    try:
+        scan_ahead.start()
+        got = {path: asyncio.run(requested(path)) for path in paths}
+    finally:
+        folders.catalog = original
+        del sys.modules["server"]
+        if server is not None:
+            sys.modules["server"] = server
+    return {"installed": app.middlewares == [scan_ahead.scan_ahead], **got}
 
 
 def case_workflow_of_the_source() -> list[bool]:
