@@ -53,7 +53,8 @@ class MMAudioError(ValueError):
     """
 
     def __init__(self, message: str, problem: Problem | None = None) -> None:
-        super().__init__(message)
+        # A file name that is no text has surrogates, over which ComfyUI stops to send events.
+        super().__init__(message.encode(errors="backslashreplace").decode())
         self.problem = problem
 
 

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+import torch
 from torch import Tensor
 
 from ..errors import MediaError, Problem
 from .resize import to_uint8
 from .source import Frame, FrameSource, VideoInfo
+
+_MIN_RATE = Fraction(1, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +22,10 @@ class ImageSequence(FrameSource):
 
     Args:
         images: (B, H, W, C) float in [0, 1]; the first three channels are red, green and blue.
-        frame_rate: images per second, above 0.
+        frame_rate: images per second, at least 0.001.
 
     Raises:
-        MediaError: on another shape or dtype, no images at all, or a frame rate not above 0.
+        MediaError: on another shape or dtype, no images at all, or a lower frame rate.
     """
 
     images: Tensor
@@ -36,9 +39,16 @@ class ImageSequence(FrameSource):
                 " shape (frames, height, width, 3 or more channels) with at least one pixel",
                 problem=Problem.IMAGE_SHAPE,
             )
-        if self.frame_rate <= 0:
+        if self.images.layout is not torch.strided or self.images.is_meta:
             raise MediaError(
-                f"got a frame rate of {float(self.frame_rate):g}, expected one above 0",
+                f"got images of layout {self.images.layout} on {self.images.device}, expected dense"
+                " ones",
+                problem=Problem.IMAGE_SHAPE,
+            )
+        if self.frame_rate < _MIN_RATE:
+            raise MediaError(
+                f"got a frame rate of {float(self.frame_rate):g}, expected at least"
+                f" {float(_MIN_RATE):g}",
                 problem=Problem.FRAME_RATE,
             )
 

@@ -116,7 +116,8 @@ def align_masks(
 
 def _check_mask(mask: Tensor) -> None:
     shape = tuple(mask.shape)
-    if len(shape) != 3 or 0 in shape or not mask.is_floating_point():
+    dense = mask.layout is torch.strided and not mask.is_meta
+    if len(shape) != 3 or 0 in shape or not mask.is_floating_point() or not dense:
         raise MediaError(
             f"got a mask of shape {shape} and type {mask.dtype}, expected floats of shape (masks,"
             " height, width) with at least one pixel",

@@ -146,6 +146,8 @@ def test_shapes_of_one_mask(shape: tuple[int, ...]) -> None:
         (torch.ones(8), "expected floats of shape"),
         (torch.ones(0, 8, 8), "expected floats of shape"),
         (torch.ones(1, 8, 8, dtype=torch.int64), "expected floats of shape"),
+        (torch.ones(1, 8, 8).to_sparse(), "expected floats of shape"),
+        (torch.ones(1, 8, 8, device="meta"), "expected floats of shape"),
         (torch.full((1, 8, 8), torch.nan), "NaN or infinity, expected values between 0 and 1"),
     ],
 )

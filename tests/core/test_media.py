@@ -303,7 +303,8 @@ def test_image_for_clip() -> None:
         ((0, 8, 8, 3), F(25), "expected floats of shape"),
         ((8, 8, 3), F(25), "expected floats of shape"),
         ((2, 8, 8, 1), F(25), "expected floats of shape"),
-        ((2, 8, 8, 3), F(0), "expected one above 0"),
+        ((2, 8, 8, 3), F(0), r"expected at least 0\.001"),
+        ((2, 8, 8, 3), F(1, 10**6), r"got a frame rate of 1e-06, expected at least 0\.001"),
     ],
 )
 def test_images_that_cannot_be_used(shape, rate, words: str) -> None:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, features
 
 from mmaudio_core.errors import MediaError
-from mmaudio_core.media import open_source
+from mmaudio_core.media import ImageSequence, open_source
 from mmaudio_core.media.packets import check_restarts
 from mmaudio_core.mux import FileOptions, mux_audio
 
@@ -122,6 +122,21 @@ def test_one_wrong_time_is_no_restart() -> None:
     check_restarts([0, 4, 1, 8, 5, 12], unit)
     with pytest.raises(MediaError, match=r"back by 0\.9 s after its packet 10 of 12"):
         check_restarts([*range(10), 0, 1], unit)
+
+
+@pytest.mark.parametrize("form", ["sparse", "meta"])
+def test_images_that_are_not_dense(form: str) -> None:
+    images = torch.ones(2, 8, 8, 3)
+    images = images.to_sparse() if form == "sparse" else images.to("meta")
+    with pytest.raises(MediaError, match=r"got images of layout torch\..*, expected dense"):
+        ImageSequence(images=images, frame_rate=F(25))
+
+
+def test_messages_are_text_whatever_a_file_is_called(tmp_path: Path) -> None:
+    """ComfyUI sends no event any more after one that is none."""
+    with pytest.raises(MediaError, match="does not exist") as caught:
+        _ = open_source(tmp_path / "a\udcff.mp4").info
+    assert str(caught.value).encode() and r"a\udcff.mp4" in str(caught.value)
 
 
 def _mux(source: Path, container: str, seconds: Fraction) -> Path:
