@@ -15,8 +15,10 @@ from .atomic_output import atomic_output
 from .display import lost_properties
 from .encode import VideoPart, encode_video
 from .formats import OutputPlan, plan_output
-from .kept_content import KeptContent, read_content
-from .kept_plan import plan_content
+from .kept.content import KeptContent, read_content
+from .kept.labels import lost_labels, set_languages
+from .kept.plan import plan_content
+from .kept.tags import without_workflow
 from .options import CONTAINERS, AudioOptions, FileOptions
 from .output_audio import prepare_output_audio
 from .output_name import NumberedName
@@ -24,9 +26,7 @@ from .output_tracks import OutputTracks
 from .passthrough import copy_refusal, copy_video
 from .prepared_audio import NewAudio, PreparedAudio, prepare_source_audio
 from .source_audio import SourceAudio, find_source_audio
-from .tags import without_workflow
 from .timestamps import CopiedPart, part_from_key_frame
-from .track_labels import lost_labels, set_languages
 
 _COPIED_PART = "The part begins at a key frame: the video was copied, not encoded again."
 

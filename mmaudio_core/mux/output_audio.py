@@ -24,10 +24,10 @@ from .audio_tracks import (
     keeps_channels,
 )
 from .formats import OutputPlan, can_copy_audio
+from .kept.tags import StreamNotes, describe
 from .options import AudioOptions
 from .prepared_audio import NewAudio, PreparedAudio, prepare_new_audio, prepare_source_audio
 from .source_audio import SourceAudio
-from .tags import StreamNotes, describe
 
 _NEW = StreamNotes(tags={"title": "New sound"}, disposition=Disposition.default.value)
 _ORIGINAL = "Original sound"

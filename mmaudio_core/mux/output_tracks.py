@@ -10,10 +10,10 @@ from fractions import Fraction
 from av.container import OutputContainer
 
 from .audio_tracks import AudioTrack
-from .kept_plan import KeptPlan
-from .kept_tracks import KeptTracks, add_kept
+from .kept.plan import KeptPlan
+from .kept.tags import StreamNotes
+from .kept.tracks import KeptTracks, add_kept
 from .output_audio import OutputAudio
-from .tags import StreamNotes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from av.error import FFmpegError
 
 from .atomic_output import open_output
 from .audio_tracks import AudioTrackCopier
-from .kept_plan import KeptPlan
-from .kept_tracks import add_kept
+from .kept.plan import KeptPlan
+from .kept.tracks import add_kept
 from .output_tracks import OutputTracks
 from .source_audio import SourceAudio
 

@@ -22,7 +22,7 @@ from ..audio.channels import standard_layout
 from ..errors import MediaError, Problem
 from ..media import VideoFile
 from ..progress import Progress
-from .tags import StreamNotes, stream_notes
+from .kept.tags import StreamNotes, stream_notes
 
 _JITTER = Fraction(1, 50)
 """Seconds between two frames that do not count as a gap: timestamps of files are rough."""

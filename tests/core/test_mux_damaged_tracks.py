@@ -14,7 +14,7 @@ import torch
 from av.container import OutputContainer
 
 from mmaudio_core.mux import AudioOptions, FileOptions, mux_audio
-from mmaudio_core.mux.kept_tracks import KeptTracks
+from mmaudio_core.mux.kept.tracks import KeptTracks
 
 from .made_films import write_film
 from .test_mux import packets_of

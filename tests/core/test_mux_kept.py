@@ -13,8 +13,8 @@ import torch
 from av.container import OutputContainer
 
 from mmaudio_core.mux import AudioOptions, FileOptions, MuxResult, mux_audio
-from mmaudio_core.mux.subtitle_text import convert_text, has_styles
-from mmaudio_core.mux.timecode import shift_timecode
+from mmaudio_core.mux.kept.subtitle_text import convert_text, has_styles
+from mmaudio_core.mux.kept.timecode import shift_timecode
 
 from .made_films import (
     CHAPTERS,

@@ -9,8 +9,8 @@ import struct
 
 from av.container import InputContainer
 
-from ..media.compat import open_input
-from .boxes import make_box
+from ...media.compat import open_input
+from ..boxes import make_box
 
 _TEXT = {"mov_text", "subrip", "srt", "text", "ass", "ssa", "webvtt"}
 """libav's names of the codecs that are read."""

@@ -16,10 +16,10 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
-from ..media import VideoFile
-from ..media.compat import can_attach
-from .atomic_output import OutputFile, open_output
-from .kept_content import KeptContent, TimedTrack
+from ...media import VideoFile
+from ...media.compat import can_attach
+from ..atomic_output import OutputFile, open_output
+from .content import KeptContent, TimedTrack
 from .mp4_tags import ROOM, cover_item, fill_room, holds_cover, user_data
 from .subtitle_text import TARGETS, is_text
 from .tags import describe

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
-from .boxes import find_boxes, list_boxes, make_box, read_at, whole_file
+from ..boxes import find_boxes, list_boxes, make_box, read_at, whole_file
 
 ROOM = "mmaudio_room"
 """The name of the tag whose room is used."""

@@ -15,8 +15,8 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition, Stream
 
-from ..media import VideoFile
-from ..media.compat import (
+from ...media import VideoFile
+from ...media.compat import (
     Chapter,
     can_attach,
     can_copy,
@@ -24,7 +24,7 @@ from ..media.compat import (
     is_chapter_text,
     read_chapters,
 )
-from ..media.timestamps import average_rate
+from ...media.timestamps import average_rate
 from .tags import StreamNotes, file_tags, stream_notes
 from .timecode import read_timecode, shift_timecode
 

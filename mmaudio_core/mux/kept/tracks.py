@@ -14,9 +14,9 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 
-from ..media.compat import Chapter, attach, write_chapters
-from .kept_content import KeptContent, TimedTrack
-from .kept_plan import KeptPlan, cover_files
+from ...media.compat import Chapter, attach, write_chapters
+from .content import KeptContent, TimedTrack
+from .plan import KeptPlan, cover_files
 from .subtitle_text import convert_text, has_styles, text_template
 from .tags import describe
 

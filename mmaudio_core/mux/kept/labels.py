@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 from av.stream import Disposition
 
-from ..media import VideoFile
-from .boxes import find_boxes, read_at, whole_file
+from ...media import VideoFile
+from ..boxes import find_boxes, read_at, whole_file
 from .tags import StreamNotes
 
 _PACKABLE = re.compile(r"[a-z]{3}")
