@@ -77,11 +77,6 @@ def _check(response: aiohttp.ClientResponse, limits: FetchLimits) -> None:
             " Open the URL in a private window of a browser: it must give the video without a"
             " login."
         )
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise FetchError(
-            "the video's server sent it compressed, which was not asked for; expected the file as"
-            " it is. Use another server, or upload the file."
-        )
     if (response.content_length or 0) > limits.size:
         raise too_large(limits.size)
 

@@ -165,8 +165,8 @@ def _check_demuxer(path: Path) -> None:
     Only then is it safe to let anything else open it: guesses go by more than the first bytes, and
     what reads a playlist opens other files.
     """
-    options = {"protocol_whitelist": "file", "format_whitelist": _container_of(path).demuxer}
     try:
+        options = {"format_whitelist": _container_of(path).demuxer}
         open_input(str(path.absolute()), options).close()
     except (FFmpegError, ValueError, OSError) as error:
         raise FetchError(

@@ -433,6 +433,18 @@ async def test_no_proxy_cookie_or_compression_of_ours(monkeypatch: pytest.Monkey
 
 
 @on_loop
+async def test_every_request_looks_its_name_up_anew() -> None:
+    async with serve(answer) as server:
+        resolver = StubResolver(a_example="127.0.0.1")
+        outgoing = Outgoing(frozenset({"a.example"}), resolver)
+        for _ in range(3):
+            async with outgoing.open(server.url(host="a.example")) as response:
+                assert await response.text() == "reached"
+        assert resolver.asked == ["a.example"] * 3
+        await outgoing.close()
+
+
+@on_loop
 async def test_a_server_that_is_not_there_or_breaks_off_is_an_error_in_our_words() -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
