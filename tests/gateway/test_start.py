@@ -33,3 +33,13 @@ def test_a_wrong_variable_is_named(comfy_path: Path, tmp_path: Path) -> None:
         (line,) = (line for line in server.log_text().splitlines() if "gateway" in line)
     assert "The MMAudio gateway does not start. MMAUDIO_GATEWAY_MODEL: got 'huge_96k'" in line
     assert "expected one of small_16k" in line
+
+
+def test_without_keys_everyone_of_this_machine_is_let_in(comfy_path: Path, tmp_path: Path) -> None:
+    write_models(tmp_path)
+    variables = environment(MMAUDIO_GATEWAY_KEYS="none")
+    with ComfyServer(comfy_path, tmp_path, env=variables) as server:
+        for headers in ({}, {"X-API-Key": "anything"}):
+            url = f"{server.url}/mmaudio/eachlabs/v1/prediction/none"
+            answer = requests.get(url, headers=headers, timeout=30)
+            assert (answer.status_code, answer.json()["details"]) == (404, "not_found")
