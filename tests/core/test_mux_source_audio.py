@@ -74,9 +74,9 @@ def test_repeated_packets_are_copied_once(tmp_path: Path) -> None:
 
 def test_a_format_that_changes_midway(tmp_path: Path) -> None:
     """Channels and rate stay those of the beginning, and so does the time."""
-    write_video(tmp_path / "a.ts", steady(50, 25))
     parts = []
     for channels, rate, begin in ((2, RATE, F(0)), (1, 32000, F(1))):
+        write_video(tmp_path / "a.ts", [begin + time for time in steady(25, 25)])
         sound = tone(1, 500, -20, rate=rate).expand(channels, -1)
         part = with_sound(
             tmp_path / "a.ts", tmp_path / "part.ts", sound, rate, codec="aac", offset=begin
