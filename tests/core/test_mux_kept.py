@@ -285,3 +285,24 @@ def test_lost_styles_are_told(tmp_path: Path) -> None:
 )
 def test_timecode(timecode: str, seconds: Fraction, rate: Fraction | None, later: Any) -> None:
     assert shift_timecode(timecode, seconds, rate) == later
+
+
+@pytest.mark.parametrize("keep_metadata", [True, False])
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_other_pictures_are_left_out(container: str, keep_metadata: bool, tmp_path: Path) -> None:
+    source = tmp_path / "two.mkv"
+    with av.open(source, "w") as file:
+        streams = [file.add_stream("mpeg4", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width = stream.height = 64
+            stream.pix_fmt = "yuv420p"
+        for _ in range(3):
+            for stream in streams:
+                file.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        for stream in streams:
+            file.mux(stream.encode(None))
+    result = mux(source, container, target=tmp_path / "a", keep_metadata=keep_metadata)
+    assert "The video's other pictures were left out: a result has one." in result.notes
+    assert not told_lost(result)
+    with av.open(result.path) as file:
+        assert len(file.streams.video) == 1

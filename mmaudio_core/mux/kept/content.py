@@ -87,7 +87,7 @@ class KeptContent:
         counts_timecode: whether it fits the frame rate, as mp4 and mov require.
         chapters: with times relative to the part.
         tracks: in the order of the file.
-        lost: names of what is in the file and cannot be kept in any other.
+        other_pictures: whether the file has further video streams, none of which is kept.
         beyond_pyav: names of what only a newer PyAV keeps.
     """
 
@@ -102,7 +102,7 @@ class KeptContent:
     covers: tuple[Cover, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     tracks: tuple[TimedTrack, ...] = ()
-    lost: tuple[str, ...] = ()
+    other_pictures: bool = False
     beyond_pyav: tuple[str, ...] = ()
 
 
@@ -124,6 +124,7 @@ def read_content(
             duration=duration,
             picture=stream_notes(stream, metadata=metadata),
             tracks=tuple(track for track in tracks if can_copy(container.streams[track.index])),
+            other_pictures=_has_other_pictures(container, stream),
         )
         if metadata:
             tags = file_tags(container)
@@ -136,7 +137,6 @@ def read_content(
                 counts_timecode=shifted is not None,
                 covers=tuple(_covers(container)),
                 attachments=tuple(_attachments(container)),
-                lost=tuple(_lost(container, stream)),
                 beyond_pyav=tuple(_beyond_pyav(video, container, tracks)),
             )
             chapters = read_chapters(container)
@@ -197,15 +197,13 @@ def _attachments(container: InputContainer) -> list[Attachment]:
     return found
 
 
-def _lost(container: InputContainer, main: Stream) -> list[str]:
+def _has_other_pictures(container: InputContainer, main: Stream) -> bool:
     if container.metadata.get("major_brand") in _IMAGE_BRANDS:
-        return []
-    others = [
-        stream
+        return False
+    return any(
+        stream.index != main.index and not stream.disposition & _HIDDEN
         for stream in container.streams.video
-        if stream.index != main.index and not stream.disposition & _HIDDEN
-    ]
-    return ["other pictures"] if others else []
+    )
 
 
 def _beyond_pyav(

@@ -102,7 +102,6 @@ def plan_content(content: KeptContent, container: str, tags: Mapping[str, str]) 
     names = {name.lower() for name in tags}
     own = {name: value for name, value in content.tags.items() if name.lower() not in names}
     tracks, converted, lost = _choose_tracks(content, container)
-    lost = [*content.lost, *lost]
     notes: tuple[str, ...] = ()
     covers = tuple(cover for cover in content.covers if _holds_cover(container, cover.codec))
     if len(covers) < len(content.covers):
@@ -114,9 +113,11 @@ def plan_content(content: KeptContent, container: str, tags: Mapping[str, str]) 
     attachments = content.attachments if container == "mkv" else ()
     if len(attachments) < len(content.attachments):
         lost.append("attachments")
+    if content.other_pictures:
+        notes = ("The video's other pictures were left out: a result has one.",)
     if content.beyond_pyav:
         told = ", ".join(content.beyond_pyav)
-        notes = (f"PyAV {av.__version__} does not keep the video's {told}; a newer one does.",)
+        notes += (f"PyAV {av.__version__} does not keep the video's {told}; a newer one does.",)
     return KeptPlan(
         content=replace(
             content, covers=covers, attachments=attachments, tracks=tuple(tracks), timecode=timecode
