@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import cleanup, folders, scan_ahead
+from . import cleanup, folders, scan_ahead, take_spectrograms
 from .auto_prompt import MMAudioAutoPrompt
 from .decode import MMAudioDecode
 from .encode import MMAudioEncode
@@ -16,11 +16,13 @@ from .load_model import LoadMMAudioModel
 from .long_form import MMAudioLongForm
 from .lora import MMAudioLoraLoader
 from .mux import MuxAudioVideo
+from .plot import MMAudioPlot
 from .prompt_schedule import MMAudioPromptSchedule
 from .region import MMAudioRegion
 from .sampler import MMAudioSampler
 from .save_audio import MMAudioSaveAudio
 from .scheduler import MMAudioScheduler
+from .takes import MMAudioTakes
 from .text_features import MMAudioTextFeatures
 from .visual_features import MMAudioVisualFeatures
 
@@ -48,6 +50,8 @@ class MMAudioExtension(ComfyExtension):
             MMAudioPromptSchedule,
             MMAudioSaveAudio,
             MMAudioAutoPrompt,
+            MMAudioTakes,
+            MMAudioPlot,
         ]
 
 
@@ -56,4 +60,5 @@ def extension() -> MMAudioExtension:
     folders.register()
     cleanup.start()
     scan_ahead.start()
+    take_spectrograms.register()
     return MMAudioExtension()

@@ -12,7 +12,7 @@ from typing import Any
 from comfy_api.latest import Input, InputImpl, io, ui
 from torch import Tensor
 
-from ..mmaudio_core.audio.waveform import check_finite_samples, read_audio
+from ..mmaudio_core.audio.waveform import Audio, check_finite_samples, read_audio
 from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MediaError, Problem
 from ..mmaudio_core.features.visual import VideoClip
@@ -35,6 +35,8 @@ from .mux_options import (
     writes_workflow,
 )
 from .results import check_prefix, result_name, write_takes
+from .take_files import Picture, is_of_page, panel
+from .take_notes import read_notes
 from .types import CATEGORY
 
 ALL_TAKES = -1
@@ -143,7 +145,8 @@ class MuxAudioVideo(Node):
         video_info: Any = None,
         keep_metadata: bool = FILE.keep_metadata,
     ) -> io.NodeOutput:
-        takes, rate = _choose_takes(audio, take)
+        sound = read_audio(audio)
+        takes = _choose_takes(sound, take)
         clip = to_clip(video, images, images_rate(frame_rate, video_info))
         if clip is None:
             raise MediaError(NO_PICTURE)
@@ -172,16 +175,19 @@ class MuxAudioVideo(Node):
                 metadata=workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo),
             ),
         )
-        results = write_takes(takes, name, partial(job.write, rate))
+        results = write_takes(takes, name, partial(job.write, sound.sample_rate))
         notices = dict.fromkeys([*notes, *(note for r in results for note in r.notes)])
         saved = [ui.SavedResult(r.path.name, subfolder, io.FolderType.output) for r in results]
+        shown = dict(ui.PreviewVideo(saved).as_dict())
+        if is_of_page(cls.hidden.extra_pnginfo):
+            picture = Picture(dict(saved[0]))
+            shown |= panel(sound, read_notes(audio), picture, start_offset, take)
         first = InputImpl.VideoFromFile(str(results[0].path))
-        return with_notices(first, notices=notices, ui=ui.PreviewVideo(saved).as_dict())
+        return with_notices(first, notices=notices, ui=shown)
 
 
-def _choose_takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], int]:
-    """The waveforms (C, T) to write, all of them checked before any is written, and their rate."""
-    sound = read_audio(audio)
+def _choose_takes(sound: Audio, take: int) -> list[Tensor]:
+    """The waveforms (C, T) to write, all of them checked before any is written."""
     waveforms = sound.waveforms
     if take >= len(waveforms):
         raise MediaError(
@@ -191,7 +197,7 @@ def _choose_takes(audio: Input.Audio | None, take: int) -> tuple[list[Tensor], i
     chosen = list(waveforms) if take == ALL_TAKES else [waveforms[take]]
     for waveform in chosen:
         check_finite_samples(waveform)
-    return chosen, sound.sample_rate
+    return chosen
 
 
 def _picture_size(clip: VideoClip) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from .cures import Node
 from .feedback import NodeProgress
 from .latents import Latent, empty_latent
 from .model_manager import ComfyModels
+from .take_notes import KEY, notes_of_takes
 from .types import CATEGORY, MMAudioFeatures
 
 
@@ -129,7 +130,10 @@ class MMAudioSampler(Node):
             progress=progress,
         )
         waveform = decode(mmaudio, samples[:, 0], features.duration, progress)
-        return io.NodeOutput({"waveform": waveform, "sample_rate": fmt.sample_rate})
+        notes = notes_of_takes(
+            range(seed, seed + num_samples), features, model or mmaudio.model, fmt
+        )
+        return io.NodeOutput({"waveform": waveform, "sample_rate": fmt.sample_rate, KEY: notes})
 
 
 def _check_model(model: ModelPatcher, mmaudio: ComfyModels) -> None:

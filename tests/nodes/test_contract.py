@@ -134,6 +134,25 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
         {},
         [("audio", "AUDIO")],
     ),
+    "MMAudioTakes": (
+        {"audio": ("AUDIO", {}), "take": ("INT", {"default": 0, "min": 0})},
+        {"video": ("VIDEO", {}), "start_offset": ("FLOAT", {"default": 0.0})},
+        [("audio", "AUDIO")],
+    ),
+    "MMAudioPlot": (
+        {},
+        {
+            "audio": ("AUDIO", {}),
+            "video": ("VIDEO", {}),
+            "images": ("IMAGE", {}),
+            "features": ("MMAUDIO_FEATURES", {}),
+            "frame_rate": FRAME_RATE,
+            "start_offset": ("FLOAT", {"default": 0.0}),
+            "take": ("INT", {"default": 0, "min": 0}),
+            "video_info": ("VHS_VIDEOINFO", {}),
+        },
+        [("image", "IMAGE")],
+    ),
 }
 VARIANTS = ["small_16k", "small_44k", "medium_44k", "large_44k", "large_44k_v2"]
 
@@ -182,7 +201,7 @@ def test_outputs(info: dict[str, Any], name: str) -> None:
 
 def test_output_nodes(info: dict[str, Any]) -> None:
     found = {name for name in CONTRACT if info[name]["output_node"]}
-    assert found == {"MuxAudioVideo", "MMAudioSaveAudio"}
+    assert found == {"MuxAudioVideo", "MMAudioSaveAudio", "MMAudioTakes"}
 
 
 def test_every_widget_is_explained(info: dict[str, Any]) -> None:

@@ -2,13 +2,15 @@
 // notices in its output. ComfyUI's own text on a node is lost in a subgraph and at a reload.
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { isOurs } from "./nodes.js";
+import { isOurs, nodeOf, rootGraph } from "./nodes.js";
 
 const WIDGET = "mmaudio_told";
 const MAX_HEIGHT = 160; // px; what is longer scrolls
 const MARGIN = 10; // px; of the classic canvas around such a widget
 const GAP = 8; // px; at most, that Nodes 2.0 adds above such a widget
 const RECENT = 16; // prompts of the history in which the open graph is looked for
+const CHANGED_BY_PAGE = /^((noise_)?seed|video-preview)$/; // inputs that it changes after a run
+const CHANGED_BY_CHOICE = /^((noise_)?seed|video-preview|take)$/; // the takes are the same
 const NONE = { text: "", isError: false };
 
 const failed = new Set(); // nodes that tell an error
@@ -18,21 +20,7 @@ let answered = Promise.resolve(); // once ComfyUI has accepted or refused all th
 let handled = Promise.resolve(); // once all events so far are
 let running; // the last prompt that began
 let prompts = 0; // begun since the page was opened
-
-function rootGraph() {
-  return app.rootGraph ?? app.graph;
-}
-
-// Nodes in subgraphs have the ids of all subgraphs around them: "12:3".
-function nodeOf(executionId) {
-  let graph = rootGraph();
-  let node;
-  for (const id of String(executionId).split(":")) {
-    node = graph?.getNodeById(Number(id));
-    graph = node?.subgraph;
-  }
-  return isOurs(node) ? node : undefined;
-}
+const restored = []; // what others do with the outputs of the last run
 
 function box(text, isError) {
   const element = document.createElement("div");
@@ -90,7 +78,7 @@ function noteGraphs() {
 
 // ComfyUI may send the first events of a prompt before it answers that it has accepted it. Between two
 // events Nodes 2.0 has to draw: it takes a text that is removed and added again for the same one.
-function listen(kind, handle) {
+export function listen(kind, handle) {
   api.addEventListener(kind, ({ detail }) => {
     const prompt = detail?.prompt_id ?? running;
     handled = handled.then(async () => {
@@ -129,6 +117,11 @@ function tell(node, { text, isError }) {
   node.setDirtyCanvas?.(true, true);
 }
 
+// Call `show` with a node and its output in the last run of a graph that was loaded again.
+export function onRestore(show) {
+  restored.push(show);
+}
+
 function tellNotices(node, output) {
   // nothing in the output: a node without notices at all
   if (output?.text) tell(node, { text: grouped(output.text).join("\n"), isError: false });
@@ -155,14 +148,14 @@ function tellError({ node_id, exception_message, exception_type }) {
 
 // Whether a node and all that it depends on are now as they were in an earlier prompt. What the page
 // itself changes after a run does not count: seeds, and the widgets of previews.
-function unchanged(id, was, is) {
+function unchanged(id, was, is, ignored) {
   const [before, now] = [was[id], is[id]];
   if (!before || before.class_type !== now?.class_type) return false;
   return Object.keys({ ...before.inputs, ...now.inputs }).every((name) => {
     const [a, b] = [before.inputs[name], now.inputs[name]];
     const linked = Array.isArray(a) || Array.isArray(b);
-    if (!linked && (a === undefined || b === undefined || /^(noise_)?seed$/.test(name))) return true;
-    return JSON.stringify(a) === JSON.stringify(b) && (!linked || unchanged(a[0], was, is));
+    if (!linked && (a === undefined || b === undefined || ignored.test(name))) return true;
+    return JSON.stringify(a) === JSON.stringify(b) && (!linked || unchanged(a[0], was, is, ignored));
   });
 }
 
@@ -179,9 +172,11 @@ async function restore() {
   if (!last) return;
   const { output: now } = await app.graphToPrompt();
   if (prompts !== queued || rootGraph() !== graph) return;
-  const holds = (id) => unchanged(id, last.prompt[2], now);
-  for (const [id, output] of Object.entries(last.outputs))
+  const holds = (id, ignored = CHANGED_BY_PAGE) => unchanged(id, last.prompt[2], now, ignored);
+  for (const [id, output] of Object.entries(last.outputs)) {
     if (holds(id)) tellNotices(nodeOf(id), output);
+    if (holds(id, CHANGED_BY_CHOICE)) for (const show of restored) show(nodeOf(id), output);
+  }
   for (const [kind, detail] of last.status?.messages ?? [])
     if (kind === "execution_error" && holds(detail.node_id)) tellError(detail);
 }

@@ -1,0 +1,163 @@
+"""MMAudioPlot: frames, motion, waveform and mel spectrogram on one time axis, as an IMAGE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import torch
+from comfy_api.latest import Input, io
+from torch import Tensor
+
+from ..mmaudio_core.audio.onsets import find_onsets
+from ..mmaudio_core.audio.waveform import Audio, read_audio
+from ..mmaudio_core.config import SYNC_FPS, exact_seconds
+from ..mmaudio_core.errors import MediaError
+from ..mmaudio_core.features.pace import frame_steps, thumbnails
+from ..mmaudio_core.features.shots import detect_shot_changes
+from ..mmaudio_core.features.types import Features
+from ..mmaudio_core.features.visual import VideoClip
+from ..mmaudio_core.media.reader import FrameReader
+from . import compat, inputs, wiring
+from .cures import Node
+from .feedback import NodeProgress, with_notices
+from .footage import images_rate, to_clip
+from .plot_picture import Plot, draw
+from .types import CATEGORY, MMAudioFeatures
+
+_SHOWN_FRAMES = 10
+_NOTHING = "neither sound nor a picture is connected. Connect audio, video or images."
+
+
+class MMAudioPlot(Node):
+    """Shows whether sound and picture are in step."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MMAudioPlot",
+            display_name="MMAudio Plot",
+            category=CATEGORY,
+            description=(
+                "Draws frames, their motion, the waveform and its mel spectrogram on one time "
+                "axis, with the onsets of the sound and the cuts of the picture."
+            ),
+            inputs=[
+                io.Audio.Input("audio", optional=True, tooltip="The sound to draw."),
+                io.Video.Input("video", optional=True, tooltip="The picture to draw."),
+                io.Image.Input("images", optional=True, tooltip="Frames instead of a video."),
+                MMAudioFeatures.Input(
+                    "features", optional=True, tooltip="For the cuts of the picture."
+                ),
+                inputs.frame_rate(),
+                inputs.seconds(
+                    "start_offset",
+                    0.0,
+                    "Where in the picture the sound starts, in seconds.",
+                    optional=True,
+                ),
+                io.Int.Input(
+                    "take",
+                    default=0,
+                    min=0,
+                    max=4095,
+                    optional=True,
+                    tooltip="Which take of the batch to draw, counted from 0.",
+                ),
+                inputs.video_info(),
+            ],
+            outputs=[io.Image.Output(display_name="image")],
+            **compat.later_schema_fields(
+                search_aliases=["waveform", "spectrogram", "plot audio", "sync check", "onsets"]
+            ),
+        )
+
+    @classmethod
+    def validate_inputs(cls, input_types: Mapping[str, Any]) -> bool:
+        """Refuse what cannot work before anything runs.
+
+        Raises:
+            MediaError: raised, not returned, which would show it once for each argument.
+        """
+        problem = wiring.wrong_type(cls, input_types) or wiring.two_pictures(input_types)
+        if problem is None and not {"audio", "video", "images"} & set(input_types):
+            problem = _NOTHING
+        if problem is not None:
+            raise MediaError(problem)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        audio: Input.Audio | None = None,
+        video: Input.Video | None = None,
+        images: Tensor | None = None,
+        features: Features | None = None,
+        frame_rate: float = inputs.FRAME_RATE,
+        start_offset: float = 0.0,
+        take: int = 0,
+        video_info: Any = None,
+    ) -> io.NodeOutput:
+        sound = None if audio is None else read_audio(audio)
+        clip = to_clip(video, images, images_rate(frame_rate, video_info))
+        if sound is None and clip is None:
+            raise MediaError(_NOTHING)
+        start = exact_seconds(start_offset)
+        frames, motion, seconds = _look(clip) if clip is not None else (None, None, 0.0)
+        waveform = None if sound is None else _take(sound, take)
+        rate = 0 if sound is None else sound.sample_rate
+        end = seconds if sound is None else max(seconds, float(start + sound.duration))
+        cuts = () if features is None else detect_shot_changes(features.clip)
+        plot = Plot(
+            duration=end,
+            frames=None if frames is None else _spread(frames, end),
+            motion=None if motion is None else _fill(motion, seconds, end),
+            waveform=waveform,
+            sample_rate=rate,
+            sound_start=float(start),
+            onsets=None if waveform is None else find_onsets(waveform, rate),
+            cuts=[float(start) + cut for cut in cuts],
+        )
+        return with_notices(draw(plot), notices=[])
+
+
+def _take(sound: Audio, take: int) -> Tensor:
+    count = len(sound.waveforms)
+    if take >= count:
+        raise MediaError(
+            f"got take {take} of {count} takes, counted from 0. Set take to {count - 1} or less."
+        )
+    return sound.waveforms[take]
+
+
+def _look(clip: VideoClip) -> tuple[Tensor, Tensor, float]:
+    """Frames (n, H, W, 3), 25 a second; motion from one to the next (n,); and seconds."""
+    progress = NodeProgress({"frames": 1})
+    reader = FrameReader(
+        clip.source, start=clip.start, duration=clip.duration, clip=False, progress=progress
+    )
+    kept: list[Tensor] = []
+    small: list[Tensor] = []
+    for chunk in reader:
+        small.append(thumbnails(chunk.sync))
+        kept.append(chunk.sync[:: SYNC_FPS // 5])  # five a second are plenty to choose from
+    tiny = torch.cat(small)
+    if not len(tiny):
+        raise MediaError("got a video without a frame, expected at least one.")
+    steps = frame_steps(tiny) if len(tiny) > 1 else tiny.new_zeros(0)
+    motion = torch.cat([tiny.new_zeros(1), steps])
+    return torch.cat(kept).permute(0, 2, 3, 1), motion, float(Fraction(reader.duration))
+
+
+def _spread(frames: Tensor, end: float) -> Tensor:
+    """Frames at equal distances over the axis; black beyond the picture's end."""
+    wanted = [int((place + 0.5) * end / _SHOWN_FRAMES * 5) for place in range(_SHOWN_FRAMES)]
+    black = torch.zeros_like(frames[0])
+    return torch.stack([frames[at] if at < len(frames) else black for at in wanted])
+
+
+def _fill(motion: Tensor, seconds: float, end: float) -> Tensor:
+    """Motion over the whole axis; nothing moves beyond the picture's end."""
+    missing = max(0, round((end - seconds) * SYNC_FPS))
+    return torch.cat([motion, motion.new_zeros(missing)])

@@ -1,0 +1,70 @@
+"""What a sampler tells about the takes it made: it travels with the sound, in AUDIO's dict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from comfy.model_patcher import ModelPatcher
+
+from ..mmaudio_core.config import AudioFormat, sequence_lengths
+from ..mmaudio_core.features.shots import detect_shot_changes
+from ..mmaudio_core.features.types import Features
+from ..mmaudio_core.sampling.windows import plan_windows
+
+KEY = "mmaudio"
+"""Beside ``waveform`` and ``sample_rate``; nodes of ComfyUI pass it on or drop it."""
+Notes = dict[str, Any]
+
+
+def notes_of_takes(
+    seeds: Sequence[int], features: Features, model: ModelPatcher, fmt: AudioFormat
+) -> Notes:
+    """Notes on takes just sampled, which are JSON.
+
+    Returns:
+        ``seeds``, one a take; ``duration`` in seconds; ``cuts``, the times of shot changes;
+        ``windows``, each with its start and end, if there are several; ``crossfades`` between the
+        prompts of a schedule, each with its start and end. All times are in seconds of the sound.
+    """
+    cuts = detect_shot_changes(features.clip)
+    return {
+        "seeds": list(seeds),
+        "duration": float(features.duration),
+        "cuts": list(cuts),
+        "windows": _windows(features, model, fmt, cuts),
+        "crossfades": [[float(start), float(end)] for start, end in features.crossfades],
+    }
+
+
+def read_notes(audio: object) -> Notes:
+    """The notes of an AUDIO; empty if it has none."""
+    notes = audio.get(KEY) if isinstance(audio, Mapping) else None
+    return dict(notes) if isinstance(notes, Mapping) else {}
+
+
+def notes_of_one(notes: Notes, take: int) -> Notes:
+    """The notes of one take out of several."""
+    per_take = {
+        key: [values[take]]
+        for key in ("seeds", "scores")
+        if isinstance(values := notes.get(key), list) and take < len(values)
+    }
+    return {**notes, **per_take}
+
+
+def _windows(
+    features: Features, model: ModelPatcher, fmt: AudioFormat, cuts: tuple[float, ...]
+) -> list[list[float]]:
+    lengths = sequence_lengths(features.duration, fmt)
+    params = model.get_model_object("windows")
+    plan = plan_windows(lengths, features.duration, fmt, params, cuts)
+    if plan is None:
+        return []
+    return [
+        [
+            float(window.latent_start * fmt.seconds_per_latent),
+            float((window.latent_start + plan.lengths.latent) * fmt.seconds_per_latent),
+        ]
+        for window in plan.windows
+    ]

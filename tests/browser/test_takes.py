@@ -1,0 +1,294 @@
+"""The panel in which takes are heard against the picture, measured in the page."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator
+
+from tests.core.made_videos import steady, write_video
+from tests.nodes.graphs import muxed, node, sound
+
+from .page import ComfyPage
+
+TAKES = 3
+SECONDS = 6.0
+# Every element of a panel that plays, as it is at one moment.
+_MEDIA = """(panel) => ({
+  audios: [...panel.querySelectorAll('audio')].map((audio) => ({
+    time: audio.currentTime, muted: audio.muted, paused: audio.paused, volume: audio.volume,
+    error: audio.error?.message ?? null})),
+  video: [...panel.querySelectorAll('video')].map((video) => ({
+    time: video.currentTime, muted: video.muted, paused: video.paused}))[0] ?? null,
+})"""
+
+
+class Panel:
+    """A take panel on the page."""
+
+    def __init__(self, page: ComfyPage, node_id: str) -> None:
+        self.page = page
+        self.node_id = node_id
+        self.root: Locator = page.page.locator(f".mmaudio-takes[data-node='{node_id}']")
+        self.root.locator(".lane").first.wait_for()
+
+    def media(self) -> dict[str, Any]:
+        return self.root.evaluate(_MEDIA)
+
+    def heard(self) -> list[int]:
+        """The takes that are not muted."""
+        audios = self.media()["audios"]
+        return [number for number, audio in enumerate(audios) if not audio["muted"]]
+
+    def button(self, name: str, take: int | None = None) -> Locator:
+        place = self.root if take is None else self.root.locator(".lane").nth(take)
+        return place.get_by_role("button", name=name, exact=True)
+
+    def press(self, key: str) -> None:
+        self.root.focus()
+        self.page.page.keyboard.press(key)
+
+    def status(self) -> str:
+        return self.root.get_by_role("status").inner_text()
+
+    def widget(self, name: str) -> Any:
+        return self.page.page.evaluate(
+            """([id, name]) => window.app.canvas.graph.getNodeById(id)
+              .widgets.find((widget) => widget.name === name).value""",
+            [self.node_id, name],
+        )
+
+    def until(self, holds: Callable[[], bool], seconds: float = 20.0) -> None:
+        for _ in range(int(seconds / 0.1)):
+            if holds():
+                return
+            self.page.page.wait_for_timeout(100)
+        raise AssertionError(self.media())
+
+    def play(self) -> None:
+        self.button("Play").click()
+        self.until(lambda: all(audio["time"] > 0.2 for audio in self.media()["audios"]))
+
+    def pause(self) -> None:
+        if self.button("Pause").count():
+            self.button("Pause").click()
+
+
+@pytest.fixture(scope="module")
+def ids(opened_page: ComfyPage) -> dict[str, str]:
+    """Three takes on both nodes that show them; ids of the nodes."""
+    page = opened_page
+    clip = "takes.mp4"
+    write_video(page.server.input / clip, steady(int(25 * SECONDS), 25))
+    graph = sound(
+        video=clip,
+        extract={"duration": SECONDS, "prompt": "steps"},
+        sample={"num_samples": TAKES, "seed": 2**40 + 1, "steps": 1},
+    )
+    graph = muxed(graph, video=["video", 0])
+    graph["takes"] = node("MMAudioTakes", audio=["sample", 0], video=["video", 0])
+    ids = page.add_nodes(graph)
+    # the classic canvas hides what is below the selected node: apart, as they grow
+    page.page.evaluate(
+        "(id) => { window.app.canvas.graph.getNodeById(id).pos[0] += 300; }", ids["takes"]
+    )
+    page.set_widgets(ids["mux"], filename_prefix=f"takes/{page.renderer}")
+    page.set_widgets(ids["sample"], control_after_generate="fixed")
+    assert page.run() == "success"
+    page.fit_view()
+    return ids
+
+
+@pytest.fixture(params=["mux", "takes"])
+def panel(request: pytest.FixtureRequest, page: ComfyPage, ids: dict[str, str]) -> Any:
+    panel = Panel(page, ids[request.param])
+    yield panel
+    panel.pause()
+
+
+def test_a_lane_a_take(panel: Panel) -> None:
+    lanes = panel.root.locator(".lane")
+    assert lanes.count() == TAKES
+    for number in range(TAKES):
+        text = lanes.nth(number).inner_text()
+        assert f"seed {2**40 + 1 + number}" in text
+        assert "LUFS" in text
+        drawn = (
+            lanes.nth(number)
+            .locator("canvas")
+            .evaluate(
+                """(canvas) => {
+              const {width, height} = canvas;
+              const {data} = canvas.getContext('2d').getImageData(0, 0, width, height);
+              return data.some((value) => value > 0);
+            }"""
+            )
+        )
+        assert drawn
+
+
+def test_one_take_is_heard_in_place(panel: Panel) -> None:
+    assert panel.heard() == []
+    panel.play()
+    assert panel.heard() == [0]
+    for take in (2, 1, 0):
+        before = panel.media()["audios"][panel.heard()[0]]["time"]
+        panel.button(f"Take {take}").click()
+        media = panel.media()
+        assert panel.heard() == [take]
+        assert media["audios"][take]["time"] >= before - 0.1  # where the last one was
+        assert not media["audios"][take]["paused"]
+        assert media["video"]["muted"] and not media["video"]["paused"]
+
+
+def test_picture_and_takes_stay_together(panel: Panel) -> None:
+    panel.play()
+    panel.page.page.wait_for_timeout(1500)
+    apart: list[float] = []
+    for _ in range(20):
+        media = panel.media()
+        if media["audios"][0]["paused"]:
+            break
+        times = [audio["time"] for audio in media["audios"]] + [media["video"]["time"]]
+        apart.append(max(times) - min(times))
+        panel.page.page.wait_for_timeout(100)
+    assert len(apart) > 10
+    assert statistics.median(apart) < 0.04  # the worst is the machine's, where it is busy
+
+
+def test_keys(panel: Panel) -> None:
+    panel.press("Home")
+    panel.press("Space")
+    panel.until(lambda: panel.media()["audios"][0]["time"] > 0.2)
+    panel.press("2")
+    assert panel.heard() == [1]
+    panel.press("3")
+    assert panel.heard() == [2]
+    panel.press("b")
+    assert panel.heard() == [1]
+    panel.press("b")
+    assert panel.heard() == [2]
+    panel.press("Space")
+    assert all(audio["paused"] for audio in panel.media()["audios"])
+    panel.press("Home")
+    panel.press("ArrowRight")
+    assert panel.root.get_by_role("slider").first.get_attribute("aria-valuenow") == "1.00"
+    assert panel.page.graph()["nodes"]  # Delete and Backspace are not the page's here
+    panel.press("Delete")
+    assert panel.node_id in {str(one["id"]) for one in panel.page.graph()["nodes"]}
+
+
+def test_levels_are_matched(panel: Panel) -> None:
+    volumes = [audio["volume"] for audio in panel.media()["audios"]]
+    assert max(volumes) == pytest.approx(1) and min(volumes) < 1
+    panel.button("Match level").click()
+    assert [audio["volume"] for audio in panel.media()["audios"]] == [1, 1, 1]
+    panel.button("Match level").click()
+    assert [audio["volume"] for audio in panel.media()["audios"]] == pytest.approx(volumes)
+
+
+def test_keep_sets_the_widget_and_only_mux_runs(
+    page: ComfyPage, ids: dict[str, str], panel: Panel
+) -> None:
+    panel.button("Keep", 1).click()
+    assert panel.widget("take") == 1
+    assert panel.button("Kept", 1).get_attribute("aria-pressed") == "true"
+    page.set_widgets(panel.node_id, take=0)  # by hand
+    assert panel.button("Kept", 0).count() == 1
+    panel.button("Keep", 2).click()
+    ran = page.page.evaluate(
+        """() => {
+          window.ran = [];
+          window.app.api.addEventListener('executing', ({detail}) => window.ran.push(detail));
+        }"""
+    )
+    assert page.run() == "success"
+    ran = page.page.evaluate("() => window.ran.filter(Boolean).map(String)")
+    assert set(ran) == {panel.node_id}
+    panel.root.locator(".lane").first.wait_for()
+    assert panel.root.locator(".lane.picked").inner_text().startswith("Take 2")
+
+
+def test_the_seed_is_copied(page: ComfyPage, panel: Panel) -> None:
+    page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel.button("Copy seed", 2).click()
+    panel.until(lambda: "copied" in panel.status())
+    assert page.page.evaluate("() => navigator.clipboard.readText()") == str(2**40 + 3)
+
+
+def test_a_click_seeks_and_a_drag_repeats(page: ComfyPage, panel: Panel) -> None:
+    wave = panel.root.locator(".lane .sound").nth(1)
+    box = wave.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    position = [one["pos"] for one in page.graph()["nodes"] if str(one["id"]) == panel.node_id]
+    page.page.mouse.click(box["x"] + box["width"] / 2, y)
+    slider = panel.root.get_by_role("slider").first
+    assert float(slider.get_attribute("aria-valuenow") or 0) == pytest.approx(SECONDS / 2, abs=0.05)
+    page.page.mouse.move(box["x"] + box["width"] / 4, y)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + box["width"] / 2, y, steps=5)
+    page.page.mouse.up()
+    assert panel.button("Loop").get_attribute("aria-pressed") == "true"
+    assert panel.root.locator(".mark").is_visible()
+    panel.button("Play").click()
+    panel.page.page.wait_for_timeout(3000)  # the region lasts half as long
+    media = panel.media()
+    assert not media["audios"][1]["paused"]
+    assert SECONDS / 4 - 0.05 <= media["audios"][1]["time"] <= SECONDS / 2 + 0.2
+    panel.pause()
+    panel.press("l")
+    assert panel.button("Loop").get_attribute("aria-pressed") == "false"
+    after = [one["pos"] for one in page.graph()["nodes"] if str(one["id"]) == panel.node_id]
+    assert position == after  # the node was not dragged
+
+
+def test_spectrograms_are_made_on_demand(page: ComfyPage, panel: Panel) -> None:
+    pictures = panel.root.locator(".lane img")
+    panel.button("Spectrum").click()
+    panel.until(lambda: pictures.first.evaluate("(image) => image.naturalWidth") > 0)
+    assert pictures.first.evaluate("(image) => image.naturalHeight") == 80
+    panel.button("Spectrum").click()
+    assert not pictures.first.is_visible()
+
+
+def test_accessible(page: ComfyPage, panel: Panel) -> None:
+    page.page.evaluate(
+        """([panel]) => panel.setAttribute('data-checked', '')""", [panel.root.element_handle()]
+    )
+    found = Axe().run(page.page, context="[data-checked]")
+    page.page.evaluate(
+        """([panel]) => panel.removeAttribute('data-checked')""", [panel.root.element_handle()]
+    )
+    assert found.response["violations"] == [], found.generate_report()
+
+
+def test_nothing_of_the_panel_is_in_the_prompt(page: ComfyPage, ids: dict[str, str]) -> None:
+    prompt = page.prompt()
+    assert "mmaudio_takes" not in str(prompt)
+    values = [one.get("widgets_values") for one in page.graph()["nodes"]]
+    assert "mmaudio-takes" not in str(values)
+
+
+def test_shown_again_after_a_reload(page: ComfyPage, ids: dict[str, str]) -> None:
+    page.reload()
+    for name in ("mux", "takes"):
+        panel = Panel(page, ids[name])
+        assert panel.root.locator(".lane").count() == TAKES
+        panel.play()
+        assert panel.heard() != []
+        panel.pause()
+
+
+def test_what_is_gone_is_said(page: ComfyPage, ids: dict[str, str]) -> None:
+    for path in (page.server.temp / "mmaudio-takes").iterdir():
+        path.unlink()
+    page.reload()
+    page.page.wait_for_selector(".mmaudio-takes", state="attached")
+    texts = page.page.locator(".mmaudio-takes").all_inner_texts()
+    assert texts and all("no longer on disk" in text for text in texts)
+    page.errors[:] = [error for error in page.errors if "mmaudio-takes" not in error]
