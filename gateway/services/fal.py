@@ -30,7 +30,7 @@ from .sonilo import VideoToMusic
 
 APPS: tuple[FalApp, ...] = (MMAudioV2(), VideoToMusic())
 _BY_NAME = {app.name: app for app in APPS}
-_REQUEST = re.compile(r"(?P<app>.+)/requests/(?P<id>[^/]+)(?P<action>(?:/[a-z]+)*)")
+_REQUEST = re.compile(r"(?P<name>.+)/requests/(?P<id>[^/]+)(?P<action>(?:/[a-z]+)*)")
 _ID = "x-fal-request-id"
 _TIMEOUT = "X-Fal-Request-Timeout"
 
@@ -128,7 +128,7 @@ class Fal(Service):
             raise NotFoundError(f"got the path {call.path[:200]!r}, which does not exist.")
         method, answer = self._actions[asked["action"]]
         _expect(call, method)
-        return await answer(call, asked["app"], asked["id"])
+        return await answer(call, asked["name"], asked["id"])
 
     # the answers
 
@@ -160,17 +160,17 @@ class Fal(Service):
         )
         return app, await self.gateway.create(call.caller, spec, video, app.rules)
 
-    async def _status(self, call: _Call, app: str, job_id: str) -> web.StreamResponse:
-        kind, job = await self._job(call, app, job_id)
+    async def _status(self, call: _Call, name: str, job_id: str) -> web.StreamResponse:
+        app, job = await self._job(call, name, job_id)
         return web.json_response(
-            status(job, kind, job.logs if call.logs else None),
+            status(job, app, job.logs if call.logs else None),
             status=200 if job.ended else 202,
             headers={_ID: job.id},
         )
 
-    async def _stream(self, call: _Call, app: str, job_id: str) -> web.StreamResponse:
+    async def _stream(self, call: _Call, name: str, job_id: str) -> web.StreamResponse:
         """The status at every change, as server-sent events."""
-        kind, job = await self._job(call, app, job_id)
+        app, job = await self._job(call, name, job_id)
         headers = {
             _ID: job.id,
             "Content-Type": "text/event-stream",
@@ -180,22 +180,22 @@ class Fal(Service):
         response = web.StreamResponse(headers=headers)
         await response.prepare(call.request)
         try:
-            async for event in events(kind, job, call.logs, self.stream_seconds):
+            async for event in events(app, job, call.logs, self.stream_seconds):
                 await response.write(f"data: {json.dumps(event)}\n\n".encode())
             await response.write_eof()
         except ConnectionError:
             pass  # the client has left
         return response
 
-    async def _result(self, call: _Call, app: str, job_id: str) -> web.StreamResponse:
-        kind, job = await self._job(call, app, job_id)
+    async def _result(self, call: _Call, name: str, job_id: str) -> web.StreamResponse:
+        app, job = await self._job(call, name, job_id)
         if not job.ended:
             raise BadRequestError("Request is still in progress", {_ID: job.id})
-        return _answer(ending(kind, job), job)
+        return _answer(ending(app, job), job)
 
-    async def _cancel(self, call: _Call, app: str, job_id: str) -> web.StreamResponse:
+    async def _cancel(self, call: _Call, name: str, job_id: str) -> web.StreamResponse:
         try:
-            _, job = await self._job(call, app, job_id)
+            _, job = await self._job(call, name, job_id)
         except NotFoundError:
             return web.json_response({"status": "NOT_FOUND"}, status=404)
         if await self.gateway.cancel(job):

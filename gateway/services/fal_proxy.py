@@ -14,6 +14,7 @@ from yarl import URL
 from ..errors import BadRequestError, NotAllowedError, NotFoundError
 from ..fields import Input, Text, parse, read_json
 from ..gateway import Caller, Gateway
+from ..urls import parse_url
 
 _HEADER = "x-fal-target-url"
 _STORAGE = "rest.fal.ai"
@@ -38,7 +39,7 @@ def target_of(request: web.Request) -> URL:
     if text is None:
         raise BadRequestError(f"got no header {_HEADER}; expected the address that is meant.")
     try:
-        url = URL(text)
+        url = parse_url(text)
         known = url.scheme == "https" and url.host in _HOSTS and url.explicit_port is None
     except ValueError:
         known = False

@@ -284,9 +284,11 @@ def test_any_fields(running: StandIn, app: str, fields: dict[str, Any]) -> None:
 @many
 @given(st.sampled_from(sorted(BODIES)), st.binary(max_size=200) | anything.map(json.dumps))
 def test_any_body(running: StandIn, app: str, body: bytes | str) -> None:
-    answer = ask(running, "POST", f"queue/{app}", data=body)
-    assert answer.status_code == 422
-    assert all(error["loc"][0] == "body" for error in answer.json()["detail"])
+    initiate = {"X-Fal-Target-Url": "https://rest.fal.ai/storage/upload/initiate"}
+    for path, headers in [(f"queue/{app}", {}), (f"run/{app}", {}), ("proxy", initiate)]:
+        answer = ask(running, "POST", path, data=body, headers=headers)
+        assert answer.status_code == 422
+        assert all(error["loc"][0] == "body" for error in answer.json()["detail"])
 
 
 def submit_raw(stand_in: StandIn, app: str, body: Any) -> int:
@@ -485,6 +487,7 @@ def test_uploads(stand_in: StandIn, path: str) -> None:
         ("GET", "file:///etc/passwd", {}, 404),
         ("POST", "//queue.fal.run/", {}, 404),
         ("POST", "https://[::1", {}, 404),
+        ("POST", "https://[::1]@", {}, 404),
         ("POST", "https://rest.fal.ai/tokens/", {}, 404),
         ("GET", "https://rest.fal.ai/storage/upload/initiate", {}, 405),
         ("POST", "https://rest.fal.ai/storage/upload/initiate", {}, 422),
@@ -500,3 +503,24 @@ def test_proxy_knows_no_other_address(
     answer = requests.request(method, url, json=body, headers=headers, timeout=30)
     assert (answer.status_code, list(answer.json())) == (status, ["detail"])
     assert not stand_in.tickets
+
+
+targets = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"))
+
+
+@many
+@given(
+    st.sampled_from(["", "https://", "https://queue.fal.run", "https://rest.fal.ai/storage/upload"])
+    | st.just("https://fal.run:"),
+    targets,
+    st.binary(max_size=20),
+)
+def test_any_target(running: StandIn, start: str, rest: str, body: bytes) -> None:
+    answer = requests.post(
+        f"{running.url}/fal/proxy",
+        data=body,
+        headers=AUTHORIZATION | {"X-Fal-Target-Url": (start + rest).strip().encode("latin-1")},
+        timeout=30,
+    )
+    assert 400 <= answer.status_code < 500, answer.text
+    assert set(answer.json()) <= {"detail", "status"}
