@@ -159,3 +159,15 @@ def served(
 def wavespeed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where WaveSpeed's JavaScript client is installed."""
     return install("wavespeed@0.3.2", tmp_path_factory.mktemp("wavespeed"))
+
+
+@pytest.fixture(scope="session")
+def secure(
+    comfy_path: Path, host: VideoHost, tls: Tls, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """Another one, over TLS, for clients that insist on it."""
+    folder = tmp_path_factory.mktemp("secure gateway")
+    write_models(folder)
+    files = (tls.key, tls.certificate, tls.authority)
+    with ComfyServer(comfy_path, folder, env=environment(host), tls=files) as server:
+        yield Served(server, host, host)

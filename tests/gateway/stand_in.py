@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -162,8 +163,12 @@ def failed(message: str, location: str | None = None, fault: str = "input") -> d
 
 
 @contextmanager
-def serve(service: str, **attributes: Any) -> Iterator[StandIn]:
-    """Serve the service of a name on a free port of 127.0.0.1; ``attributes`` are set on it."""
+def serve(service: str, tls: ssl.SSLContext | None = None, **attributes: Any) -> Iterator[StandIn]:
+    """Serve the service of a name on a free port of 127.0.0.1; ``attributes`` are set on it.
+
+    Args:
+        tls: for https.
+    """
     stand_in = StandIn()
     kind = next(kind for kind in services.SERVICES if kind.name == service)
     served = kind(stand_in)
@@ -172,12 +177,14 @@ def serve(service: str, **attributes: Any) -> Iterator[StandIn]:
     stand_in.service = served
     app = web.Application()
     app.add_subapp(served.prefix, served.app())
-    with listen(app) as (stand_in.url, stand_in.loop):
+    with listen(app, tls) as (stand_in.url, stand_in.loop):
         yield stand_in
 
 
 @contextmanager
-def listen(gateway: web.Application) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
+def listen(
+    gateway: web.Application, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
     """Serve what is below ``/mmaudio`` in a thread; its URL, and the loop."""
     app = web.Application()
     app.add_subapp("/mmaudio", gateway)
@@ -188,7 +195,7 @@ def listen(gateway: web.Application) -> Iterator[tuple[str, asyncio.AbstractEven
 
     async def start() -> int:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         return runner.addresses[0][1]
 
     async def stop() -> None:
@@ -200,7 +207,7 @@ def listen(gateway: web.Application) -> Iterator[tuple[str, asyncio.AbstractEven
 
     port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     try:
-        yield f"http://127.0.0.1:{port}/mmaudio", loop
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{port}/mmaudio", loop
     finally:
         asyncio.run_coroutine_threadsafe(stop(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)

@@ -12,8 +12,9 @@ import pytest
 import requests
 
 from .clients import examples, install, play, run_node
-from .conftest import Served
-from .test_fal_python import MMAUDIO, QUICK, SECONDS, SLOW, SONILO, busy
+from .conftest import Served, Tls
+from .stand_in import KEY, serve
+from .test_fal_python import MMAUDIO, QUICK, SECONDS, SLOW, SONILO, busy, refuse_twice
 
 SCRIPT = (Path(__file__).parent / "scripts" / "fal_js.mjs").read_text("utf-8")
 MODES = ["polling", "streaming"]
@@ -181,6 +182,32 @@ def test_webhook(client: Client, served: Served) -> None:
     assert got.path == f"{hook}?a=1&b=%20"
     assert (got.json()["request_id"], got.json()["status"]) == (id, "OK")
     check_video(got.json()["payload"])
+
+
+def test_over_tls(secure: Served, tls: Tls, fal_folder: Path) -> None:
+    text = json.dumps(QUICK | {"video_url": secure.video_url, "mode": "streaming"})
+    printed = run_node(
+        fal_folder,
+        SCRIPT,
+        f"{secure.url}/fal/proxy",
+        secure.key,
+        "subscribe",
+        text,
+        NODE_EXTRA_CA_CERTS=str(tls.authority),
+    )
+    file = json.loads(printed)["answer"]["data"]["video"]
+    assert play(file["url"], tls.authority).sound == pytest.approx(1.0, abs=0.1)
+
+
+def test_limit_is_waited_for(fal_folder: Path) -> None:
+    """The client asks again after 429, up to three times."""
+    asked: list[str] = []
+    with serve("fal") as stand_in:
+        refuse_twice(stand_in, asked)
+        text = json.dumps({"video_url": "https://v.example/a.mp4", "prompt": ""})
+        proxy = f"{stand_in.url}/fal/proxy"
+        got = json.loads(run_node(fal_folder, SCRIPT, proxy, KEY, "webhook", text))
+    assert (got["answer"]["request_id"], len(asked)) == ("job-0", 3)
 
 
 def test_the_javascript_of_the_page(

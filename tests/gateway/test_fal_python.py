@@ -32,17 +32,6 @@ SECONDS = 10.0  # until a cancelled job has ended, on a busy machine
 Client = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def secure(
-    comfy_path: Path, host: VideoHost, tls: Tls, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("secure gateway")
-    write_models(folder)
-    files = (tls.key, tls.certificate, tls.authority)
-    with ComfyServer(comfy_path, folder, env=environment(host), tls=files) as server:
-        yield Served(server, host, host)
-
-
 def run_script(url: str, tls: Tls, scenario: str, key: str, **arguments: Any) -> Any:
     """What a scenario of ``scripts/fal_python.py`` saw."""
     address = url.partition("://")[2]
@@ -89,6 +78,12 @@ def busy(server: ComfyServer) -> Iterator[None]:
         server.client.interrupt()
         for _ in events:  # to its end
             pass
+
+
+def queued(url: str, tls: Tls, state: str) -> list[str]:
+    """Ids of the prompts that are ``running`` or ``pending``."""
+    queue = requests.get(f"{url}/queue", verify=str(tls.authority), timeout=30).json()
+    return [item[1] for item in queue[f"queue_{state}"]]
 
 
 def check_video(tls: Tls, output: Any, seconds: float = 1.0) -> None:
@@ -247,11 +242,8 @@ def test_what_there_is_not(client: Client, secure: Served) -> None:
 def test_cancelled_while_waiting(client: Client, secure: Served, tls: Tls) -> None:
     with busy(secure.server):
         got = client("cancel", when="Queued", position=1, **QUICK)
-        queue = requests.get(
-            f"{secure.server.url}/queue", verify=str(tls.authority), timeout=30
-        ).json()
+        assert not queued(secure.server.url, tls, "pending")
     check_cancelled(got)
-    assert not queue["queue_pending"]
     assert got["end"]["metrics"] == {"inference_time": 0.0}
 
 
@@ -288,6 +280,17 @@ def test_client_that_waits_no_longer(client: Client, secure: Served) -> None:
         id = got["message"].split()[1]
         seen = client("status", id=id)
     assert seen["error_type"] in ("client_cancelled", "request_timeout")
+
+
+def test_run_whose_client_leaves_is_cancelled(client: Client, secure: Served, tls: Tls) -> None:
+    """Nobody else knows its id."""
+    with busy(secure.server):
+        got = client("impatient", seconds=1.5, **QUICK)
+        assert got["kind"] == "ReadTimeout"
+        deadline = time.monotonic() + SECONDS
+        while queued(secure.server.url, tls, "pending"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("ends", ["OK", "ERROR"])
@@ -330,7 +333,7 @@ def test_client_polls_through_a_crash(
         with server:
             url = f"{server.url}/mmaudio"
             client = pool.submit(run_script, url, tls, "through_crash", KEYS[0], **arguments)
-            while not (ids := running(server.url, tls)):
+            while not (ids := queued(server.url, tls, "running")):
                 assert not client.done(), client.result()
                 time.sleep(0.05)
             server.kill()
@@ -339,11 +342,6 @@ def test_client_polls_through_a_crash(
             assert [got["id"]] == ids
             played = play(got["result"]["video"]["url"], tls.authority)
             assert played.sound == pytest.approx(8.0, abs=0.1)
-
-
-def running(url: str, tls: Tls) -> list[str]:
-    queue = requests.get(f"{url}/queue", verify=str(tls.authority), timeout=30).json()
-    return [item[1] for item in queue["queue_running"]]
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["subscribe", "file"])

@@ -127,6 +127,11 @@ def start_timeout(seconds: float, **arguments: Any) -> Any:
     }
 
 
+def impatient(seconds: float, **arguments: Any) -> Any:
+    """A run that is given up (with a time to start, the client does not try again)."""
+    return _tried(lambda: fal_client.run(APP, arguments, timeout=seconds, start_timeout=60))
+
+
 def client_timeout(seconds: float, **arguments: Any) -> Any:
     return _tried(lambda: fal_client.subscribe(APP, arguments, client_timeout=seconds))
 
