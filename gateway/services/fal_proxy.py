@@ -5,16 +5,17 @@ Nothing is fetched from there. The client is told to upload to this server.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiohttp import web
 from pydantic import Field
-from yarl import URL
 
 from ..errors import BadRequestError, NotAllowedError, NotFoundError
 from ..fields import Input, Text, parse, read_json
 from ..gateway import Caller, Gateway
-from ..urls import parse_url
 
 _HEADER = "x-fal-target-url"
 _STORAGE = "rest.fal.ai"
@@ -28,8 +29,17 @@ class _Initiate(Input):
     content_type: Annotated[Text, Field(max_length=200)] = "application/octet-stream"
 
 
-def target_of(request: web.Request) -> URL:
-    """The address on a host of fal's that a request is meant for.
+@dataclass(frozen=True)
+class Target:
+    """An address on a host of fal's."""
+
+    host: str
+    path: str
+    query: Mapping[str, str]
+
+
+def target_of(request: web.Request) -> Target:
+    """The address that a request is meant for.
 
     Raises:
         BadRequestError: it names none.
@@ -39,19 +49,17 @@ def target_of(request: web.Request) -> URL:
     if text is None:
         raise BadRequestError(f"got no header {_HEADER}; expected the address that is meant.")
     try:
-        url = parse_url(text)
-        known = url.scheme == "https" and url.host in _HOSTS and url.explicit_port is None
+        url = urlsplit(text)
     except ValueError:
-        known = False
-        url = URL()
-    if not known:
+        url = urlsplit("")
+    if url.scheme != "https" or url.netloc not in _HOSTS:
         hosts = ", ".join(sorted(_HOSTS))
         raise NotFoundError(f"got {_HEADER}: {text[:200]!r}; expected https and one of {hosts}.")
-    return url
+    return Target(url.netloc, unquote(url.path), dict(parse_qsl(url.query)))
 
 
 async def storage(
-    gateway: Gateway, request: web.Request, caller: Caller, target: URL
+    gateway: Gateway, request: web.Request, caller: Caller, target: Target
 ) -> web.StreamResponse:
     """Tell where to upload a file, whole or in parts.
 
