@@ -13,8 +13,8 @@ import requests
 
 from .clients import examples, install, play, run_node
 from .conftest import Served, Tls
+from .fal import MMAUDIO, QUICK, SECONDS, SLOW, SONILO, busy, refuse_twice
 from .stand_in import KEY, serve
-from .test_fal_python import MMAUDIO, QUICK, SECONDS, SLOW, SONILO, busy, refuse_twice
 
 SCRIPT = (Path(__file__).parent / "scripts" / "fal_js.mjs").read_text("utf-8")
 MODES = ["polling", "streaming"]

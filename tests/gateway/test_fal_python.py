@@ -7,9 +7,8 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,14 @@ import pytest
 import requests
 
 from dev.server import ComfyServer
-from tests.nodes.graphs import saved, sound
 
 from .clients import examples, play, run_python
 from .conftest import KEYS, Served, Tls, environment, write_models
-from .stand_in import KEY, StandIn, errors, serve
+from .fal import MMAUDIO, QUICK, SECONDS, SLOW, SONILO, busy, refuse_twice
+from .stand_in import KEY, serve
 from .video_host import VideoHost
 
-MMAUDIO, SONILO = "fal-ai/mmaudio-v2", "sonilo/v1.1/video-to-music"
 SCRIPT = (Path(__file__).parent / "scripts" / "fal_python.py").read_text("utf-8")
-QUICK = {"prompt": "rain", "num_steps": 4, "duration": 1}
-SLOW = {"prompt": "rain", "num_steps": 50, "duration": 30}
-SECONDS = 10.0  # until a cancelled job has ended, on a busy machine
 Client = Callable[..., Any]
 
 
@@ -59,25 +54,6 @@ def client(secure: Served, tls: Tls) -> Client:
         return got["answer"]
 
     return run
-
-
-@contextmanager
-def busy(server: ComfyServer) -> Iterator[None]:
-    """While a prompt of the owner's runs, jobs wait."""
-    graph = saved(
-        sound(
-            extract={"duration": 30.0},
-            sample={"steps": 200, "num_samples": 8, "seed": time.time_ns()},
-        )
-    )
-    events = server.client.submit(graph).follow()
-    next(event for event in events if event.kind == "executing")
-    try:
-        yield
-    finally:
-        server.client.interrupt()
-        for _ in events:  # to its end
-            pass
 
 
 def queued(url: str, tls: Tls, state: str) -> list[str]:
@@ -207,6 +183,12 @@ def test_wrong_input(client: Client) -> None:
     got = client("tried", **QUICK | {"num_steps": 51})
     (error,) = got["message"]
     assert (got["status"], error["loc"], error["ctx"]) == (422, ["body", "num_steps"], {"le": 50})
+
+
+def test_webhook_to_a_private_address(secure: Served, tls: Tls) -> None:
+    arguments = QUICK | {"video_url": secure.video_url, "webhook_url": "http://127.0.0.1:8080/hook"}
+    got = run_script(secure.url, tls, "submit", secure.key, **arguments)
+    assert (got["status"], got["message"][0]["loc"]) == (422, ["query", "fal_webhook"])
 
 
 @pytest.mark.parametrize("url", ["clip.mp4", "http://127.0.0.1:1/clip.mp4", "data:video/mp4,x", ""])
@@ -370,15 +352,3 @@ def test_limit_is_waited_for(tls: Tls) -> None:
             stand_in.url, tls, "submit", KEY, video_url="https://v.example/a.mp4", prompt=""
         )
     assert (got, len(asked)) == ({"answer": ["job-0"]}, 3)
-
-
-def refuse_twice(stand_in: StandIn, asked: list[str]) -> None:
-    create = stand_in.create
-
-    async def refusing(*arguments: Any) -> Any:
-        asked.append(arguments[1].model)
-        if len(asked) < 3:
-            raise errors.TooManyError("too many.", 1)
-        return await create(*arguments)
-
-    stand_in.create = refusing  # type: ignore[method-assign]
