@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import cleanup, folders, scan_ahead, take_spectrograms
+from . import cleanup, folders, kijai_prompts, scan_ahead, take_spectrograms
 from .auto_prompt import MMAudioAutoPrompt
 from .decode import MMAudioDecode
 from .encode import MMAudioEncode
@@ -61,4 +61,5 @@ def extension() -> MMAudioExtension:
     cleanup.start()
     scan_ahead.start()
     take_spectrograms.register()
+    kijai_prompts.start()
     return MMAudioExtension()

@@ -91,7 +91,7 @@ export function listen(kind, handle) {
   });
 }
 
-function tell(node, { text, isError }) {
+export function tell(node, { text, isError }) {
   if (!node) return;
   const shown = node.widgets?.find((widget) => widget.name === WIDGET);
   if (!text && !shown) return;

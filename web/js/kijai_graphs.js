@@ -1,0 +1,71 @@
+// Workflows of kijai/ComfyUI-MMAudio are converted before the page builds them.
+import { app } from "../../../scripts/app.js";
+import { Converter, isTheirs, LeftAlone } from "./kijai_convert.js";
+import { tell } from "./node_texts.js";
+
+const EXTRACT = "MMAudioFeatureExtract";
+const LIFE = 60_000; // ms that a notice stays, if it is not closed
+
+let asked = []; // nodes of the graph that is being opened whose frame_rate only the user knows
+const loading = fetch(new URL("../kijai.json", import.meta.url)).then((answer) => {
+  if (!answer.ok) throw new Error(`${answer.status} for ${answer.url}`);
+  return answer.json();
+});
+loading.catch((error) => console.warn("MMAudio: kijai.json:", error));
+
+function nodeData(type) {
+  return window.LiteGraph.registered_node_types[type]?.nodeData;
+}
+
+function isOurType(type) {
+  const pack = nodeData(EXTRACT)?.python_module;
+  return pack !== undefined && nodeData(type)?.python_module === pack;
+}
+
+function notify(severity, detail) {
+  app.extensionManager?.toast?.add({ severity, summary: "MMAudio", detail, life: LIFE });
+}
+
+// Changes a saved graph, whole or not at all; returns what to tell of it.
+function convert(graphData, table) {
+  const copy = structuredClone(graphData);
+  const create = (type) => window.LiteGraph.createNode(type);
+  const converter = new Converter(table, copy, create, isOurType);
+  converter.convert();
+  for (const key of Object.keys(copy)) graphData[key] = copy[key];
+  asked = converter.asked.map((one) => ({ ...one, text: converter.say("rate") }));
+  return converter.notices;
+}
+
+function isForUs(graphData, table) {
+  const graphs = [graphData, ...(graphData?.definitions?.subgraphs ?? [])];
+  const nodes = graphs.flatMap((graph) => (Array.isArray(graph?.nodes) ? graph.nodes : []));
+  return isOurType("MMAudioSampler") && nodes.some((node) => node && isTheirs(node, table));
+}
+
+app.registerExtension({
+  name: "MMAudio.KijaiGraphs",
+  async beforeConfigureGraph(graphData) {
+    asked = [];
+    let table;
+    try {
+      table = await loading;
+      if (!isForUs(graphData, table)) return;
+      notify("info", convert(graphData, table).join("\n"));
+    } catch (error) {
+      if (!table) return;
+      const known = error instanceof LeftAlone;
+      if (!known) console.warn("MMAudio:", error);
+      notify("warn", known ? error.message : table.says.failed.replace("{why}", error.message));
+    }
+  },
+  afterConfigureGraph() {
+    const root = app.rootGraph ?? app.graph;
+    for (const { graph, node, text } of asked) {
+      const within = graph === null ? root : root.subgraphs?.get(graph);
+      const found = within?.getNodeById(node);
+      if (found) tell(found, { text, isError: false });
+    }
+    asked = [];
+  },
+});
