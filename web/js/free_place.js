@@ -36,17 +36,25 @@ export function freePlace(nodes, [x, y], [width, height]) {
   return best;
 }
 
-// Makes groups that hold a node's position hold another node, too.
-export function growGroups(groups, { pos: [x, y] }, added) {
+function within({ x, y }, [left, top, width, height]) {
+  return x >= left && x <= left + width && y >= top && y <= top + height;
+}
+
+// The groups that hold a node's position.
+export function groupsOf(groups, { pos: [x, y] }) {
+  return (groups ?? []).filter(({ bounding }) => within({ x, y }, bounding));
+}
+
+// Makes groups hold another node, too, unless they would then take in one of `others`.
+export function growGroups(groups, added, others) {
   const box = boxOf(added);
-  for (const { bounding } of groups ?? []) {
-    const [left, top, width, height] = bounding;
-    if (x < left || x > left + width || y < top || y > top + height) continue;
+  for (const group of groups) {
+    const [left, top, width, height] = group.bounding;
+    const [x, y] = [Math.min(left, box.x - GAP), Math.min(top, box.y - GAP)];
     const right = Math.max(left + width, box.x + box.width + GAP);
     const bottom = Math.max(top + height, box.y + box.height + GAP);
-    bounding[0] = Math.min(left, box.x - GAP);
-    bounding[1] = Math.min(top, box.y - GAP);
-    bounding[2] = right - bounding[0];
-    bounding[3] = bottom - bounding[1];
+    const grown = [x, y, right - x, bottom - y];
+    const taken = others.map(boxOf).filter((one) => within(one, grown));
+    if (taken.every((one) => within(one, group.bounding))) group.bounding = grown;
   }
 }

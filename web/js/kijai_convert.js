@@ -1,7 +1,7 @@
 // A saved workflow of kijai/ComfyUI-MMAudio becomes one of ours. Nodes keep their ids: their model
 // loader is Load MMAudio Model, the other loaders go into it, and a MMAudio Feature Extract joins each
 // sampler. What becomes what stands in ../kijai.json.
-import { freePlace, growGroups } from "./free_place.js";
+import { freePlace, groupsOf, growGroups } from "./free_place.js";
 import { SavedGraphs } from "./saved_graph.js";
 
 const LOADER = "MMAudioModelLoader";
@@ -159,8 +159,9 @@ export class Converter {
     const before = { ...node };
     this.#become(graph, node, made, parts, (name) => ({ node, name: names[name] }));
     const rest = graph.nodes.filter((one) => one !== node && !merged.includes(one));
+    const groups = groupsOf(graph.data.groups, before);
     node.pos = freePlace(rest, before.pos, node.size);
-    growGroups(graph.data.groups, before, node);
+    growGroups(groups, node, rest);
   }
 
   #precision(theirs, other) {
@@ -222,10 +223,13 @@ export class Converter {
   #place(graph, before, node, extract, utils) {
     const rest = graph.nodes.filter((one) => !(one.type in this.table.nodes) || one.type === SAMPLER);
     const merged = utils.find((one) => graph.nodes.includes(one));
-    const wanted = merged?.pos ?? [before.pos[0] - extract.size[0] - 50, before.pos[1]];
-    extract.pos = freePlace(rest, wanted, [extract.size[0], extract.size[1] + GROWS]);
+    const groups = groupsOf(graph.data.groups, before);
+    const below = [before.pos[0], before.pos[1] + node.size[1] + GROWS];
+    const wanted = groups.length || !merged ? below : merged.pos;
+    const drawn = { size: [extract.size[0], extract.size[1] + GROWS] };
+    extract.pos = drawn.pos = freePlace(rest, wanted, drawn.size);
+    growGroups(groups, drawn, rest);
     graph.nodes.push(extract);
-    growGroups(graph.data.groups, before, extract);
   }
 
   #bounded(values) {
