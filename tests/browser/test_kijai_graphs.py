@@ -36,7 +36,7 @@ from tests.pack import load_pack_module
 from .page import SIZE, ComfyPage
 
 OURS = {"LoadMMAudioModel", "MMAudioFeatureExtract", "MMAudioSampler", "MuxAudioVideo"}
-SAYS = load_pack_module("nodes.kijai_prompts").TABLE["says"]
+SAYS = load_pack_module("nodes.kijai_convert").TABLE["says"]
 EMPTY = graph([saved_node(1, "EmptyImage", (0, 0), (300, 150), values=[64, 64, 1, 0])], [])
 
 
@@ -105,6 +105,7 @@ def opens_and_runs(page: ComfyPage, comfy: ComfyServer, clip: str, prefix: str) 
         assert y <= place[1] and place[1] + size[1] <= y + height
     assert not [pair for pair in page.overlaps() if any("MMAudio" in one for one in pair)]
     assert page.complaints() == []
+    assert page.page.locator("textarea").count() == 2  # the prompts, and none of another node
 
     assert page.run() == "success", page.messages()
     (sound,) = (comfy.output / prefix).glob("audio*.flac")
@@ -137,7 +138,7 @@ def test_the_page_and_the_server_agree(page: ComfyPage, clip: str) -> None:
     kinds = {key: entry["class_type"] for key, entry in prompt.items()}
     (extract,) = (key for key, kind in kinds.items() if kind == "MMAudioFeatureExtract")
     keys[extract] = "sample-features"
-    convert = load_pack_module("nodes.kijai_prompts").convert
+    convert = load_pack_module("nodes.kijai_convert").convert
     expected, notices = convert(their_prompt(clip), lambda kind: [FILES[kind]], OURS)
     assert notices == [SAYS["done"]]
     for key, name in keys.items():
@@ -433,6 +434,9 @@ def test_across_the_border_of_a_subgraph(page: ComfyPage, comfy: ComfyServer, cl
     )
     assert shown == [["prompt", "rain"], ["cfg", CFG]]
     (inner,) = (one for one in opened["definitions"]["subgraphs"][0]["nodes"] if one["id"] != 11)
+    page.enter("12")
+    assert page.node_text(str(inner["id"])) == SAYS["rate"]
+    page.leave()
     assert page.run() == "success", page.messages()
     (sound,) = (comfy.output / f"inner-{page.renderer}").glob("audio*.flac")
     heard = our_prompt(clip)
@@ -441,8 +445,11 @@ def test_across_the_border_of_a_subgraph(page: ComfyPage, comfy: ComfyServer, cl
     assert page.prompt()[f"12:{inner['id']}"]["class_type"] == "MMAudioFeatureExtract"
 
 
-def test_modes_and_native_reroutes(page: ComfyPage, clip: str) -> None:
-    """What is bypassed or muted stays so; points on links stay, with both links of a model."""
+def test_modes_native_reroutes_and_apps(page: ComfyPage, clip: str) -> None:
+    """What is bypassed or muted stays so; points on links stay, with both links of a model.
+
+    What an App shows is shown where it is now.
+    """
     theirs = workflow(clip)
     for one in theirs["nodes"]:
         if one["type"] in ("MMAudioSampler", "MMAudioModelLoader"):
@@ -453,6 +460,10 @@ def test_modes_and_native_reroutes(page: ComfyPage, clip: str) -> None:
             {"id": 2, "pos": [500, 250], "linkIds": [4]},
         ],
         "linkExtensions": [{"id": 2, "parentId": 1}, {"id": 4, "parentId": 2}],
+        "linearData": {
+            "inputs": [["1", "mmaudio_model"], ["4", "prompt"], ["4", "force_offload"]],
+            "outputs": ["8"],
+        },
     }
     page.open_graph(theirs)
     toasts(page)
@@ -462,6 +473,9 @@ def test_modes_and_native_reroutes(page: ComfyPage, clip: str) -> None:
     assert modes == {"LoadMMAudioModel": 2, "MMAudioFeatureExtract": 4, "MMAudioSampler": 4}
     (point,) = opened["extra"]["reroutes"]
     assert point["id"] == 1 and len(point["linkIds"]) == 2
+    extract = str(found["MMAudioFeatureExtract"]["id"])
+    shown = opened["extra"]["linearData"]["inputs"]
+    assert [one[:2] for one in shown] == [["1", "model"], [extract, "prompt"]]
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,8 @@ from tests.kijai_graphs import CFG, DURATION, FILES, SEED, our_prompt, their_pro
 from tests.nodes.graphs import Graph, executed, node, paths, read_audio, run, saved, sound
 from tests.pack import load_pack_module
 
-kijai = load_pack_module("nodes.kijai_prompts")
+kijai = load_pack_module("nodes.kijai_convert")
+prompts = load_pack_module("nodes.kijai_prompts")
 OURS = {"LoadMMAudioModel", "MMAudioFeatureExtract", "MMAudioSampler", "MuxAudioVideo"}
 
 
@@ -206,9 +207,9 @@ def test_what_is_half_known_is_left_alone() -> None:
 
 @pytest.fixture
 def handler(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(kijai, "_our_ids", lambda: OURS)
-    monkeypatch.setattr(kijai, "_files", lambda: offered)
-    return kijai.on_prompt
+    monkeypatch.setattr(prompts, "_our_ids", lambda: OURS)
+    monkeypatch.setattr(prompts, "_files", lambda: offered)
+    return prompts.on_prompt
 
 
 def test_prompts_of_others_are_the_same_object(handler: Any, monkeypatch: Any) -> None:
@@ -218,7 +219,7 @@ def test_prompts_of_others_are_the_same_object(handler: Any, monkeypatch: Any) -
     theirs = {"prompt": their_prompt("clip.mp4"), "number": 3}
     assert handler(theirs)["number"] == 3 and handler(theirs) is not theirs
     # with their pack installed too, and its sampler under the id
-    monkeypatch.setattr(kijai, "_our_ids", lambda: OURS - {"MMAudioSampler"})
+    monkeypatch.setattr(prompts, "_our_ids", lambda: OURS - {"MMAudioSampler"})
     assert handler(theirs) is theirs
 
 
@@ -246,7 +247,7 @@ def test_nothing_is_raised(handler: Any, monkeypatch: Any) -> None:
     def broken() -> Any:
         raise RuntimeError("the disk is gone")
 
-    monkeypatch.setattr(kijai, "_files", broken)
+    monkeypatch.setattr(prompts, "_files", broken)
     body = {"prompt": their_prompt("clip.mp4")}
     assert handler(body) is body
 

@@ -2,17 +2,12 @@
 // loader is Load MMAudio Model, the other loaders go into it, and a MMAudio Feature Extract joins each
 // sampler. What becomes what stands in ../kijai.json.
 import { freePlace, groupsOf, growGroups } from "./free_place.js";
+import { OURS, renameWidgets, retypeBorders } from "./kijai_borders.js";
+import { LOADER, SAMPLER, checkKnown, isTheirs, leftAlone, valuesOf } from "./kijai_nodes.js";
 import { SavedGraphs } from "./saved_graph.js";
 
-const LOADER = "MMAudioModelLoader";
-const UTILS = "MMAudioFeatureUtilsLoader";
-const SAMPLER = "MMAudioSampler";
 const [OUR_LOADER, EXTRACT] = ["LoadMMAudioModel", "MMAudioFeatureExtract"];
 const GROWS = 100; // units that Nodes 2.0 draws below what a node says it needs
-const OURS = { MMAUDIO_MODEL: "MMAUDIO" };
-
-// A workflow of that pack that is not converted; the message says why.
-export class LeftAlone extends Error {}
 
 export class Converter {
   // `create` makes a node of ours as the page does; `ours` says whether a type is.
@@ -34,11 +29,6 @@ export class Converter {
     return this.table.says[what].replace(/\{(\w+)\}/g, (all, word) => words[word] ?? all);
   }
 
-  #leftAlone(why, { type }) {
-    const node = this.table.nodes[type].title;
-    throw new LeftAlone(this.say("unknown", { why: this.say(why, { node }) }));
-  }
-
   #note(what, words) {
     const text = this.say(what, words);
     if (!this.notices.includes(text)) this.notices.push(text);
@@ -48,7 +38,7 @@ export class Converter {
     const found = this.graphs.all.flatMap((graph) =>
       graph.nodes.filter((node) => isTheirs(node, this.table)).map((node) => ({ graph, node })),
     );
-    this.#check(found);
+    checkKnown(found, this);
     const theirs = (type) => found.filter(({ node }) => node.type === type);
     const samplers = theirs(SAMPLER).map((one) => ({ ...one, ...this.#sourcesOf(one) }));
     const loaded = theirs(LOADER).map((one) => ({ ...one, ...this.#together(one, samplers) }));
@@ -62,44 +52,9 @@ export class Converter {
     if (this.missing.size) this.#note("parts", { files: [...this.missing].join(", ") });
     samplers.forEach((one, index) => this.#sampler(one, values, rates[index]));
     for (const { graph, node } of [...others, ...passing]) graph.removeNode(node);
-    this.#borders();
-    this.#renameWidgets();
+    retypeBorders(this.graphs, this.gone);
+    renameWidgets(this.graphs, this.renamed);
     this.graphs.save();
-  }
-
-  // --- what is known
-
-  #check(found) {
-    const { table, graphs } = this;
-    const nodes = new Set(found.map(({ node }) => node));
-    for (const graph of graphs.all)
-      for (const node of graph.nodes)
-        if (!nodes.has(node) && this.ours(node.type)) throw new LeftAlone(this.say("mixed"));
-    const grouped = JSON.stringify(graphs.root.data.extra?.groupNodes ?? {});
-    for (const type of Object.keys(table.nodes))
-      if (grouped.includes(`"${type}"`)) this.#leftAlone("why_hidden", { type });
-    for (const { graph, node } of found) {
-      if (!valuesOf(node, table)) this.#leftAlone("why_values", node);
-      const { links, widgets } = table.nodes[node.type];
-      for (const { name, link } of node.inputs ?? []) {
-        if (link == null || name in links) continue;
-        if (!(name in widgets) || ![LOADER, SAMPLER].includes(node.type))
-          this.#leftAlone("why_values", node);
-      }
-      for (const [name, type] of Object.entries(links)) {
-        if (type === "IMAGE") continue;
-        for (const { node: source } of graphs.origins(graph, graph.linkOf(node, name)))
-          if (!nodes.has(source) || table.nodes[source.type].output !== type)
-            this.#leftAlone("why_model", node);
-      }
-    }
-    for (const graph of graphs.all)
-      for (const link of graph.links.values()) {
-        const target = graph.node(link.target_id);
-        if (!target || nodes.has(target) || graphs.passes(target)) continue;
-        for (const { node } of graphs.origins(graph, link))
-          if (nodes.has(node) && node.type !== SAMPLER) this.#leftAlone("why_link", node);
-      }
   }
 
   #sourcesOf({ graph, node }) {
@@ -123,7 +78,7 @@ export class Converter {
             for (const vocoder of vocoders) Object.assign(values, valuesOf(vocoder.node, this.table));
           said.set(JSON.stringify(values), values);
         }
-    if (said.size > 1) this.#leftAlone("why_several", node);
+    if (said.size > 1) leftAlone(this, "why_several", node);
     return { said: [...said.values()][0] ?? {}, merged: merged.filter((one) => graph.nodes.includes(one)) };
   }
 
@@ -298,81 +253,8 @@ export class Converter {
   #rename(graph, node, name, target, newName) {
     this.renamed.set(`${graph.data.id} ${node.id} ${name}`, newName && [target.id, newName]);
   }
-
-  // --- what surrounds them
-
-  // Links, and slots of subgraphs, reroutes, Set and Get nodes: of models, and of what is gone.
-  #borders() {
-    for (const { links } of this.graphs.all)
-      for (const link of links.values()) link.type = OURS[link.type] ?? link.type;
-    for (const graph of this.graphs.all)
-      for (const node of graph.nodes)
-        if (this.graphs.passes(node))
-          for (const slot of [...(node.inputs ?? []), ...(node.outputs ?? [])]) retype(slot);
-    for (const graph of this.graphs.subgraphs.values())
-      for (const kind of ["inputs", "outputs"]) {
-        const slots = graph.data[kind] ?? [];
-        slots.forEach(retype);
-        for (let index = slots.length - 1; index >= 0; index--) {
-          if (!this.gone.includes(slots[index].type)) continue;
-          for (const { outer, node } of this.graphs.instances(graph)) {
-            const own = node[kind]?.findIndex((one) => one.name === slots[index].name) ?? -1;
-            if (own >= 0) outer.removeSlot(node, kind, own);
-          }
-          graph.removeBorderSlot(kind, index);
-        }
-      }
-  }
-
-  // Widgets that subgraphs and apps show outside.
-  #renameWidgets() {
-    const moved = (id, list, text) =>
-      list.flatMap(([node, name, ...more]) => {
-        const key = `${id} ${node} ${name}`;
-        if (!this.renamed.has(key)) return [[node, name, ...more]];
-        const to = this.renamed.get(key);
-        return to ? [[text ? String(to[0]) : to[0], to[1], ...more]] : [];
-      });
-    for (const graph of this.graphs.all)
-      for (const { properties, type } of graph.nodes)
-        if (Array.isArray(properties?.proxyWidgets))
-          properties.proxyWidgets = moved(type, properties.proxyWidgets, true);
-    const { data } = this.graphs.root;
-    const inputs = data.extra?.linearData?.inputs;
-    if (Array.isArray(inputs)) data.extra.linearData.inputs = moved(data.id, inputs, true);
-  }
-}
-
-function retype(slot) {
-  const type = OURS[slot.type];
-  if (!type) return;
-  if (slot.name === slot.type) slot.name = type;
-  slot.type = type;
 }
 
 function widgetOf(node, name) {
   return node.widgets?.find((one) => one.name === name);
-}
-
-// Whether a saved node is of that pack: its sampler has our id, and other inputs.
-export function isTheirs({ type, inputs, properties }, { nodes, packs }) {
-  if (!Object.hasOwn(nodes, type)) return false;
-  if (type !== SAMPLER) return true;
-  const has = (name) => inputs?.some?.((one) => one?.name === name);
-  if (has("mmaudio") || has("features")) return false;
-  const pack = [properties?.cnr_id, properties?.aux_id].some((one) => packs.includes(one));
-  return has("mmaudio_model") || has("feature_utils") || pack;
-}
-
-// The values of a saved node by name; undefined if they are not those that the pack saves.
-function valuesOf({ type, widgets_values: saved }, { nodes }) {
-  const widgets = Object.entries(nodes[type].widgets);
-  if (Array.isArray(saved) && saved.length !== widgets.length) return undefined;
-  const values = {};
-  for (const [index, [name, kind]] of widgets.entries()) {
-    const value = Array.isArray(saved) ? saved[index] : saved?.[name];
-    if (typeof value !== kind) return undefined;
-    values[name] = value;
-  }
-  return values;
 }

@@ -1,6 +1,7 @@
 // Workflows of kijai/ComfyUI-MMAudio are converted before the page builds them.
 import { app } from "../../../scripts/app.js";
-import { Converter, isTheirs, LeftAlone } from "./kijai_convert.js";
+import { Converter } from "./kijai_convert.js";
+import { isTheirs, LeftAlone } from "./kijai_nodes.js";
 import { tell } from "./node_texts.js";
 
 const EXTRACT = "MMAudioFeatureExtract";
