@@ -115,8 +115,8 @@ export class Converter {
     this.#become(graph, node, made, parts, (name) => ({ node, name: names[name] }));
     const rest = graph.nodes.filter((one) => one !== node && !merged.includes(one));
     const groups = groupsOf(graph.data.groups, before);
-    node.pos = freePlace(rest, before.pos, node.size);
-    growGroups(groups, node, rest);
+    node.pos = freePlace(rest, before.pos, this.#drawn(node).size);
+    growGroups(groups, this.#drawn(node), rest);
   }
 
   #precision(theirs, other) {
@@ -181,10 +181,15 @@ export class Converter {
     const groups = groupsOf(graph.data.groups, before);
     const below = [before.pos[0], before.pos[1] + node.size[1] + GROWS];
     const wanted = groups.length || !merged ? below : merged.pos;
-    const drawn = { size: [extract.size[0], extract.size[1] + GROWS] };
-    extract.pos = drawn.pos = freePlace(rest, wanted, drawn.size);
-    growGroups(groups, drawn, rest);
+    const boxes = rest.map((one) => this.#drawn(one));
+    extract.pos = freePlace(boxes, wanted, this.#drawn(extract).size);
+    growGroups(groups, this.#drawn(extract), rest);
     graph.nodes.push(extract);
+  }
+
+  // A node with the size that Nodes 2.0 draws.
+  #drawn(node) {
+    return this.ours(node.type) ? { ...node, size: [node.size[0], node.size[1] + GROWS] } : node;
   }
 
   #bounded(values) {
