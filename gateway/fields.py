@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from typing import Annotated, Any, TypeVar
@@ -11,9 +12,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic import ValidationError as PydanticError
 from pydantic_core import PydanticCustomError
 
-from .errors import InvalidInputError, TooLargeError
+from .compat import timeout
+from .errors import BadRequestError, InvalidInputError, TooLargeError
 from .job import MAX_SEED
 
+BODY_SECONDS = 600.0
 _SHOWN = 200  # letters of a wrong input that an error repeats
 _MAX_PROMPT = 4000
 
@@ -80,9 +83,17 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     Raises:
         InvalidInputError: it is none.
         TooLargeError: it is larger than ComfyUI's ``--max-upload-size``.
+        BadRequestError: it breaks off, or does not end in time.
     """
     try:
-        raw = await request.read()
+        async with timeout(BODY_SECONDS):
+            raw = await request.read()
+    except (web.RequestPayloadError, ConnectionError):  # wrongly compressed; the client has left
+        raise BadRequestError("got a body that cannot be read to its end; send it again.") from None
+    except asyncio.TimeoutError:
+        raise BadRequestError(
+            f"got no whole body within {BODY_SECONDS:g} s. Send the video's address instead of it."
+        ) from None
     except web.HTTPRequestEntityTooLarge as error:
         raise TooLargeError(f"got a body that is too large: {error.text}") from None
     try:
