@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
 import os
 import re
@@ -12,12 +13,17 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ..mmaudio_core.partial_files import partial_file
+from ..mmaudio_core.partial_files import delete_abandoned, partial_file
+from .compat import timeout
 from .errors import BadRequestError, GoneError, NotFoundError, TooLargeError
 from .store import Store, StoredFile, Upload
+from .urls import MAX_LETTERS
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 500 * 10**6
 UPLOAD_SECONDS = 3600.0
@@ -25,7 +31,7 @@ _MAX_PARTS = 1000
 _CHUNK = 1 << 20
 _IDLE_SECONDS = 60.0
 _TOKEN = r"[A-Za-z0-9_-]{43}"
-_OWN = re.compile(rf"/mmaudio/files/({_TOKEN})(?:/[^/?#]*)?(?:[?#].*)?$")
+_OWN = re.compile(rf".*/mmaudio/files/({_TOKEN})(?:/[^/]*)?")
 _TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
 # what a browser would run as a page of this server
 _UNSAFE = ("text/", "application/xhtml", "application/xml", "image/svg", "application/javascript")
@@ -56,6 +62,7 @@ class Files:
         self._folder = folder
         self._retention = retention
         self._arriving: set[str] = set()
+        self._parts: dict[str, dict[int, int]] = {}  # sizes of parts, while some arrive
 
     def routes(self) -> list[web.RouteDef]:
         """Paths below ``/mmaudio`` that ask for no key: the token is one."""
@@ -114,13 +121,25 @@ class Files:
         """Serve these files until they expire."""
         await self._store.add_files(files)
 
+    async def forget_expired(self, now: float) -> None:
+        """Delete what was kept until ``now``, and what uploads that broke off left."""
+        for file in await self._store.expired_files(now):
+            await asyncio.to_thread(shutil.rmtree, _parts_folder(file), True)
+            delete(file.path)
+        await self._store.forget_files(now - self._retention)
+        await self._store.forget_uploads(now)
+        await asyncio.to_thread(delete_abandoned, self._folder)
+
     async def own(self, url: str, owner: str) -> StoredFile | None:
         """The file that one of our own URLs stands for; None for any other URL.
 
         Raises:
             NotFoundError: there is no such file of this key, it has not arrived, or has expired.
         """
-        match = _OWN.search(url)
+        try:
+            match = _OWN.fullmatch(urlsplit(url).path) if len(url) <= MAX_LETTERS else None
+        except ValueError:
+            return None
         if match is None:
             return None
         file = await self._store.file(match[1])
@@ -149,7 +168,7 @@ class Files:
     async def _put(self, request: web.Request) -> web.StreamResponse:
         async def receive(upload: Upload) -> None:
             path = upload.file.path
-            await _receive(request, path, upload.max_bytes)
+            await _receive(request, path, _at_most(upload.max_bytes))
             await self._store.end_upload(upload)
 
         await self._once(request, receive)
@@ -161,10 +180,22 @@ class Files:
             raise BadRequestError(f"got part {number}; expected 1 to {_MAX_PARTS}.")
 
         async def receive(upload: Upload) -> None:
-            folder = _parts_folder(upload)
-            there = {part.name: part.stat().st_size for part in folder.glob("[0-9]*")}
-            there.pop(str(number), None)  # sent again
-            await _receive(request, folder / str(number), upload.max_bytes - sum(there.values()))
+            folder = _parts_folder(upload.file)
+            sizes = self._parts.setdefault(upload.token, _sizes(folder))
+            before = sizes.pop(number, None)  # sent again
+
+            def note(size: int) -> None:
+                sizes[number] = size
+                _at_most(upload.max_bytes)(sum(sizes.values()))
+
+            try:
+                await _receive(request, folder / str(number), note)
+            except BaseException:
+                sizes[number] = before or 0
+                raise
+            finally:
+                if self._under_way(upload.token) == {f"/{number}"}:
+                    del self._parts[upload.token]  # next time they are read anew
 
         await self._once(request, receive, f"/{number}")
         etag = secrets.token_hex(8)
@@ -174,13 +205,11 @@ class Files:
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         async def join(upload: Upload) -> None:
-            folder = _parts_folder(upload)
-            parts = sorted(folder.glob("[0-9]*"), key=lambda part: int(part.name))
-            numbers = [int(part.name) for part in parts]
-            if not parts or numbers != list(range(1, len(parts) + 1)):
+            folder = _parts_folder(upload.file)
+            numbers = sorted(_sizes(folder))
+            if not numbers or numbers != list(range(1, len(numbers) + 1)):
                 raise BadRequestError(f"got the parts {numbers[:20]}; expected 1, 2, 3, ...")
-            if sum(part.stat().st_size for part in parts) > upload.max_bytes:  # sent side by side
-                raise TooLargeError(f"got more than {upload.max_bytes} bytes in all.")
+            parts = [folder / str(number) for number in numbers]
             await asyncio.to_thread(_join, parts, upload.file.path)
             await self._store.end_upload(upload)
             await asyncio.to_thread(shutil.rmtree, folder, True)
@@ -196,13 +225,18 @@ class Files:
         upload = await self._store.upload(token)
         if upload is None or upload.expires_at < time.time():
             raise NotFoundError("this upload URL is unknown, used or too old. Ask for another one.")
-        if token + part in self._arriving:
+        under_way = self._under_way(token)
+        if {"", part} & under_way or (under_way and not part):
             raise BadRequestError("this upload is under way already.")
         self._arriving.add(token + part)
         try:
             await receive(upload)
         finally:
             self._arriving.discard(token + part)
+
+    def _under_way(self, token: str) -> set[str]:
+        """What of an upload is arriving: its parts, or "" for all of it."""
+        return {key.removeprefix(token) for key in self._arriving if key.startswith(token)}
 
 
 def file_url(base_url: str, file: StoredFile) -> str:
@@ -231,25 +265,46 @@ def _safe_type(content_type: str) -> str:
     return _PLAIN if not _TYPE.fullmatch(kind) or kind.startswith(_UNSAFE) else kind
 
 
-def _parts_folder(upload: Upload) -> Path:
-    folder = upload.file.path.with_suffix(".parts")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def delete(path: Path) -> None:
+    """Delete a file; one that cannot be deleted is logged: others must not stay for it."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        log.warning("MMAudio: %s could not be deleted.", path, exc_info=True)
 
 
-async def _receive(request: web.Request, path: Path, limit: int) -> None:
-    """Write the body to ``path``; nothing is left if it breaks off or is too large."""
-    announced = request.content_length
-    if announced is not None and announced > limit:
-        raise TooLargeError(f"got {announced} bytes; expected at most {limit}.")
+def _parts_folder(file: StoredFile) -> Path:
+    return file.path.with_suffix(".parts")
+
+
+def _sizes(folder: Path) -> dict[int, int]:
+    """Bytes of the parts that are there, by number."""
+    return {int(part.name): part.stat().st_size for part in folder.glob("[0-9]*")}
+
+
+def _at_most(limit: int) -> Callable[[int], None]:
+    def check(size: int) -> None:
+        if size > limit:
+            raise TooLargeError(f"got {size} bytes or more; expected at most {limit}.")
+
+    return check
+
+
+async def _receive(request: web.Request, path: Path, check: Callable[[int], None]) -> None:
+    """Write the body to ``path``; nothing is left if it breaks off or is too large.
+
+    Args:
+        check: told how large the body is; raises TooLargeError.
+    """
+    announced = request.content_length or 0
+    check(announced)
     path.parent.mkdir(parents=True, exist_ok=True)
     received = 0
     with partial_file(path.parent) as partial:
         with partial.open("wb") as file:
             while chunk := await _next_chunk(request):
                 received += len(chunk)
-                if received > limit:
-                    raise TooLargeError(f"got more than {limit} bytes, the size announced.")
+                check(max(announced, received))
                 await asyncio.to_thread(file.write, chunk)
         if not received:
             raise BadRequestError("got an empty body; expected the file.")
@@ -259,7 +314,10 @@ async def _receive(request: web.Request, path: Path, limit: int) -> None:
 async def _next_chunk(request: web.Request) -> bytes:
     """The next piece of the body, empty at its end."""
     try:
-        return await asyncio.wait_for(request.content.read(_CHUNK), _IDLE_SECONDS)
+        async with timeout(_IDLE_SECONDS):
+            return await request.content.read(_CHUNK)
+    except (web.RequestPayloadError, ConnectionError):  # wrongly compressed; the client has left
+        raise BadRequestError("got a body that cannot be read to its end; send it again.") from None
     except asyncio.TimeoutError:
         raise BadRequestError(
             f"got nothing for {_IDLE_SECONDS:g} s. Send the file again."

@@ -9,6 +9,7 @@ from yarl import URL
 
 from .addresses import read_literal
 
+MAX_LETTERS = 8192
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
 
 
@@ -84,6 +85,10 @@ def read_url(text: str, allowed: frozenset[AllowedHost]) -> Target:
         UrlRefusedError: if it is not http or https, holds credentials, or its port is not allowed.
             Which addresses its host has, and whether they are public, is not looked at here.
     """
+    if len(text) > MAX_LETTERS:
+        raise UrlRefusedError(
+            f"got a URL of {len(text)} characters; expected at most {MAX_LETTERS}. Upload the file."
+        )
     try:
         url = parse_url(text)
         host, port = _read_host(url), url.port

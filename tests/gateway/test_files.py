@@ -284,3 +284,115 @@ def test_a_second_process_does_not_open_the_store(tmp_path: Path) -> None:
     finally:
         store.close()
     store_module.Store(tmp_path / "gateway.db").close()
+
+
+class Paused:
+    """A body of two pieces, the second of which is sent when ``go`` is set."""
+
+    def __init__(self, first: bytes, second: bytes) -> None:
+        self.begun = asyncio.Event()
+        self.go = asyncio.Event()
+        self._pieces = first, second
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._pieces[0]
+        self.begun.set()
+        await self.go.wait()
+        yield self._pieces[1]
+
+
+@on_loop
+async def test_parts_sent_side_by_side_hold_no_more_than_the_size_in_all(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        ticket = await here.ticket(size=10)
+        bodies = [Paused(b"1234", b"5") for _ in range(3)]
+        sent = [
+            asyncio.create_task(here.put(f"{ticket.upload_url}/{number}", body))
+            for number, body in enumerate(bodies, 1)
+        ]
+        for body in bodies:
+            await body.begun.wait()
+        await asyncio.sleep(0.1)
+        for body in bodies:
+            body.go.set()
+        assert sorted(await asyncio.gather(*sent)) == [200, 200, 413]
+        assert sum(path.stat().st_size for path in here.folder.rglob("*") if path.is_file()) == 10
+
+
+@on_loop
+async def test_an_upload_is_not_completed_while_a_part_arrives(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        ticket = await here.ticket()
+        assert await here.put(f"{ticket.upload_url}/1", b"one") == 200
+        body = Paused(b"tw", b"o")
+        sent = asyncio.create_task(here.put(f"{ticket.upload_url}/2", body))
+        await body.begun.wait()
+        await asyncio.sleep(0.1)
+        async with here.client.post(f"{path_of(ticket.upload_url)}/complete") as answer:
+            assert answer.status == 400
+        assert await here.put(ticket.upload_url, b"whole") == 400
+        body.go.set()
+        assert await sent == 200
+        async with here.client.post(f"{path_of(ticket.upload_url)}/complete") as answer:
+            assert answer.status == 200
+        assert (await here.get(ticket.file_url))[1] == b"onetwo"
+
+
+@on_loop
+async def test_what_has_expired_goes_with_its_parts_and_past_what_cannot(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        broken_off, stuck, whole = [await here.ticket() for _ in range(3)]
+        assert await here.put(f"{broken_off.upload_url}/1", b"one") == 200
+        assert await here.put(whole.upload_url, b"whole") == 200
+        stored = await here.store.file(stuck.id)
+        stored.path.mkdir()
+        await here.files.forget_expired(time.time() + 3601)
+        assert left(here.folder) == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@on_loop
+async def test_a_body_that_cannot_be_read_is_the_clients_fault(tmp_path: Path, whole: bool) -> None:
+    async with place(tmp_path) as here:
+        path = path_of((await here.ticket()).upload_url) + ("" if whole else "/1")
+        headers = {"Content-Encoding": "gzip"}
+        async with here.client.put(path, data=b"no gzip", headers=headers) as answer:
+            assert (answer.status, (await answer.json())["error"]) == (400, "bad_request")
+        assert left(here.folder) == []
+
+
+@on_loop
+async def test_a_full_disk_is_told_in_the_shape_of_errors(tmp_path: Path, small_disk: Path) -> None:
+    async with place(tmp_path) as here:
+        here.files._folder = small_disk / "uploads"
+        ticket = await here.ticket()
+        async with here.client.put(path_of(ticket.upload_url), data=bytes(2_000_000)) as answer:
+            assert (answer.status, (await answer.json())["error"]) == (500, "internal_error")
+        assert left(small_disk) == []
+        assert await here.put(ticket.upload_url, b"there is room again") == 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example/dl?from=/mmaudio/files/{token}/a.mp4",
+        "https://a.example/#/mmaudio/files/{token}/a.mp4",
+        "https://a.example/mmaudio/files/{token}/a.mp4/b",
+        "https://[a.example/mmaudio/files/{token}/a.mp4",
+        "https://a.example/mmaudio/files/{token}/" + "a" * 8192,
+    ],
+)
+@on_loop
+async def test_a_url_whose_path_is_none_of_ours(tmp_path: Path, url: str) -> None:
+    async with place(tmp_path) as here:
+        assert await here.files.own(url.format(token="a" * 43), OWNER) is None
+
+
+@on_loop
+async def test_a_long_text_of_our_urls_is_read_at_once(tmp_path: Path) -> None:
+    """Once, it took the square of its length, and ComfyUI stood still meanwhile."""
+    async with place(tmp_path) as here:
+        text = f"/mmaudio/files/{'a' * 43}#" * 10_000 + "\n\nx"
+        began = time.monotonic()
+        assert await here.files.own(text, OWNER) is None
+        assert time.monotonic() - began < 1
