@@ -84,7 +84,8 @@ def build_app(
     gateway = Gateway(settings, Keys(settings.keys), store, jobs, files, limits)
     services.update((kind.name, kind(gateway)) for kind in SERVICES)
 
-    app = web.Application(middlewares=[_plain_errors])
+    refuse = _Refuse()
+    app = web.Application(middlewares=[refuse, _plain_errors])
     page = status_page(settings.model, jobs, queue, list(services.values()))
     app.add_routes([web.get("", page), web.get("/", page)])
     app.add_routes(files.routes())
@@ -94,13 +95,33 @@ def build_app(
     tasks: list[asyncio.Task[None]] = []
 
     async def start(_app: web.Application) -> None:
-        queue.start()
-        await jobs.start()
+        try:  # or ComfyUI would not start either
+            queue.start()
+            await jobs.start()
+        except Exception:
+            log.exception("The MMAudio gateway does not start.")
+            refuse.all = True
+            return
         loop = asyncio.get_running_loop()
         tasks.extend([loop.create_task(webhooks.run()), loop.create_task(_tidy(jobs))])
 
     app.on_startup.append(start)
     return app
+
+
+class _Refuse:
+    """A middleware that answers 503 to everything once ``all`` is set."""
+
+    __middleware_version__ = 1
+
+    def __init__(self) -> None:
+        self.all = False
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.all:
+            message = "The gateway did not start; ComfyUI's log says why."
+            return web.json_response({"error": "not_started", "message": message}, status=503)
+        return await handler(request)
 
 
 @web.middleware
@@ -114,6 +135,11 @@ async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if error.status < 400:
             raise
         return _plain(of_status(error.status, error.reason))
+    except ConnectionError:  # the client has left
+        raise
+    except Exception:
+        log.exception("MMAudio: %s of a file failed.", request.method)  # its path is a secret
+        return _plain(GatewayError("An internal error; the server's log says more."))
 
 
 def _plain(error: GatewayError) -> web.Response:

@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from .compat import timeout as time_limit
+
 MAX_SEED = 2**64 - 1
 
 
@@ -212,7 +214,8 @@ class Job:
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:
-            await asyncio.wait_for(future, timeout)
+            async with time_limit(timeout):
+                await future
         except asyncio.TimeoutError:
             return False
         finally:

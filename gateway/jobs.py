@@ -18,7 +18,7 @@ from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.partial_files import delete_abandoned
 from .errors import InvalidInputError, NotFoundError
 from .fetch import fetch_video
-from .files import MAX_BYTES, Files, clean_name
+from .files import MAX_BYTES, Files, clean_name, delete
 from .graph import FOLDER, OF_THE_INPUT, graph_of
 from .job import Fault, Job, JobError, JobSpec, LogLine, ResultFile, State
 from .limits import Limits
@@ -94,6 +94,7 @@ class Jobs:
         self._retention = retention
         self._make_webhook = make_webhook
         self._unfinished: dict[str, Job] = {}
+        self._ending: set[str] = set()  # their end is being written: it can no longer change
         self._finished: OrderedDict[str, Job] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         # a key's slow videos hold up no other key's
@@ -161,7 +162,7 @@ class Jobs:
 
     async def cancel(self, job: Job, error: JobError | None = None) -> bool:
         """As ``Gateway.cancel``; with ``error`` the job fails with it."""
-        if job.ended:
+        if job.ended or job.id in self._ending:
             return False
         job.cancelling = True
         job.end_with = error
@@ -181,10 +182,7 @@ class Jobs:
             self._finished.pop(job_id, None)
             await asyncio.to_thread(shutil.rmtree, self._folders.results(job_id), True)
             self._delete_video(job_id)
-        for file in await self._store.expired_files(now):
-            file.path.unlink(missing_ok=True)
-        await self._store.forget_files(now - self._retention)
-        await self._store.forget_uploads(now)
+        await self._files.forget_expired(now)
 
     # creation
 
@@ -358,6 +356,7 @@ class Jobs:
         files: tuple[ResultFile, ...] = (),
     ) -> None:
         """Keep the end of a job, and the webhook that it owes; then tell it."""
+        self._ending.add(job.id)
         ended = replace(job, state=state, error=error, files=files, finished_at=time.time())
         hook = None
         try:
@@ -367,6 +366,7 @@ class Jobs:
             log.exception("MMAudio: the end of the job %s could not be written.", job.id)
         self._delete_video(job.id)
         self._unfinished.pop(job.id, None)
+        self._ending.discard(job.id)
         self._limits.end(job.owner)
         self._remember(job)
         job.error, job.files, job.finished_at = error, files, ended.finished_at
@@ -394,7 +394,7 @@ class Jobs:
 
     def _delete_video(self, job_id: str) -> None:
         for path in self._folders.video().glob(f"{job_id}.*"):
-            path.unlink(missing_ok=True)
+            delete(path)
 
 
 def _new_id() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from .job import ENDS, Job, JobError, JobSpec, ResultFile, State
 from .webhooks import OwedWebhook
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -173,7 +176,17 @@ class Store:
         """Jobs that a crash interrupted, oldest first."""
         ends = [state.value for state in ENDS]
         query = select(_JobRow).where(_JobRow.state.not_in(ends)).order_by(_JobRow.created_at)
-        return await self._run(lambda session: [_load(row) for row in session.scalars(query)])
+
+        def work(session: Session) -> list[Job]:
+            jobs: list[Job] = []
+            for row in session.scalars(query):
+                try:
+                    jobs.append(_load(row))
+                except (ValueError, KeyError, TypeError):  # of another version: others run
+                    log.exception("MMAudio: the job %s cannot be read; it does not run.", row.id)
+            return jobs
+
+        return await self._run(work)
 
     async def forget_jobs(self, before: float) -> list[str]:
         """Delete jobs that ended before a time, and return their ids."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from tests.gateway.fake_comfy import FakeComfy
 from tests.gateway.servers import on_loop
@@ -294,3 +297,90 @@ def test_no_id_makes_a_client_submit_again(monkeypatch: pytest.MonkeyPatch) -> N
     ids = iter(["a4290000", "b0000429", "c0000000"])
     monkeypatch.setattr(jobs_module.uuid, "uuid4", lambda: next(ids))
     assert jobs_module._new_id() == "c0000000"
+
+
+def slow(save: Callable[..., Any]) -> Callable[..., Any]:
+    async def saving(*args: Any) -> None:
+        await asyncio.sleep(0.1)
+        await save(*args)
+
+    return saving
+
+
+@pytest.mark.parametrize("end", ["succeed", "fail"])
+@on_loop
+async def test_an_end_that_is_being_written_is_not_cancelled(tmp_path: Path, end: str) -> None:
+    async with place(tmp_path) as here:
+        job = await create(here)
+        await here.comfy.begin(job.id)
+        here.store.save = slow(here.store.save)
+        if end == "succeed":
+            await here.comfy.succeed(job.id)
+        else:
+            await here.comfy.fail(job.id, "sound", "RuntimeError", "no")
+        await until(lambda: bool(here.ended))
+        assert not job.ended
+        assert not await here.jobs.cancel(job)
+        assert await job.end(5)
+        expected = State.DONE if end == "succeed" else State.FAILED
+        assert job.state is expected
+        assert (await here.store.job(job.id)).state is expected
+
+
+@on_loop
+async def test_a_failed_fetch_that_is_being_written_is_not_cancelled(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        spec = JobSpec(service="test", model="test")
+        job = job_module.Job(id="0" * 36, owner=OWNER, spec=spec, base_url=BASE)
+        await here.store.save(job)
+        here.jobs._limits.resume(OWNER)
+        here.jobs._unfinished[job.id] = job
+        here.store.save = slow(here.store.save)
+        here.jobs._run_soon(job)  # its upload is not here
+        await until(lambda: bool(here.ended))
+        assert not await here.jobs.cancel(job)
+        assert await job.end(5)
+        assert job.state is State.FAILED
+        assert here.jobs.counts() == (0, 0)
+
+
+@on_loop
+async def test_a_video_that_cannot_be_deleted_keeps_no_job_from_its_end(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        job = await create(here)
+        (tmp_path / "input" / "mmaudio-gateway" / f"{job.id}.mp4").mkdir()
+        await here.comfy.begin(job.id)
+        await here.comfy.succeed(job.id)
+        assert await job.end(5)
+
+
+@on_loop
+async def test_a_job_that_cannot_be_read_keeps_no_other_from_running(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        first, second = [await create(here) for _ in range(2)]
+    database = sqlite3.connect(tmp_path / "gateway.db")
+    database.execute("update jobs set document = '{}' where id = ?", [first.id])
+    database.commit()
+    database.close()
+    async with place(tmp_path) as here:
+        await until(lambda: here.queue.numbers == [second.id])
+
+
+@on_loop
+async def test_a_database_that_cannot_be_read_keeps_the_gateway_alone_from_starting(
+    tmp_path: Path,
+) -> None:
+    """ComfyUI itself would not start: its server waits for this."""
+    load = load_pack_module
+    database = sqlite3.connect(tmp_path / "gateway.db")
+    database.execute("create table jobs (id text)")  # of another version
+    database.commit()
+    database.close()
+    settings = load("gateway.settings").Settings(keys=None, model="small_16k")
+    comfy = FakeComfy(tmp_path / "output")
+    folders = jobs_module.Folders(tmp_path / "input", tmp_path / "output")
+    root = web.Application()
+    root.add_subapp("/mmaudio", load("gateway.app").build_app(settings, comfy, folders, tmp_path))
+    async with TestClient(TestServer(root)) as client:
+        answer = await client.get("/mmaudio/inferencesh/tasks/a")
+        assert (answer.status, (await answer.json())["error"]) == (503, "not_started")
