@@ -184,7 +184,7 @@ def _extract(key: str, prompt: Prompt, notices: list[str]) -> Node:
 
 def _rate(key: str, prompt: Prompt) -> dict[str, Any] | None:
     """The input that says how many images there are in a second."""
-    images = prompt[key]["inputs"]["images"]
+    images = _frames(prompt[key], prompt)
     source = prompt.get(images[0], {}).get("class_type")
     if source in TABLE["rate_sources"]:
         slot, name = TABLE["rate_sources"][source]
@@ -192,9 +192,21 @@ def _rate(key: str, prompt: Prompt) -> dict[str, Any] | None:
     for node in prompt.values():
         name = TABLE["rate_results"].get(node.get("class_type"))
         inputs = node.get("inputs", {})
-        if name in inputs and inputs.get("images") == images and _source(node, "audio") == key:
+        if name in inputs and _source(node, "audio") == key and _frames(node, prompt) == images:
             return {"frame_rate": inputs[name]}
     return None
+
+
+def _frames(node: Node, prompt: Prompt) -> Any:
+    """The link that a node's images come from, behind nodes that make one frame of each."""
+    images = node["inputs"].get("images")
+    for _ in prompt:  # no more than there are, should they be a circle
+        node = prompt.get(images[0], {}) if isinstance(images, list) else {}
+        name = TABLE["keep_frames"].get(node.get("class_type"))
+        if name is None or _source(node, name) is None:
+            break
+        images = node["inputs"][name]
+    return images
 
 
 def _sample(node: Node, extract: str, notices: list[str]) -> Node:

@@ -320,9 +320,29 @@ def test_the_rate_of_images(page: ComfyPage) -> None:
         inputs=[("images", "IMAGE"), ("audio", "AUDIO")],
         values={"frame_rate": 16, "loop_count": 0},
     )
-    page.open_graph(images_from(copy.deepcopy(generated), combine))
+    page.open_graph(images_from(copy.deepcopy(generated), copy.deepcopy(combine)))
     found, told = rate(page)
     assert found["value"] == 16 and "frame_rate" not in told
+
+    behind = images_from(copy.deepcopy(generated), copy.deepcopy(combine))
+    scale = saved_node(
+        8,
+        "ImageScale",
+        (460, 500),
+        (270, 130),
+        inputs=[("image", "IMAGE")],
+        outputs=[("IMAGE", "IMAGE")],
+        values=["lanczos", 64, 64, "disabled"],
+    )
+    scale["inputs"][0]["link"], scale["outputs"][0]["links"] = 3, [20]
+    behind["links"] += [[20, 8, 0, 4, 2, "IMAGE"]]
+    behind["links"][2][3:5] = [8, 0]
+    behind["nodes"][2]["inputs"][2]["link"] = 20
+    behind["nodes"] += [scale]
+    behind["nodes"][2]["pos"] = {"0": 900, "1": 0}  # as older pages saved them
+    page.open_graph(behind)
+    found, told = rate(page)
+    assert found["value"] == 16 and found["images"] == [8, 0] and "frame_rate" not in told
 
     page.open_graph(images_from(generated))
     (extract,) = (n for n in page.graph()["nodes"] if n["type"] == "MMAudioFeatureExtract")

@@ -151,6 +151,24 @@ def test_what_shows_generated_images_with_the_sound_tells_their_rate(
     assert ("Set frame_rate" in notices) == (rate is None)
 
 
+def test_nodes_that_keep_frames_are_looked_behind() -> None:
+    """Those that resize them; not those that may add some."""
+    prompt = their_prompt("clip.mp4", images=["small", 0])
+    prompt |= {
+        "small": node("ImageResizeKJ", image=["scaled", 0]),
+        "scaled": node("ImageScale", image=["parts", 0]),
+    }
+    inputs = converted(prompt)[0]["sample-features"]["inputs"]
+    assert inputs["frame_rate"] == ["parts", 2] and inputs["images"] == ["small", 0]
+    prompt["parts"] = node("VAEDecode")
+    prompt["shown"] = node("CreateVideo", images=["parts", 0], audio=["sample", 0], fps=16)
+    assert converted(prompt)[0]["sample-features"]["inputs"]["frame_rate"] == 16
+    prompt["scaled"]["class_type"] = "RIFE VFI"
+    assert "Set frame_rate" in converted(prompt)[1]
+    prompt["scaled"] = node("ImageScale", image=["small", 0])  # in a circle
+    assert "Set frame_rate" in converted(prompt)[1]
+
+
 def test_without_images_there_is_no_rate() -> None:
     prompt = their_prompt("clip.mp4")
     del prompt["sample"]["inputs"]["images"]

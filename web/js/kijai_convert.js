@@ -39,6 +39,8 @@ export class Converter {
       graph.nodes.filter((node) => isTheirs(node, this.table)).map((node) => ({ graph, node })),
     );
     checkKnown(found, this);
+    for (const { node } of found)
+      for (const key of ["pos", "size"]) node[key] = [node[key][0], node[key][1]]; // once objects
     const theirs = (type) => found.filter(({ node }) => node.type === type);
     const samplers = theirs(SAMPLER).map((one) => ({ ...one, ...this.#sourcesOf(one) }));
     const loaded = theirs(LOADER).map((one) => ({ ...one, ...this.#together(one, samplers) }));
@@ -60,7 +62,8 @@ export class Converter {
   #sourcesOf({ graph, node }) {
     const origins = (name) => this.graphs.origins(graph, graph.linkOf(node, name));
     const utils = origins("feature_utils").map((one) => one.node);
-    return { models: origins("mmaudio_model").map((one) => one.node), utils, images: origins("images") };
+    const models = origins("mmaudio_model").map((one) => one.node);
+    return { models, utils, images: this.#frames(graph, graph.linkOf(node, "images")) };
   }
 
   // What the loaders of one model say together, and where those stand that go into it.
@@ -79,7 +82,8 @@ export class Converter {
           said.set(JSON.stringify(values), values);
         }
     if (said.size > 1) leftAlone(this, "why_several", node);
-    return { said: [...said.values()][0] ?? {}, merged: merged.filter((one) => graph.nodes.includes(one)) };
+    const own = merged.filter((one) => graph.nodes.includes(one));
+    return { said: [...said.values()][0] ?? {}, merged: own };
   }
 
   // Reroutes, Set and Get nodes that carry what no node of ours takes.
@@ -147,8 +151,10 @@ export class Converter {
   #sampler({ graph, node, utils }, values, rate) {
     const given = this.#bounded(values(node));
     const { [EXTRACT]: first, [SAMPLER]: second } = this.table.becomes;
-    const carried = (names) =>
-      Object.fromEntries(Object.keys(names).filter((one) => one in given).map((one) => [names[one], given[one]]));
+    const carried = (names) => {
+      const known = Object.keys(names).filter((one) => one in given);
+      return Object.fromEntries(known.map((one) => [names[one], given[one]]));
+    };
     const extract = { id: ++this.graphs.lastNode, mode: node.mode, flags: { ...node.flags } };
     for (const key of ["color", "bgcolor"]) if (node[key]) extract[key] = node[key];
     const model = graph.linkOf(node, "mmaudio_model");
@@ -203,7 +209,16 @@ export class Converter {
     return given;
   }
 
-  // What tells how many images there are in a second: their source, or what shows them with the sound.
+  // The outputs that images come from, behind nodes that make one frame of each.
+  #frames(graph, link, seen = new Set()) {
+    return this.graphs.origins(graph, link, seen).flatMap((one) => {
+      const from = one.graph.linkOf(one.node, this.table.keep_frames[one.node.type]);
+      return from ? this.#frames(one.graph, from, seen) : [one];
+    });
+  }
+
+  // What tells how many images there are in a second: their source, or what shows them with the
+  // sound.
   #rate({ graph, node, images }, samplers) {
     if (images.length !== 1) return undefined;
     const [source] = images;
@@ -215,12 +230,14 @@ export class Converter {
     for (const outer of this.graphs.all)
       for (const shown of outer.nodes) {
         const rate = this.table.rate_results[shown.type];
-        const from = (input) => this.graphs.origins(outer, outer.linkOf(shown, input));
+        if (!rate) continue;
         const same = (one) => one.node === source.node && one.slot === source.slot;
-        if (!rate || !from("images").some(same) || !from("audio").some((one) => one.node === node))
-          continue;
+        const sound = this.graphs.origins(outer, outer.linkOf(shown, "audio"));
+        const frames = this.#frames(outer, outer.linkOf(shown, "images"));
+        if (!frames.some(same) || !sound.some((one) => one.node === node)) continue;
         const origin = outer.linkOf(shown, rate);
-        if (origin && outer === graph) return { origin: { ...origin }, name: "frame_rate", type: "FLOAT" };
+        if (origin && outer === graph)
+          return { origin: { ...origin }, name: "frame_rate", type: "FLOAT" };
         const { widgets_values: saved } = shown;
         const value = Array.isArray(saved) ? saved[0] : saved?.[rate];
         if (!origin && value > 0) return { value };

@@ -38,21 +38,23 @@ function convert(graphData, table) {
   return converter.notices;
 }
 
-function isForUs(graphData, table) {
-  const graphs = [graphData, ...(graphData?.definitions?.subgraphs ?? [])];
-  const nodes = graphs.flatMap((graph) => (Array.isArray(graph?.nodes) ? graph.nodes : []));
-  return isOurType("MMAudioSampler") && nodes.some((node) => node && isTheirs(node, table));
+function nodesOf(graphData) {
+  const subgraphs = graphData?.definitions?.subgraphs;
+  const graphs = [graphData, ...(Array.isArray(subgraphs) ? subgraphs : [])];
+  return graphs.flatMap((graph) => (Array.isArray(graph?.nodes) ? graph.nodes : []));
 }
 
 app.registerExtension({
   name: "MMAudio.KijaiGraphs",
   async beforeConfigureGraph(graphData) {
     asked = [];
+    const nodes = nodesOf(graphData).filter((node) => /^MMAudio/.test(node?.type));
+    if (!nodes.length || !isOurType("MMAudioSampler")) return; // else theirs is installed, and used
     let table;
     try {
       table = await loading;
-      if (!isForUs(graphData, table)) return;
-      notify("info", convert(graphData, table).join("\n"));
+      if (nodes.some((node) => isTheirs(node, table)))
+        notify("info", convert(graphData, table).join("\n"));
     } catch (error) {
       if (!table) return;
       const known = error instanceof LeftAlone;
@@ -65,7 +67,7 @@ app.registerExtension({
     for (const { graph, node, text } of asked) {
       const within = graph === null ? root : root.subgraphs?.get(graph);
       const found = within?.getNodeById(node);
-      if (found) tell(found, { text, isError: false });
+      if (found?.addDOMWidget) tell(found, { text, isError: false });
     }
     asked = [];
   },
