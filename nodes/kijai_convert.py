@@ -53,7 +53,7 @@ def convert(prompt: Prompt, files: Files, ours: Collection[str]) -> tuple[Prompt
                 "LoadMMAudioModel", _loaded(inputs, files, missing, notices), node
             )
         elif kind == SAMPLER:
-            extract = _free_key(f"{key}-features", prompt)
+            extract = _free_key(key, {*prompt, *converted})
             converted[extract] = _extract(key, prompt, notices)
             converted[key] = _sample(node, extract, notices)
         elif kind is None:
@@ -236,8 +236,12 @@ def _node(kind: str, inputs: Mapping[str, Any], was: Node | None = None) -> Node
     return node
 
 
-def _free_key(key: str, prompt: Prompt) -> str:
-    while key in prompt:
+def _free_key(sampler: str, taken: Collection[str]) -> str:
+    """An id for the MMAudio Feature Extract of a sampler: a number where all ids are."""
+    if all(key.isdecimal() for key in taken):
+        return str(max(map(int, taken)) + 1)
+    key = f"{sampler}-features"
+    while key in taken:
         key += "_"
     return key
 

@@ -10,7 +10,9 @@ import logging
 import sys
 from typing import Any
 
-from .kijai_convert import SAMPLER, Files, LeftAloneError, convert, is_theirs, say
+from aiohttp import web
+
+from .kijai_convert import SAMPLER, Files, LeftAloneError, Prompt, convert, is_theirs, say
 
 log = logging.getLogger(__name__)
 
@@ -21,27 +23,39 @@ def start() -> None:
     instance = getattr(server, "instance", None)
     if instance is not None:
         instance.add_on_prompt_handler(on_prompt)
+        instance.routes.post("/mmaudio_kijai")(_answer)
 
 
 def on_prompt(body: Any) -> Any:
     """The body of POST /prompt, with a prompt of ours instead of one of theirs; raises nothing."""
+    if not isinstance(body, dict):
+        return body
+    prompt, notices = to_ours(body.get("prompt"))
+    for notice in notices:
+        log.warning("MMAudio: %s", notice)
+    return body if prompt is None else {**body, "prompt": prompt}
+
+
+async def _answer(request: web.Request) -> web.Response:
+    """For a prompt that is opened in the page: what ``to_ours`` makes of it."""
+    prompt, notices = to_ours(await request.json())
+    return web.json_response({"prompt": prompt, "notices": notices})
+
+
+def to_ours(prompt: Any) -> tuple[Prompt | None, list[str]]:
+    """The prompt in our nodes, None if it stays as it is, and what to tell; raises nothing."""
     try:
-        prompt = body.get("prompt") if isinstance(body, dict) else None
         if not isinstance(prompt, dict) or not any(map(is_theirs, prompt.values())):
-            return body
+            return None, []
         ours = _our_ids()
         if SAMPLER not in ours:  # theirs is installed too, and was loaded last
-            return body
-        converted, notices = convert(prompt, _files(), ours)
+            return None, []
+        return convert(prompt, _files(), ours)
     except LeftAloneError as error:
-        log.warning("MMAudio: %s", error)
+        return None, [str(error)]
     except Exception as error:  # whatever others put into a prompt is theirs to explain
-        log.exception("MMAudio: %s", say("failed", why=error))
-    else:
-        for notice in notices:
-            log.warning("MMAudio: %s", notice)
-        return {**body, "prompt": converted}
-    return body
+        log.exception("MMAudio: a prompt could not be read.")
+        return None, [say("failed", why=error)]
 
 
 def _our_ids() -> set[str]:

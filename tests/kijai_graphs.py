@@ -72,6 +72,19 @@ def our_prompt(clip: str) -> Graph:
     )
 
 
+def numbered(prompt: Graph) -> Graph:
+    """The same with ids as the page gives them: 1, 2, ... in order."""
+    ids = {name: str(number) for number, name in enumerate(prompt, start=1)}
+
+    def value(given: Any) -> Any:
+        return [ids[given[0]], given[1]] if isinstance(given, list) else given
+
+    return {
+        ids[name]: node(one["class_type"], **{k: value(v) for k, v in one["inputs"].items()})
+        for name, one in prompt.items()
+    }
+
+
 # --- workflows, as the page saves them
 
 Link = tuple[int, int, int, int, int, str]

@@ -21,6 +21,7 @@ from tests.kijai_graphs import (
     graph,
     load_video,
     model_loader,
+    numbered,
     our_prompt,
     sampler,
     saved_node,
@@ -181,6 +182,31 @@ def test_a_dropped_file(page: ComfyPage, comfy: ComfyServer, clip: str) -> None:
     assert page.wait(lambda: "LoadMMAudioModel" in json.dumps(page.graph()))
     assert SAYS["done"] in toasts(page)[0]
     path.unlink()
+
+
+@pytest.mark.every_version
+def test_a_dropped_api_prompt(browser: Browser, comfy: ComfyServer, clip: str) -> None:
+    """As programs have them, also in the oldest page."""
+    context = browser.new_context(viewport=SIZE)
+    page = ComfyPage(context, comfy, "classic")
+    path = comfy.output / "theirs_api.json"
+    theirs = numbered(their_prompt(clip))
+    path.write_text(json.dumps(theirs), encoding="utf-8")
+    page.drop(path)
+    assert page.wait(lambda: "MMAudioFeatureExtract" in json.dumps(page.graph()))
+    page.settle()
+    assert SAYS["done"] in toasts(page)[0]
+    convert = load_pack_module("nodes.kijai_convert").convert
+    expected, _ = convert(theirs, lambda kind: [FILES[kind]], OURS)
+    made = page.prompt()
+    assert {key: one["class_type"] for key, one in made.items()} == {
+        key: one["class_type"] for key, one in expected.items()
+    }
+    for key, one in expected.items():
+        assert made[key]["inputs"].items() >= one["inputs"].items()
+    assert page.errors == []
+    path.unlink()
+    context.close()
 
 
 # --- what is left alone

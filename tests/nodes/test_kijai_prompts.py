@@ -14,7 +14,7 @@ import pytest
 
 from dev.client import PromptRejectedError
 from dev.server import ComfyServer
-from tests.kijai_graphs import CFG, DURATION, FILES, SEED, our_prompt, their_prompt
+from tests.kijai_graphs import CFG, DURATION, FILES, SEED, numbered, our_prompt, their_prompt
 from tests.nodes.graphs import Graph, executed, node, paths, read_audio, run, saved, sound
 from tests.pack import load_pack_module
 
@@ -192,6 +192,15 @@ def test_two_samplers_of_one_model() -> None:
     kinds = [one["class_type"] for one in made.values()]
     assert kinds.count("MMAudioFeatureExtract") == 2 and kinds.count("LoadMMAudioModel") == 1
     assert made["sample"]["inputs"]["features"] == ["sample-features_", 0]
+
+
+def test_numbers_stay_numbers() -> None:
+    """Ids that the page takes for its nodes."""
+    prompt = numbered(their_prompt("clip.mp4"))
+    (sampler,) = (key for key, one in prompt.items() if one["class_type"] == "MMAudioSampler")
+    prompt["10"] = copy.deepcopy(prompt[sampler])
+    made, _ = converted(prompt)
+    assert [made[key]["inputs"]["features"] for key in (sampler, "10")] == [["11", 0], ["12", 0]]
 
 
 # --- what is left alone

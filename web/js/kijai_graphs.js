@@ -1,4 +1,5 @@
 // Workflows of kijai/ComfyUI-MMAudio are converted before the page builds them.
+import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { Converter } from "./kijai_convert.js";
 import { isTheirs, LeftAlone } from "./kijai_nodes.js";
@@ -44,8 +45,32 @@ function nodesOf(graphData) {
   return graphs.flatMap((graph) => (Array.isArray(graph?.nodes) ? graph.nodes : []));
 }
 
+// An API prompt that is opened in the page has no hook: the server, which converts those that are sent,
+// is asked before.
+async function toOurs(prompt) {
+  const theirs = Object.values(prompt ?? {}).some((node) => /^MMAudio/.test(node?.class_type));
+  if (!theirs) return prompt;
+  try {
+    const body = JSON.stringify(prompt);
+    const headers = { "Content-Type": "application/json" };
+    const answer = await api.fetchApi("/mmaudio_kijai", { method: "POST", headers, body });
+    const { prompt: ours, notices } = await answer.json();
+    if (notices.length) notify(ours ? "info" : "warn", notices.join("\n"));
+    return ours ?? prompt;
+  } catch (error) {
+    console.warn("MMAudio:", error);
+    return prompt;
+  }
+}
+
 app.registerExtension({
   name: "MMAudio.KijaiGraphs",
+  setup() {
+    const { loadApiJson } = app;
+    app.loadApiJson = async function (prompt, ...more) {
+      return loadApiJson.call(this, await toOurs(prompt), ...more);
+    };
+  },
   async beforeConfigureGraph(graphData) {
     asked = [];
     const nodes = nodesOf(graphData).filter((node) => /^MMAudio/.test(node?.type));
