@@ -436,7 +436,7 @@ class ComfyPage:
 
     # --- running
 
-    def run(self) -> str:
+    def run(self, timeout: float = RUN_SECONDS) -> str:
         """Queue the graph as the Run button does, and wait for its end.
 
         Returns:
@@ -448,7 +448,7 @@ class ComfyPage:
         self.page.wait_for_function(
             f"(ends) => window.ends.length > ends || {refused}",
             arg=ends,
-            timeout=RUN_SECONDS * 1000,
+            timeout=timeout * 1000,
         )
         kinds: list[str] = self.page.evaluate("(ends) => window.ends.slice(ends)", ends)
         self.settle()

@@ -1,4 +1,4 @@
-"""The page of the oldest version, with the classic canvas: a graph runs and tells its notice."""
+"""The oldest version's page, with the classic canvas: a graph runs, tells its notice, is heard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dev.server import ComfyServer
 from tests.nodes.graphs import muxed, sound
 
 from .page import SIZE, ComfyPage
+from .test_takes import Panel
 
 
 @pytest.mark.every_version
@@ -21,10 +22,15 @@ def test_a_graph_runs_and_tells(browser: Browser, comfy: ComfyServer, clip: str)
     assert page.run() == "success"
     assert "2.00 s long" in (page.node_text(ids["extract"]) or "")
     assert page.results()
+    panel = Panel(page, ids["mux"])
+    panel.play()
+    assert panel.heard() == [0]
+    panel.pause()
     page.reload()
     assert page.wait(lambda: "2.00 s long" in (page.node_text(ids["extract"]) or ""))
     page.set_widgets(ids["extract"], start_offset=5.0)
     assert page.run() == "error"
+    assert Panel(page, ids["mux"]).root.locator(".lane").count() == 1  # of the run before
     assert "Lower start_offset" in (page.node_text(ids["extract"]) or "")
     assert page.errors == []
     context.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -185,9 +186,9 @@ def test_keys(panel: Panel) -> None:
 def test_levels_are_matched(panel: Panel) -> None:
     volumes = [audio["volume"] for audio in panel.media()["audios"]]
     assert max(volumes) == pytest.approx(1) and min(volumes) < 1
-    panel.button("Match level").click()
+    panel.button("Level").click()
     assert [audio["volume"] for audio in panel.media()["audios"]] == [1, 1, 1]
-    panel.button("Match level").click()
+    panel.button("Level").click()
     assert [audio["volume"] for audio in panel.media()["audios"]] == pytest.approx(volumes)
 
 
@@ -249,10 +250,10 @@ def test_a_click_seeks_and_a_drag_repeats(page: ComfyPage, panel: Panel) -> None
 
 def test_spectrograms_are_made_on_demand(page: ComfyPage, panel: Panel) -> None:
     pictures = panel.root.locator(".lane img")
-    panel.button("Spectrum").click()
+    panel.button("Mel").click()
     panel.until(lambda: pictures.first.evaluate("(image) => image.naturalWidth") > 0)
     assert pictures.first.evaluate("(image) => image.naturalHeight") == 80
-    panel.button("Spectrum").click()
+    panel.button("Mel").click()
     assert not pictures.first.is_visible()
 
 
@@ -292,3 +293,171 @@ def test_what_is_gone_is_said(page: ComfyPage, ids: dict[str, str]) -> None:
     texts = page.page.locator(".mmaudio-takes").all_inner_texts()
     assert texts and all("no longer on disk" in text for text in texts)
     page.errors[:] = [error for error in page.errors if "mmaudio-takes" not in error]
+
+
+# --- the nodes around the panel
+
+
+@pytest.fixture(scope="module")
+def region_ids(opened_page: ComfyPage, ids: dict[str, str]) -> dict[str, str]:
+    """A graph whose sound comes from a schedule of prompts and a region; ids of its nodes."""
+    page = opened_page
+    graph = sound(
+        video="takes.mp4",
+        extract={"duration": SECONDS},
+        sample={"num_samples": 1, "steps": 1, "features": ["schedule", 0], "latent": ["region", 0]},
+    )
+    graph["schedule"] = node(
+        "MMAudioPromptSchedule",
+        mmaudio=["load", 0],
+        features=["extract", 0],
+        schedule="0-2: rain | 2 - 0:04 : thunder --no music | 4-: birds",
+    )
+    graph["first"] = node("MMAudioSampler", mmaudio=["load", 0], features=["extract", 0], steps=1)
+    graph["encoded"] = node(
+        "MMAudioEncode", mmaudio=["load", 0], audio=["first", 0], features=["extract", 0]
+    )
+    graph["region"] = node("MMAudioRegion", samples=["encoded", 0], start=0.0, end=1.0)
+    graph["takes"] = node("MMAudioTakes", audio=["sample", 0], video=["video", 0])
+    ids = page.add_nodes(graph)
+    for sampler in ("sample", "first"):
+        page.set_widgets(ids[sampler], control_after_generate="fixed")
+    assert page.run() == "success"
+    page.page.evaluate(
+        """(id) => {
+          const {ds, graph} = window.app.canvas;
+          const [x, y] = graph.getNodeById(id).pos;
+          ds.scale = 0.9;
+          ds.offset = [300 - x, 120 - y];
+          window.app.canvas.setDirty(true, true);
+        }""",
+        ids["takes"],
+    )
+    page.page.wait_for_timeout(1000)
+    return ids
+
+
+def widget(page: ComfyPage, node_id: str, name: str) -> Any:
+    return page.page.evaluate(
+        """([id, name]) => window.app.canvas.graph.getNodeById(id)
+          .widgets.find((widget) => widget.name === name).value""",
+        [node_id, name],
+    )
+
+
+def drag(page: ComfyPage, target: Locator, start: float, end: float) -> None:
+    """From one part of an element's width to another."""
+    box = target.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.page.mouse.move(box["x"] + start * box["width"], y)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + end * box["width"], y, steps=6)
+    page.page.mouse.up()
+
+
+def test_a_region_is_written_into_the_region_node(
+    page: ComfyPage, region_ids: dict[str, str]
+) -> None:
+    panel = Panel(page, region_ids["takes"])
+    drag(page, panel.root.locator(".lane .sound").first, 0.25, 0.5)
+    start, end = (widget(page, region_ids["region"], name) for name in ("start", "end"))
+    assert start == pytest.approx(SECONDS / 4, abs=0.06)
+    assert end == pytest.approx(SECONDS / 2, abs=0.06)
+    assert "MMAudio Region" in panel.status()
+
+
+def test_borders_of_prompts_are_dragged(page: ComfyPage, region_ids: dict[str, str]) -> None:
+    panel = Panel(page, region_ids["takes"])
+    strip = panel.root.locator(".schedule")
+    assert strip.locator(".prompt").all_inner_texts() == ["rain", "thunder --no music", "birds"]
+    border = strip.locator(".border").first
+    box, whole = border.bounding_box(), strip.bounding_box()
+    assert box is not None and whole is not None
+    page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.page.mouse.down()
+    page.page.mouse.move(whole["x"] + whole["width"] / 2, box["y"] + 5, steps=6)
+    page.page.mouse.up()
+    text = widget(page, region_ids["schedule"], "schedule")
+    moved = re.fullmatch(
+        r"0-(\d[\d.]*): rain \| (\d[\d.]*) - 0:04 : thunder --no music \| 4-: birds", text
+    )
+    assert moved is not None, text
+    assert float(moved[1]) == float(moved[2]) == pytest.approx(SECONDS / 2, abs=0.06)
+    border = strip.locator(".border").last
+    border.focus()
+    page.page.keyboard.press("ArrowRight")
+    assert "- 4.1 : thunder --no music | 4.1-: birds" in widget(
+        page, region_ids["schedule"], "schedule"
+    )
+    assert page.run() == "success"  # the text is still a schedule
+
+
+def test_in_a_subgraph(page: ComfyPage, region_ids: dict[str, str]) -> None:
+    subgraph = page.into_subgraph(region_ids["takes"])
+    page.set_widgets(region_ids["sample"], seed=3)
+    assert page.run() == "success"
+    (inner,) = page.enter(subgraph)
+    panel = Panel(page, inner)
+    panel.play()
+    assert panel.heard() == [0]
+    page.leave()
+
+
+@pytest.mark.slow
+def test_five_minutes_with_four_takes(page: ComfyPage, ids: dict[str, str]) -> None:
+    graph = sound(extract={"duration": 300.0})
+    del graph["sample"]
+    graph["four"] = node("RepeatLatentBatch", samples=["extract", 3], amount=4)
+    graph["decode"] = node("MMAudioDecode", mmaudio=["load", 0], samples=["four", 0])
+    graph["takes"] = node("MMAudioTakes", audio=["decode", 0])
+    made = page.add_nodes(graph)
+    fetched: list[int] = []
+    page.page.on(
+        "response",
+        lambda answer: (
+            fetched.append(int(answer.headers.get("content-length", 0)))
+            if "mmaudio-takes" in answer.url
+            else None
+        ),
+    )
+    page.page.evaluate(
+        """() => {
+          window.drawn = [];
+          const frame = window.requestAnimationFrame;
+          window.requestAnimationFrame = (act) => frame((time) => {
+            const began = performance.now();
+            act(time);
+            window.drawn.push([performance.now() - began, String(act).length]);
+          });
+          window.app.api.addEventListener('execution_success', () => {
+            window.succeeded = performance.now();
+            const look = () => document.querySelector('.mmaudio-takes .lane canvas')?.clientWidth
+              ? (window.seen = performance.now()) : setTimeout(look, 10);
+            look();
+          });
+        }"""
+    )
+    assert page.run(timeout=280) == "success"
+    panel = Panel(page, made["takes"])
+    assert panel.root.locator(".lane").count() == 4
+    waited = page.page.evaluate("() => window.seen - window.succeeded")
+    assert waited < 1000
+    before_play = sum(fetched)
+    assert before_play < 2_000_000
+    panel.play()
+    page.page.evaluate("() => { window.drawn.length = 0; }")
+    apart = []
+    for _ in range(20):
+        times = [audio["time"] for audio in panel.media()["audios"]]
+        apart.append(max(times) - min(times))
+        page.page.wait_for_timeout(1000)
+    drawn = sorted(cost for cost, _ in page.page.evaluate("() => window.drawn"))
+    print(
+        f"{page.renderer}: panel after {waited:.0f} ms, {before_play} bytes before play, median "
+        f"{1000 * statistics.median(apart):.1f} ms apart, script of a frame: median "
+        f"{drawn[len(drawn) // 2]:.2f} ms, p95 {drawn[int(0.95 * len(drawn))]:.2f} ms"
+    )
+    assert statistics.median(apart) < 0.04
+    assert drawn[int(0.95 * len(drawn))] <= 8
+    panel.pause()

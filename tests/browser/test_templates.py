@@ -58,7 +58,8 @@ def test_app(page: ComfyPage, clip: str, picture: str) -> None:
     """It asks for little, and shows three takes, with one of them to play."""
     page.open_template(APP)
     labels = page.page.get_by_test_id("builder-widget-label").all_inner_texts()
-    assert labels == ["file", "prompt", "seed", "download_missing"]
+    assert labels == ["file", "prompt", "seed", "download_missing", "takes"]
+    assert page.wait(lambda: page.page.get_by_text("Run to hear the takes.").count() == 1)
     takes = page.page.get_by_test_id("linear-video-output")
 
     def files() -> set[str]:
@@ -70,6 +71,13 @@ def test_app(page: ComfyPage, clip: str, picture: str) -> None:
     assert page.wait(lambda: len(files() - before) == 3)
     panel = page.page.get_by_test_id("linear-center-panel")
     assert panel.locator("video[controls]").is_visible()
+    shown = page.page.locator(".mmaudio-takes:visible")
+    lanes = shown.locator(".lane")
+    assert page.wait(lambda: lanes.count() == 3)
+    shown.get_by_role("button", name="Play").click()
+    times = "(all) => Math.min(...all.map((audio) => audio.currentTime))"
+    audios = shown.locator("audio")
+    assert page.wait(lambda: audios.evaluate_all(times) > 0.1)
 
 
 def test_the_dialog_lists_them(page: ComfyPage) -> None:

@@ -21,7 +21,8 @@ const STYLE = `
   box-sizing: border-box; white-space: nowrap; text-overflow: ellipsis;
   border: 1px solid currentColor; border-radius: 3px; }
 .mmaudio-takes .border { position: absolute; top: 0; bottom: 0; width: 9px; margin-left: -4px;
-  cursor: ew-resize; touch-action: none; background: currentColor; opacity: .7; border-radius: 3px; }
+  z-index: 1; cursor: ew-resize; touch-action: none; background: currentColor; opacity: .7;
+  border-radius: 3px; }
 .mmaudio-takes .lanes { list-style: none; margin: 0; padding: 0; max-height: 336px;
   overflow-y: auto; scrollbar-width: none; }
 .mmaudio-takes .lane { height: 84px; box-sizing: border-box; padding: 2px 0; }

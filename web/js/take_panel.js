@@ -10,7 +10,11 @@ const NODES = new Set(["MuxAudioVideo", "MMAudioTakes"]);
 const WIDGET = "mmaudio_takes";
 const GONE = "The takes of the last run are no longer on disk. Run again to hear them.";
 
+const REMOVED_MS = 1000; // after which what is not shown is let go
+const BEFORE_RUN = "Run to hear the takes.";
+
 const views = new WeakMap(); // node -> its TakeView
+let inApp = new Set(); // ids of the nodes whose panel stands in the App of the graph that is opened
 
 function fileUrl({ filename, subfolder, type }) {
   return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
@@ -31,10 +35,15 @@ function viewOf(node) {
     getMaxHeight: () => view.height,
   });
   widget.serialize = false;
+  widget.label = "takes";
   const { onRemoved } = node;
   node.onRemoved = function () {
-    view.end();
-    views.delete(node);
+    view.pause();
+    setTimeout(() => {
+      if (view.element.isConnected) return; // an App still shows it
+      view.end();
+      views.delete(node);
+    }, REMOVED_MS);
     onRemoved?.call(this);
   };
   return view;
@@ -80,6 +89,15 @@ app.registerExtension({
       const data = takesIn(node, output);
       if (data) void restore(node, data);
     });
+  },
+  beforeConfigureGraph(graph) {
+    const inputs = graph?.extra?.linearData?.inputs ?? [];
+    inApp = new Set(inputs.filter((input) => input[1] === WIDGET).map((input) => String(input[0])));
+  },
+  loadedGraphNode(node) {
+    // an App shows the widgets that are there when it is opened
+    if (inApp.has(String(node.id)) && NODES.has(node.constructor.nodeData?.name))
+      viewOf(node).tell(BEFORE_RUN);
   },
   nodeCreated(node) {
     if (!NODES.has(node.constructor.nodeData?.name)) return;

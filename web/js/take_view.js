@@ -93,8 +93,8 @@ export class TakeView {
     this.playButton = this.button("Play", () => this.togglePlay());
     this.abButton = this.button("A/B", () => this.pick(this.previous), "Back to the take before");
     this.loopButton = this.button("Loop", () => this.toggleLoop(), "Repeat the marked region");
-    this.levelButton = this.button("Match level", () => this.toggleLevel(), "All takes equally loud");
-    this.spectraButton = this.button("Spectrum", () => this.toggleSpectra(), "Show mel spectrograms");
+    this.levelButton = this.button("Level", () => this.toggleLevel(), "All takes equally loud");
+    this.spectraButton = this.button("Mel", () => this.toggleSpectra(), "Show mel spectrograms");
     this.clock = make("span", { class: "clock", "aria-hidden": "true" }); // the slider tells it
     const bar = make("div", { class: "bar" }, [
       this.playButton,
@@ -248,6 +248,10 @@ export class TakeView {
   }
 
   // --- what is done
+
+  pause() {
+    if (this.player?.playing) this.player.pause();
+  }
 
   async togglePlay() {
     if (!this.player) return;
