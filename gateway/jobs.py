@@ -26,7 +26,7 @@ from .outgoing import Outgoing, UrlRefusedError
 from .queue import ComfyQueue, End, RejectedError, Ticket
 from .results import publish
 from .store import Store
-from .video_files import FetchError, decode_data_uri, probe_video, write_video
+from .video_files import FetchError, decode_data_uri, probe_video, without_path, write_video
 from .webhooks import OwedWebhook, Webhooks
 
 if TYPE_CHECKING:
@@ -413,6 +413,7 @@ def _of_node(job: Job, event: Mapping[str, Any]) -> JobError:
     message = str(event.get("exception_message") or "").strip()
     node = str(event.get("node_id"))
     if node in OF_THE_INPUT and event.get("exception_type") == _NODE_ERROR:
+        message = without_path(message, job.id)
         return _of_input(message, "video" if job.spec.has_video else "prompt")
     log.error("MMAudio: the job %s failed in node %s: %s", job.id, node, message)
     return JobError(fault=Fault.INTERNAL, message=_OURS)

@@ -145,7 +145,7 @@ def _probe(path: Path, limits: FetchLimits) -> VideoFacts:
     try:
         info = VideoFile(path).info
     except MediaError as error:
-        raise FetchError(str(error).replace(f"'{path}'", "the video")) from error
+        raise FetchError(without_path(str(error), path.name)) from error
     if info.duration > limits.video_seconds:
         raise FetchError(
             f"got a video of {float(info.duration):.1f} seconds, expected at most"
@@ -157,6 +157,12 @@ def _probe(path: Path, limits: FetchLimits) -> VideoFacts:
             " width and height. Scale it down."
         )
     return VideoFacts(seconds=float(info.duration), width=info.width, height=info.height)
+
+
+def without_path(message: str, name: str) -> str:
+    """``message`` with "the video" for every path, in quotes or not, in which ``name`` stands."""
+    name = re.escape(name)
+    return re.sub(rf"""(['"]).*?{name}.*?\1|\S*{name}\S*""", "the video", message)
 
 
 def _check_demuxer(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -57,26 +58,29 @@ def test_a_body_that_is_wrongly_compressed(creating: Creating, here: StandIn) ->
     assert creating.shape in answer.json()
 
 
+@contextmanager
+def beginning(creating: Creating, here: StandIn) -> Iterator[socket.socket]:
+    """A connection on which one of the 50 bytes of a body was sent."""
+    url = urlsplit(here.url + creating.path)
+    headers = creating.headers | {"Host": url.netloc, "Content-Length": "50"}
+    lines = [f"POST {url.path} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
+    with socket.create_connection(("127.0.0.1", url.port or 0), timeout=10) as client:
+        client.sendall("\r\n".join([*lines, "", "{"]).encode())
+        yield client
+
+
 def test_a_body_that_never_ends(
     creating: Creating, here: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fields, "BODY_SECONDS", 0.2)
-    url = urlsplit(here.url + creating.path)
-    headers = creating.headers | {"Host": url.netloc, "Content-Length": "50"}
-    lines = [f"POST {url.path} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
-    with socket.create_connection((url.hostname, url.port), timeout=10) as client:
-        client.sendall("\r\n".join([*lines, "", "{"]).encode())
+    with beginning(creating, here) as client:
         assert b" 400 " in client.recv(4096).splitlines()[0]
 
 
 def test_a_client_that_leaves_within_its_body_is_no_fault_of_the_server(
     creating: Creating, here: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url = urlsplit(here.url + creating.path)
-    headers = creating.headers | {"Host": url.netloc, "Content-Length": "50"}
-    lines = [f"POST {url.path} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
-    with socket.create_connection((url.hostname, url.port), timeout=10) as client:
-        client.sendall("\r\n".join([*lines, "", "{"]).encode())
+    with beginning(creating, here):
         requests.get(here.url + creating.path, headers=creating.headers, timeout=30)
     for _ in range(3):  # until the server has noticed
         requests.get(here.url + creating.path, headers=creating.headers, timeout=30)

@@ -384,3 +384,24 @@ async def test_a_database_that_cannot_be_read_keeps_the_gateway_alone_from_start
     async with TestClient(TestServer(root)) as client:
         answer = await client.get("/mmaudio/inferencesh/tasks/a")
         assert (answer.status, (await answer.json())["error"]) == (503, "not_started")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "'/home/anna/input/mmaudio-gateway/{id}.mp4'",
+        "'/home/o'hara/a folder/mmaudio-gateway/{id}.mp4'",
+        '"/home/o\'hara/mmaudio-gateway/{id}.mp4"',
+        r"'C:\\Users\\anna b\\input\\mmaudio-gateway/{id}.mp4'",
+        "/home/anna/mmaudio-gateway/{id}.mp4",
+    ],
+)
+@on_loop
+async def test_no_path_of_this_machine_is_told(tmp_path: Path, path: str) -> None:
+    async with place(tmp_path) as here:
+        job = await create(here)
+        await here.comfy.begin(job.id)
+        message = f"no frame of {path.format(id=job.id)} could be decoded"
+        await here.comfy.fail(job.id, "features", "MMAudioNodeError", message)
+        assert await job.end(5)
+        assert job.error.message == "no frame of the video could be decoded"
