@@ -20,7 +20,8 @@ from aiohttp import web
 from ..mmaudio_core.partial_files import delete_abandoned, partial_file
 from .compat import timeout
 from .errors import BadRequestError, GoneError, NotFoundError, TooLargeError
-from .store import Store, StoredFile, Upload
+from .store import Store
+from .tables import StoredFile, Upload
 from .urls import MAX_LETTERS
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from .jobs import Jobs
 from .keys import Keys
 from .limits import Limits
 from .settings import Settings, is_loopback
-from .store import Store, StoredFile
+from .store import Store
+from .tables import StoredFile
 
 
 def _names_this_machine(host: str) -> bool:

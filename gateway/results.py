@@ -14,7 +14,7 @@ import av
 from .files import Files, file_url, new_token
 from .graph import RESULTS
 from .job import Job, Output, ResultFile
-from .store import StoredFile
+from .tables import StoredFile
 
 _TYPES = {Output.VIDEO: "video/mp4", Output.M4A: "audio/mp4", Output.FLAC: "audio/flac"}
 
