@@ -53,6 +53,7 @@ def _mount(settings: Settings) -> None:
         settings, server, folders, Path(folder_paths.get_system_user_directory("mmaudio"))
     )
     server.app.add_subapp("/mmaudio", app)
+    _warn_of_missing(settings.model)
     log.info("The MMAudio gateway serves /mmaudio with the model %s.", settings.model)
 
 
@@ -78,4 +79,20 @@ def _check_model(model: str) -> None:
     if model not in known:
         raise SettingsError(
             f"MMAUDIO_GATEWAY_MODEL: got {model!r}; expected one of {', '.join(known)}."
+        )
+
+
+def _warn_of_missing(model: str) -> None:
+    """Every job would fail, and its client is not told why."""
+    from ..mmaudio_core.checkpoint import MissingPartsError
+    from ..nodes import folders
+    from ..nodes.model_manager import precision_dtype
+
+    try:
+        folders.catalog().bundle(model, dtype=precision_dtype("auto"))
+    except MissingPartsError as missing:
+        log.warning(
+            "The MMAudio gateway's jobs will fail until these files are there. Download them, or "
+            "run Load MMAudio Model with download_missing once. %s",
+            missing,
         )

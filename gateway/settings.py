@@ -16,6 +16,7 @@ NO_KEYS = "none"
 _OFF = {"", "0", "false", "no", "off"}
 _ON = {"1", "true", "yes", "on"}
 _KEY = re.compile(r"[!-+\--~]+")  # printable ASCII but spaces and commas
+_FILE = re.compile(r".*\.(txt|keys?|env|conf|cfg|ini|csv|json|ya?ml|toml)", re.IGNORECASE)
 _UNITS = {"": 3600, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -117,6 +118,8 @@ def _keys(text: str, listen: Sequence[str]) -> frozenset[str] | None:
 
 def _is_path(text: str) -> bool:
     if text.startswith(("/", "~", "./", "../")) or text[1:3] in (":\\", ":/"):
+        return True
+    if _FILE.fullmatch(text):  # if it is not there, its name must not become a key
         return True
     try:
         return bool(text) and Path(text).is_file()

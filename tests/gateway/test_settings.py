@@ -96,7 +96,19 @@ def test_keys_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content
 
 
 @pytest.mark.parametrize(
-    "path", ["/nowhere/keys", "./keys", "../keys", "~/keys", "C:\\keys", "C:/keys", "~no-one/keys"]
+    "path",
+    [
+        "/nowhere/keys",
+        "./keys",
+        "../keys",
+        "~/keys",
+        "C:\\keys",
+        "C:/keys",
+        "~no-one/keys",
+        "keys.txt",
+        "my keys.TXT",
+        "secrets/gateway.keys",
+    ],
 )
 def test_a_file_of_keys_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str

@@ -35,6 +35,15 @@ def test_a_wrong_variable_is_named(comfy_path: Path, tmp_path: Path) -> None:
     assert "expected one of small_16k" in line
 
 
+def test_missing_weights_are_told_at_start(comfy_path: Path, tmp_path: Path) -> None:
+    variables = environment(MMAUDIO_GATEWAY_MODEL="large_44k_v2")
+    with ComfyServer(comfy_path, tmp_path, env=variables) as server:
+        assert requests.get(f"{server.url}/mmaudio", timeout=30).status_code == 200
+        text = server.log_text()
+    assert "gateway's jobs will fail until these files are there" in text
+    assert "large_44k_v2: no file found for its flow network" in text
+
+
 def test_without_keys_everyone_of_this_machine_is_let_in(comfy_path: Path, tmp_path: Path) -> None:
     write_models(tmp_path)
     variables = environment(MMAUDIO_GATEWAY_KEYS="none")
