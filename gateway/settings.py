@@ -17,6 +17,7 @@ _OFF = {"", "0", "false", "no", "off"}
 _ON = {"1", "true", "yes", "on"}
 _KEY = re.compile(r"[!-+\--~]+")  # printable ASCII but spaces and commas
 _FILE = re.compile(r".*\.(txt|keys?|env|conf|cfg|ini|csv|json|ya?ml|toml)", re.IGNORECASE)
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _UNITS = {"": 3600, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -129,7 +130,9 @@ def _is_path(text: str) -> bool:
 
 def _content(path: str) -> str:
     try:
-        return Path(path).expanduser().read_text("utf-8-sig")
+        content = Path(path).expanduser().read_bytes()
+        # Windows PowerShell writes UTF-16
+        return content.decode("utf-16" if content[:2] in _UTF_16 else "utf-8-sig")
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
         # the path may be a key: it is not repeated
         reason = getattr(error, "strerror", None) or type(error).__name__

@@ -81,7 +81,15 @@ def test_keys(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"a\nb\n", b"\na\n\nb", b"a,b", b"a\r\nb\r\n", b"\xef\xbb\xbfa\nb\n"]
+    "content",
+    [
+        b"a\nb\n",
+        b"\na\n\nb",
+        b"a,b",
+        b"a\r\nb\r\n",
+        b"\xef\xbb\xbfa\nb\n",
+        "a\r\nb\r\n".encode("utf-16"),
+    ],
 )
 def test_keys_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     path = tmp_path / "my keys.txt"
@@ -121,7 +129,7 @@ def test_a_file_of_keys_that_is_not_there(
     assert path not in text  # it may be a key
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfea\x00", b"\xff"])
+@pytest.mark.parametrize("content", [b"\xff\xfea\x00\x00", b"\xff"])
 def test_a_file_of_keys_that_is_no_text(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "keys"
     path.write_bytes(content)
