@@ -18,6 +18,29 @@ from .store import Store
 from .tables import StoredFile
 
 
+def _refuse_pages(request: web.Request) -> None:
+    """Without keys, any site that is open in a browser of this machine could send requests.
+
+    ComfyUI looks at where they come from, too, but lets those of ``Origin: null`` pass, which any
+    page can send from a frame.
+
+    Raises:
+        UnauthorizedError: a page of another origin sent it, or one under a name that was made to
+            resolve to this machine.
+    """
+    if not _names_this_machine(request.host):
+        raise UnauthorizedError(
+            f"got a request to {request.host[:80]!r}; without keys only 127.0.0.1 and "
+            "localhost are answered. Set keys."
+        )
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2] != request.host:
+        raise UnauthorizedError(
+            f"got a request of a page from {origin[:80]!r}; without keys pages of other sites are "
+            "not answered. Set keys."
+        )
+
+
 def _names_this_machine(host: str) -> bool:
     try:
         return is_loopback(urlsplit(f"//{host}").hostname or "")
@@ -73,12 +96,8 @@ class Gateway:
         Raises:
             UnauthorizedError, TooManyError: as ``Keys.owner``.
         """
-        if self.settings.keys is None and not _names_this_machine(request.host):
-            # or a page of any site could reach it, under a name that resolves to this machine
-            raise UnauthorizedError(
-                f"got a request to {request.host[:80]!r}; without keys only 127.0.0.1 and "
-                "localhost are answered. Set keys."
-            )
+        if self.settings.keys is None:
+            _refuse_pages(request)
         owner = self._keys.owner(key, request.remote or "")
         return Caller(owner, self.base_url(request))
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from tests.pack import load_pack_module
 
 module = load_pack_module("gateway.keys")
 errors = load_pack_module("gateway.errors")
+gateway = load_pack_module("gateway.gateway")
+Settings = load_pack_module("gateway.settings").Settings
 Keys, owner_of = module.Keys, module.owner_of
 UnauthorizedError, TooManyError = errors.UnauthorizedError, errors.TooManyError
 HOME, AWAY = "10.0.0.1", "203.0.113.9"
@@ -120,3 +123,31 @@ def test_what_is_remembered_has_an_end(keys: Any) -> None:
         with pytest.raises(UnauthorizedError):
             keys.owner("guess", f"b-{number}")
     assert len(keys._wrong) == len(keys._seen) == module._ADDRESSES
+
+
+def call(**headers: str) -> Any:
+    """Who sends a request to a gateway without keys."""
+    settings = Settings(keys=None, model="m")
+    served = gateway.Gateway(settings, Keys(None), *[None] * 4)
+    return served.caller(make_mocked_request("POST", "/mmaudio/a", headers=headers), None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8188", "localhost:8188", "[::1]:8188", "127.0.0.1"])
+def test_without_keys_programs_and_pages_of_this_machine_are_let_in(host: str) -> None:
+    assert call(Host=host).owner == module.ANYONE
+    assert call(Host=host, Origin=f"http://{host}").owner == module.ANYONE
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "rebound.example:8188"},
+        {"Host": "127.0.0.1:8188", "Origin": "null"},
+        {"Host": "127.0.0.1:8188", "Origin": "https://a.example"},
+        {"Host": "127.0.0.1:8188", "Origin": "http://127.0.0.1:8000"},
+        {"Host": "127.0.0.1:8188", "Origin": ""},
+    ],
+)
+def test_without_keys_pages_of_other_sites_are_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(UnauthorizedError):
+        call(**headers)
