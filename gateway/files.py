@@ -169,7 +169,7 @@ class Files:
     async def _put(self, request: web.Request) -> web.StreamResponse:
         async def receive(upload: Upload) -> None:
             path = upload.file.path
-            await _receive(request, path, _at_most(upload.max_bytes))
+            await _receive(request, path, _at_most(upload.max_bytes), upload.expires_at)
             await self._store.end_upload(upload)
 
         await self._once(request, receive)
@@ -190,7 +190,7 @@ class Files:
                 _at_most(upload.max_bytes)(sum(sizes.values()))
 
             try:
-                await _receive(request, folder / str(number), note)
+                await _receive(request, folder / str(number), note, upload.expires_at)
             except BaseException:
                 sizes[number] = before or 0
                 raise
@@ -291,11 +291,14 @@ def _at_most(limit: int) -> Callable[[int], None]:
     return check
 
 
-async def _receive(request: web.Request, path: Path, check: Callable[[int], None]) -> None:
+async def _receive(
+    request: web.Request, path: Path, check: Callable[[int], None], until: float
+) -> None:
     """Write the body to ``path``; nothing is left if it breaks off or is too large.
 
     Args:
         check: told how large the body is; raises TooLargeError.
+        until: when it must have come, in seconds since 1970.
     """
     announced = request.content_length or 0
     check(announced)
@@ -303,7 +306,7 @@ async def _receive(request: web.Request, path: Path, check: Callable[[int], None
     received = 0
     with partial_file(path.parent) as partial:
         with partial.open("wb") as file:
-            while chunk := await _next_chunk(request):
+            while chunk := await _next_chunk(request, until):
                 received += len(chunk)
                 check(max(announced, received))
                 await asyncio.to_thread(file.write, chunk)
@@ -312,16 +315,16 @@ async def _receive(request: web.Request, path: Path, check: Callable[[int], None
         os.replace(partial, path)
 
 
-async def _next_chunk(request: web.Request) -> bytes:
+async def _next_chunk(request: web.Request, until: float) -> bytes:
     """The next piece of the body, empty at its end."""
     try:
-        async with timeout(_IDLE_SECONDS):
+        async with timeout(max(0.0, min(_IDLE_SECONDS, until - time.time()))):
             return await request.content.read(_CHUNK)
     except (web.RequestPayloadError, ConnectionError):  # wrongly compressed; the client has left
         raise BadRequestError("got a body that cannot be read to its end; send it again.") from None
     except asyncio.TimeoutError:
         raise BadRequestError(
-            f"got nothing for {_IDLE_SECONDS:g} s. Send the file again."
+            f"got nothing for {_IDLE_SECONDS:g} s, or not all in time. Ask for another upload URL."
         ) from None
 
 

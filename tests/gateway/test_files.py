@@ -396,3 +396,15 @@ async def test_a_long_text_of_our_urls_is_read_at_once(tmp_path: Path) -> None:
         began = time.monotonic()
         assert await here.files.own(text, OWNER) is None
         assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("part", ["", "/1"])
+@on_loop
+async def test_a_body_that_trickles_ends_with_its_ticket(tmp_path: Path, part: str) -> None:
+    async with place(tmp_path) as here:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files_module, "UPLOAD_SECONDS", 0.5)
+            ticket = await here.ticket()
+        body = Paused(b"a", b"b")
+        assert await asyncio.wait_for(here.put(ticket.upload_url + part, body), 5) == 400
+        assert left(here.folder) == []
