@@ -1,7 +1,8 @@
 """Takes the pictures of the page for the README and the templates dialog.
 
 ``python -m tests.browser.screenshots [name ...]`` writes ``workflows/<template>.jpg`` for each
-template and ``docs/images/told.jpg``, or only those named. Look at them before they are committed.
+template, ``docs/images/told.jpg`` and ``docs/images/takes.jpg``, or only those named. Look at them
+before they are committed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dev.demo import sample_video
 from dev.environment import ROOT
 from dev.server import ComfyServer
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
-from tests.nodes.graphs import muxed, paths, run, sound
+from tests.nodes.graphs import muxed, node, paths, run, sound
 
 from .chromium import ARGUMENTS, MISSING, find_chromium
 from .page import ComfyPage
@@ -29,7 +30,7 @@ from .page import ComfyPage
 WIDTH, TEMPLATE_WIDTH, QUALITY = 1200, 900, 82
 MARGIN = 24  # px around the nodes
 MODEL = "large_44k_v2"
-TOLD = ROOT / "docs" / "images" / "told.jpg"
+IMAGES = {name: ROOT / "docs" / "images" / f"{name}.jpg" for name in ("told", "takes")}
 TEMPLATES = {path.stem: path.with_suffix(".jpg") for path in (ROOT / "workflows").glob("*.json")}
 # What differs from the templates: a file, and little work, of which the picture shows nothing.
 CHOICES: dict[str, dict[str, Any]] = {
@@ -42,9 +43,9 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 def main(names: list[str]) -> int:
     """Take the pictures of these names, or all of them, and return the exit code."""
-    unknown = set(names) - {*TEMPLATES, TOLD.stem}
-    if unknown:
-        sys.exit(f"got {', '.join(sorted(unknown))}, expected {', '.join([*TEMPLATES, TOLD.stem])}")
+    known = [*TEMPLATES, *IMAGES]
+    if unknown := sorted(set(names) - set(known)):
+        sys.exit(f"got {', '.join(unknown)}, expected {', '.join(known)}")
     comfyui, chromium = locate(), find_chromium()
     if comfyui is None or chromium is None:
         sys.exit(MISSING if chromium is None else "found no ComfyUI: run dev.py test first")
@@ -56,11 +57,12 @@ def main(names: list[str]) -> int:
         with server, sync_playwright() as playwright:
             _add_sound(server)
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-            for name in names or [*TEMPLATES, TOLD.stem]:
-                path = TEMPLATES.get(name, TOLD)
+            for name in names or known:
                 page = _open(browser, server)
-                picture = _template(page, name) if name in TEMPLATES else _told(page)
-                _write(picture, path, TEMPLATE_WIDTH if name in TEMPLATES else WIDTH)
+                if name in TEMPLATES:
+                    _write(_template(page, name), TEMPLATES[name], TEMPLATE_WIDTH)
+                else:
+                    _write({"told": _told, "takes": _takes}[name](page), IMAGES[name], WIDTH)
                 page.page.context.close()
             browser.close()
     return 0
@@ -84,11 +86,11 @@ def _open(browser: Browser, server: ComfyServer) -> ComfyPage:
 def _template(page: ComfyPage, name: str) -> bytes:
     """The template as it is after a run, or the whole page if it is an App."""
     page.open_template(name)
-    for node in page.graph()["nodes"]:
-        if node["type"] == "LoadVideo":
-            page.set_widgets(str(node["id"]), file="bikes.mp4")
-        if node["type"] in CHOICES:
-            page.set_widgets(str(node["id"]), **CHOICES[node["type"]])
+    for one in page.graph()["nodes"]:
+        if one["type"] == "LoadVideo":
+            page.set_widgets(str(one["id"]), file="bikes.mp4")
+        if one["type"] in CHOICES:
+            page.set_widgets(str(one["id"]), **CHOICES[one["type"]])
     _run(page, "success")
     return page.page.screenshot() if name.endswith(".app") else _nodes(page)
 
@@ -101,6 +103,37 @@ def _told(page: ComfyPage) -> bytes:
     page.set_widgets(ids["mux"], take=3)
     _run(page, "error")
     return _nodes(page, ids["extract"], ids["sample"], ids["mux"])
+
+
+def _takes(page: ComfyPage) -> bytes:
+    """Three takes under a schedule of prompts, at the third second."""
+    graph = sound(
+        video="bikes.mp4",
+        load={"model": MODEL},
+        extract={"duration": 8.0},
+        sample={"num_samples": 3, "features": ["schedule", 0]},
+    )
+    graph["schedule"] = node(
+        "MMAudioPromptSchedule",
+        mmaudio=["load", 0],
+        features=["extract", 0],
+        schedule="0-3.5: traffic | 3.5-: bicycles on gravel",
+    )
+    graph["takes"] = node("MMAudioTakes", audio=["sample", 0], video=["video", 0])
+    ids = page.add_nodes(graph)
+    page.page.evaluate(
+        """([id, width]) => {
+          const node = window.app.canvas.graph.getNodeById(id);
+          node.setSize([width, node.size[1]]);
+        }""",
+        [ids["takes"], 640],
+    )
+    _run(page, "success")
+    panel = page.page.locator(".mmaudio-takes")
+    panel.focus()
+    for _ in range(3):
+        page.page.keyboard.press("ArrowRight")
+    return _nodes(page, ids["schedule"], ids["takes"])
 
 
 def _run(page: ComfyPage, end: str) -> None:
