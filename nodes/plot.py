@@ -27,7 +27,6 @@ from .plot_picture import Plot, draw
 from .types import CATEGORY, MMAudioFeatures
 
 _SHOWN_FRAMES = 10
-_NOTHING = "neither sound nor a picture is connected. Connect audio, video or images."
 
 
 class MMAudioPlot(Node):
@@ -44,7 +43,7 @@ class MMAudioPlot(Node):
                 "axis, with the onsets of the sound and the cuts of the picture."
             ),
             inputs=[
-                io.Audio.Input("audio", optional=True, tooltip="The sound to draw."),
+                io.Audio.Input("audio", tooltip="The sound to draw."),
                 io.Video.Input("video", optional=True, tooltip="The picture to draw."),
                 io.Image.Input("images", optional=True, tooltip="Frames instead of a video."),
                 MMAudioFeatures.Input(
@@ -81,8 +80,6 @@ class MMAudioPlot(Node):
             MediaError: raised, not returned, which would show it once for each argument.
         """
         problem = wiring.wrong_type(cls, input_types) or wiring.two_pictures(input_types)
-        if problem is None and not {"audio", "video", "images"} & set(input_types):
-            problem = _NOTHING
         if problem is not None:
             raise MediaError(problem)
         return True
@@ -90,7 +87,7 @@ class MMAudioPlot(Node):
     @classmethod
     def execute(
         cls,
-        audio: Input.Audio | None = None,
+        audio: Input.Audio | None,
         video: Input.Video | None = None,
         images: Tensor | None = None,
         features: Features | None = None,
@@ -99,24 +96,21 @@ class MMAudioPlot(Node):
         take: int = 0,
         video_info: Any = None,
     ) -> io.NodeOutput:
-        sound = None if audio is None else read_audio(audio)
+        sound = read_audio(audio)
         clip = to_clip(video, images, images_rate(frame_rate, video_info))
-        if sound is None and clip is None:
-            raise MediaError(_NOTHING)
         start = exact_seconds(start_offset)
         frames, motion, seconds = _look(clip) if clip is not None else (None, None, 0.0)
-        waveform = None if sound is None else _take(sound, take)
-        rate = 0 if sound is None else sound.sample_rate
-        end = seconds if sound is None else max(seconds, float(start + sound.duration))
+        waveform = _take(sound, take)
+        end = max(seconds, float(start + sound.duration))
         cuts = () if features is None else detect_shot_changes(features.clip)
         plot = Plot(
             duration=end,
             frames=None if frames is None else _spread(frames, end),
             motion=None if motion is None else _fill(motion, seconds, end),
             waveform=waveform,
-            sample_rate=rate,
+            sample_rate=sound.sample_rate,
             sound_start=float(start),
-            onsets=None if waveform is None else find_onsets(waveform, rate),
+            onsets=find_onsets(waveform, sound.sample_rate),
             cuts=[float(start) + cut for cut in cuts],
         )
         return with_notices(draw(plot), notices=[])

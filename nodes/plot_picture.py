@@ -35,7 +35,7 @@ class Plot:
         duration: length of the axis.
         frames: (n, H, W, 3) uint8 at equal distances over the axis; None without a picture.
         motion: (m,) how far each frame is from the one before it, at equal distances.
-        waveform: (C, T) samples; None without sound.
+        waveform: (C, T) samples.
         sample_rate: in Hz.
         sound_start: where the sound begins.
         onsets: of the sound, from its beginning.
@@ -43,12 +43,12 @@ class Plot:
     """
 
     duration: float
+    waveform: Tensor
+    sample_rate: int
+    sound_start: float
+    onsets: Onsets
     frames: Tensor | None = None
     motion: Tensor | None = None
-    waveform: Tensor | None = None
-    sample_rate: int = 0
-    sound_start: float = 0.0
-    onsets: Onsets | None = None
     cuts: Sequence[float] = ()
 
 
@@ -57,8 +57,8 @@ def draw(plot: Plot) -> Tensor:
     rows = [
         ("frames", _FRAMES, plot.frames is not None),
         ("motion", _MOTION, plot.motion is not None),
-        ("sound", _WAVE, plot.waveform is not None),
-        ("mel", _MEL, plot.waveform is not None),
+        ("sound", _WAVE, True),
+        ("mel", _MEL, True),
     ]
     shown = [(name, height) for name, height, there in rows if there]
     height = _MARGIN + sum(size + _GAP for _, size in shown) + _AXIS
@@ -73,9 +73,8 @@ def draw(plot: Plot) -> Tensor:
         top += size + _GAP
     if plot.frames is not None:
         _draw_frames(image, plot.frames, tops["frames"])
-    if plot.waveform is not None:
-        _draw_mel(image, plot, tops["mel"])
-        _draw_wave(pen, plot, tops["sound"])
+    _draw_mel(image, plot, tops["mel"])
+    _draw_wave(pen, plot, tops["sound"])
     if plot.motion is not None:
         _draw_motion(pen, plot.motion, tops["motion"])
     _draw_times(pen, plot, top, font)
@@ -104,7 +103,6 @@ def _draw_motion(pen: ImageDraw.ImageDraw, motion: Tensor, top: int) -> None:
 
 
 def _draw_wave(pen: ImageDraw.ImageDraw, plot: Plot, top: int) -> None:
-    assert plot.waveform is not None
     length = plot.waveform.shape[1]
     seconds = length / plot.sample_rate
     left, right = _place(plot.sound_start, plot), _place(plot.sound_start + seconds, plot)
@@ -119,7 +117,6 @@ def _draw_wave(pen: ImageDraw.ImageDraw, plot: Plot, top: int) -> None:
 
 
 def _draw_mel(image: Image.Image, plot: Plot, top: int) -> None:
-    assert plot.waveform is not None
     seconds = plot.waveform.shape[1] / plot.sample_rate
     left, right = _place(plot.sound_start, plot), _place(plot.sound_start + seconds, plot)
     picture = Image.fromarray(spectrogram(plot.waveform, plot.sample_rate))
@@ -137,7 +134,7 @@ def _draw_times(
         x = _place(cut, plot)
         for y in range(_MARGIN, axis, 8):
             pen.line((x, y, x, y + 4), _CUT)
-    for time in plot.onsets.times if plot.onsets is not None else ():
+    for time in plot.onsets.times:
         x = _place(plot.sound_start + time, plot)
         pen.line((x, _MARGIN, x, axis), _ONSET)
     pen.line((_LABEL, axis, _LABEL + _PLOT, axis), _FAINT)

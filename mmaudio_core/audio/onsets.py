@@ -20,6 +20,8 @@ _LEAST_APART = 0.1
 _AROUND = 0.6
 """Seconds within which an onset stands out."""
 _TIMES_MEDIAN = 3.0
+_RANGE = 2.5
+"""Decades below the loudest; what is quieter is no onset, whatever it does."""
 _LEAST = 0.05
 """Decades a band and frame: less is the noise of a steady sound."""
 
@@ -46,6 +48,7 @@ def find_onsets(waveform: Tensor, sample_rate: int) -> Onsets:
     """
     mono = resample(mix_to_mono(waveform).reshape(1, -1), sample_rate, FORMAT_16K.sample_rate)
     mel = log_mel(F.pad(mono, (0, max(0, 4 * FORMAT_16K.hop - mono.shape[1]))), FORMAT_16K)[0]
+    mel = mel.clamp(min=mel.max() - _RANGE)
     rise = F.pad(mel, (1, 0), mode="replicate").diff(dim=1).clamp(min=0)
     strength = rise.mean(dim=0)
     radius = round(_AROUND / 2 * ONSET_FPS)

@@ -140,9 +140,8 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
         [("audio", "AUDIO")],
     ),
     "MMAudioPlot": (
-        {},
+        {"audio": ("AUDIO", {})},
         {
-            "audio": ("AUDIO", {}),
             "video": ("VIDEO", {}),
             "images": ("IMAGE", {}),
             "features": ("MMAUDIO_FEATURES", {}),
