@@ -134,7 +134,7 @@ async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _plain(of_status(error.status, error.reason))
+        return _plain(of_status(error.status, error.reason, error.headers))
     except ConnectionError:  # the client has left
         raise
     except Exception:

@@ -101,12 +101,13 @@ class BadRequestError(GatewayError):
     code = "bad_request"
 
 
-def of_status(status: int, message: str) -> GatewayError:
+def of_status(status: int, message: str, headers: Mapping[str, str]) -> GatewayError:
     """The error that stands for one of aiohttp's own, such as its 404 for an unknown path."""
+    allow = {name: text for name, text in headers.items() if name.lower() == "allow"}
     kinds = (BadRequestError, NotFoundError, NotAllowedError, TooLargeError)
     for kind in kinds:
         if kind.status == status:
-            return kind(message)
+            return kind(message, allow)
     error = BadRequestError(message) if status < 500 else GatewayError(message)
     return error
 

@@ -104,7 +104,7 @@ class InferenceSh(Service):
             web.post("/apps/run", self._run),
             web.get("/tasks/{id}", self._get),
             web.get("/tasks/{id}/status", self._get_status),
-            web.get("/tasks/{id}/stream", self._stream),
+            web.get("/tasks/{id}/stream", self._stream, allow_head=False),
             web.post("/tasks/{id}/cancel", self._cancel),
             web.post("/files", self._new_files),
         ]

@@ -74,7 +74,7 @@ class Service(ABC):
             except web.HTTPException as error:
                 if error.status < 400:
                     raise
-                return self._problem(request, of_status(error.status, error.reason))
+                return self._problem(request, of_status(error.status, error.reason, error.headers))
             except Exception:
                 log.exception("MMAudio: %s %s failed.", request.method, request.path)
                 return self._problem(

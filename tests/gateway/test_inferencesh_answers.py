@@ -232,6 +232,13 @@ def test_a_stream_of_a_finished_task_is_one_line(base: str, stand_in: StandIn) -
     assert json.loads(line)["status"] == 10
 
 
+def test_a_stream_is_not_asked_for_by_head(base: str, stand_in: StandIn) -> None:
+    """Its lines would follow an answer that has no body: a proxy would take them for the next."""
+    finished(stand_in)
+    answer = requests.head(f"{base}/tasks/job-0/stream", headers=HEADERS, timeout=10)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+
+
 def test_a_client_may_leave_its_stream(
     base: str, stand_in: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
