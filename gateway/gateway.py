@@ -16,6 +16,7 @@ from .limits import Limits
 from .settings import Settings, is_loopback
 from .store import Store
 from .tables import StoredFile
+from .videos import VideoRules as VideoRules
 
 
 def _refuse_pages(request: web.Request) -> None:
@@ -54,21 +55,6 @@ class Caller:
 
     owner: str
     base_url: str
-
-
-@dataclass(frozen=True)
-class VideoRules:
-    """What a service takes as a video.
-
-    Attributes:
-        field: the input's name, for errors.
-        data_uri: whether the video itself may be in the request.
-        http: whether its URL may be http; uploads to this server may always be.
-    """
-
-    field: str
-    data_uri: bool = True
-    http: bool = True
 
 
 class Gateway:

@@ -7,38 +7,26 @@ import logging
 import shutil
 import time
 import uuid
-from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
 
-from ..mmaudio_core.errors import MMAudioError
-from ..mmaudio_core.partial_files import delete_abandoned
-from .errors import InvalidInputError, NotFoundError
-from .fetch import fetch_video
-from .files import MAX_BYTES, Files, clean_name, delete
-from .graph import FOLDER, OF_THE_INPUT, graph_of
+from .failures import OURS, FailedError, of_node
+from .files import Files
+from .graph import FOLDER, graph_of
 from .job import Fault, Job, JobError, JobSpec, LogLine, ResultFile, State
 from .limits import Limits
-from .outgoing import Outgoing, UrlRefusedError
+from .outgoing import Outgoing
 from .queue import ComfyQueue, End, RejectedError, Ticket
 from .results import publish
 from .store import Store
-from .video_files import FetchError, decode_data_uri, probe_video, without_path, write_video
+from .videos import VideoRules, Videos
 from .webhooks import OwedWebhook, Webhooks
-
-if TYPE_CHECKING:
-    from .gateway import VideoRules
 
 log = logging.getLogger(__name__)
 
-_FETCHES = 4  # of a key, at once
 _REMEMBERED = 1000  # finished jobs in memory
-_OURS = "Something went wrong on the server; its log says more."
-_NAME = "mmaudio"
-_NODE_ERROR = "MMAudioNodeError"
 MakeWebhook = Callable[[Job], Awaitable["OwedWebhook | None"]]
 
 
@@ -54,12 +42,6 @@ class Folders:
 
     def results(self, job_id: str) -> Path:
         return self.output / FOLDER / job_id
-
-
-class _FailedError(Exception):
-    def __init__(self, error: JobError) -> None:
-        super().__init__(error.message)
-        self.error = error
 
 
 class Jobs:
@@ -85,7 +67,7 @@ class Jobs:
     ) -> None:
         self._store = store
         self._files = files
-        self._outgoing = outgoing
+        self._videos = Videos(files, outgoing, folders.video())
         self._queue = queue
         self._webhooks = webhooks
         self._limits = limits
@@ -97,13 +79,10 @@ class Jobs:
         self._ending: set[str] = set()  # their end is being written: it can no longer change
         self._finished: OrderedDict[str, Job] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        # a key's slow videos hold up no other key's
-        self._fetching = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_FETCHES))
 
     async def start(self) -> None:
         """Run again what a crash interrupted, under the same ids."""
-        self._folders.video().mkdir(parents=True, exist_ok=True)
-        delete_abandoned(self._folders.video())
+        self._videos.start()
         for job in await self._store.unfinished():
             await asyncio.to_thread(shutil.rmtree, self._folders.results(job.id), True)
             await self._store.forget_files_of(job.id)
@@ -134,18 +113,18 @@ class Jobs:
         job_id = _new_id()
         try:
             if spec.webhook is not None:
-                await self._check_url(spec.webhook.url, spec.webhook.field)
+                await self._videos.check_url(spec.webhook.url, spec.webhook.field)
             if spec.has_video:
                 if video is None or rules is None:
                     raise ValueError("a job with a video needs one, and rules")
-                url, name = await self._take_video(job_id, owner, video, rules)
+                url, name = await self._videos.take(job_id, owner, video, rules)
                 spec = spec.model_copy(update={"video_url": url, "name": name})
             job = Job(id=job_id, owner=owner, spec=spec, base_url=base_url)
             job.updated_at = job.created_at
             await self._store.save(job)
         except BaseException:
             self._limits.end(owner)
-            self._delete_video(job_id)
+            self._videos.delete(job_id)
             raise
         self._unfinished[job_id] = job
         self._run_soon(job)
@@ -181,48 +160,8 @@ class Jobs:
         for job_id in await self._store.forget_jobs(now - self._retention):
             self._finished.pop(job_id, None)
             await asyncio.to_thread(shutil.rmtree, self._folders.results(job_id), True)
-            self._delete_video(job_id)
+            self._videos.delete(job_id)
         await self._files.forget_expired(now)
-
-    # creation
-
-    async def _check_url(self, url: str, field: str) -> None:
-        try:
-            await self._outgoing.check(url)
-        except UrlRefusedError as error:
-            raise InvalidInputError.at(field, str(error), url[:200]) from None
-
-    async def _take_video(
-        self, job_id: str, owner: str, video: str, rules: VideoRules
-    ) -> tuple[str | None, str]:
-        """Check the video of a request.
-
-        Returns:
-            The URL to fetch it from, or None if it is here already; and its name.
-        """
-        folder = self._folders.video()
-        is_data = video[:5].lower() == "data:"
-        try:
-            own = None if is_data else await self._files.own(video, owner)
-        except NotFoundError as error:
-            raise InvalidInputError.at(rules.field, error.message, video[:200]) from None
-        try:
-            if own is not None:
-                await asyncio.to_thread(write_video, own.path, folder, job_id)
-                return None, PurePosixPath(own.file_name).stem
-            if is_data:
-                if not rules.data_uri:
-                    raise FetchError("got a data URI; expected a public URL of a video.")
-                data = await asyncio.to_thread(decode_data_uri, video, MAX_BYTES)
-                await asyncio.to_thread(write_video, data, folder, job_id)
-                return None, _NAME
-        except FetchError as error:
-            raise InvalidInputError.at(rules.field, str(error), video[:60]) from None
-        await self._check_url(video, rules.field)
-        if not rules.http and urlsplit(video).scheme.lower() != "https":
-            message = "got no https URL; expected the public https URL of a video."
-            raise InvalidInputError.at(rules.field, message, video[:200])
-        return video, PurePosixPath(clean_name(unquote(urlsplit(video).path), _NAME)).stem
 
     # the work
 
@@ -248,11 +187,11 @@ class Jobs:
             if not job.cancelling:  # ComfyUI ends: the job runs again at its next start
                 raise
             await self._finish_cancelled(job)
-        except _FailedError as failure:
+        except FailedError as failure:
             await self._finish(job, State.FAILED, failure.error)
         except Exception:
             log.exception("MMAudio: the job %s failed.", job.id)
-            await self._finish(job, State.FAILED, JobError(fault=Fault.INTERNAL, message=_OURS))
+            await self._finish(job, State.FAILED, OURS)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -265,39 +204,9 @@ class Jobs:
             asyncio.get_running_loop().create_task(self.cancel(job, error))
 
     async def _fetch(self, job: Job) -> str:
-        """Name of the video in our input folder, which is fetched, and fits the request."""
-        folder = self._folders.video()
         self._change(job, State.FETCHING, "Fetching the video.")
         await self._store.save(job)
-        try:
-            path = self._video_file(job.id)
-            if path is None:
-                if job.spec.video_url is None:
-                    raise FetchError("the uploaded video is not here any more. Send it again.")
-                async with self._fetching[job.owner]:
-                    path = await fetch_video(self._outgoing, job.spec.video_url, folder, job.id)
-            facts = await probe_video(path)
-        except (FetchError, UrlRefusedError, MMAudioError) as error:
-            raise _FailedError(_of_input(str(error), "video")) from None
-        spec = job.spec
-        if spec.start_offset >= facts.seconds:
-            raise _FailedError(
-                _of_input(
-                    f"got a start of {spec.start_offset:g} s; the video ends at "
-                    f"{facts.seconds:.2f} s. Start earlier.",
-                    "start_offset",
-                )
-            )
-        end = spec.start_offset + (spec.duration or 0.0)
-        if spec.must_fit and end > facts.seconds + 0.001:
-            raise _FailedError(
-                _of_input(
-                    f"start and duration end at {end:g} s; the video ends at "
-                    f"{facts.seconds:.2f} s. Lower the duration.",
-                    "duration",
-                )
-            )
-        return path.name
+        return await self._videos.fetch(job)
 
     async def _enqueue(self, job: Job, video: str | None) -> Ticket:
         graph = graph_of(job.spec, job.id, self._model, video)
@@ -309,7 +218,7 @@ class Jobs:
             ticket = await self._queue.submit(job.id, graph, changed)
         except RejectedError as error:
             log.error("MMAudio: ComfyUI refused the job %s: %s", job.id, error)
-            raise _FailedError(JobError(fault=Fault.INTERNAL, message=_OURS)) from None
+            raise FailedError(OURS) from None
         if not job.ended and job.state is not State.RUNNING:
             self._change(job, State.QUEUED, "Waiting in the queue.")
         await self._store.save(job)
@@ -324,7 +233,7 @@ class Jobs:
             files = await publish(job, ticket.outputs, folder, self._files, self._retention)
             await self._finish(job, State.DONE, files=files)
         elif end is End.ERROR:
-            raise _FailedError(_of_node(job, ticket.error or {}))
+            raise FailedError(of_node(job, ticket.error or {}))
         else:
             await self._finish_cancelled(job)
 
@@ -364,7 +273,7 @@ class Jobs:
             await self._store.save(ended, hook)
         except Exception:  # a full disk: its client is told all the same
             log.exception("MMAudio: the end of the job %s could not be written.", job.id)
-        self._delete_video(job.id)
+        self._videos.delete(job.id)
         self._unfinished.pop(job.id, None)
         self._ending.discard(job.id)
         self._limits.end(job.owner)
@@ -389,31 +298,9 @@ class Jobs:
         if len(self._finished) > _REMEMBERED:
             self._finished.popitem(last=False)
 
-    def _video_file(self, job_id: str) -> Path | None:
-        return next(self._folders.video().glob(f"{job_id}.*"), None)
-
-    def _delete_video(self, job_id: str) -> None:
-        for path in self._folders.video().glob(f"{job_id}.*"):
-            delete(path)
-
 
 def _new_id() -> str:
     """A random UUID without "429": a client that finds it in an error may submit the job again."""
     while "429" in (job_id := str(uuid.uuid4())):
         pass
     return job_id
-
-
-def _of_input(message: str, location: str) -> JobError:
-    return JobError(fault=Fault.INPUT, message=message, location=location)
-
-
-def _of_node(job: Job, event: Mapping[str, Any]) -> JobError:
-    """A node raised an error: what of it is the client's, and may be told."""
-    message = str(event.get("exception_message") or "").strip()
-    node = str(event.get("node_id"))
-    if node in OF_THE_INPUT and event.get("exception_type") == _NODE_ERROR:
-        message = without_path(message, job.id)
-        return _of_input(message, "video" if job.spec.has_video else "prompt")
-    log.error("MMAudio: the job %s failed in node %s: %s", job.id, node, message)
-    return JobError(fault=Fault.INTERNAL, message=_OURS)
