@@ -33,7 +33,7 @@ _CHUNK = 1 << 20
 _IDLE_SECONDS = 60.0
 _TOKEN = r"[A-Za-z0-9_-]{43}"
 _OWN = re.compile(rf".*/mmaudio/files/({_TOKEN})(?:/[^/]*)?")
-_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
+_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 # what a browser would run as a page of this server
 _UNSAFE = ("text/", "application/xhtml", "application/xml", "image/svg", "application/javascript")
 _PLAIN = "application/octet-stream"

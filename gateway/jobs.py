@@ -161,6 +161,7 @@ class Jobs:
             self._finished.pop(job_id, None)
             await asyncio.to_thread(shutil.rmtree, self._folders.results(job_id), True)
             self._videos.delete(job_id)
+        self._videos.forget_expired(now - self._retention, self._unfinished)
         await self._files.forget_expired(now)
 
     # the work

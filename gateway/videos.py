@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -43,13 +44,18 @@ class Videos:
     def __init__(self, files: Files, outgoing: Outgoing, folder: Path) -> None:
         self._files = files
         self._outgoing = outgoing
-        self._folder = folder
+        self._place = folder
         # a key's slow videos hold up no other key's
         self._fetching = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_FETCHES))
 
+    @property
+    def _folder(self) -> Path:
+        """Made anew where the owner has cleared it away."""
+        self._place.mkdir(parents=True, exist_ok=True)
+        return self._place
+
     def start(self) -> None:
         """Make the folder, and delete what a killed process left half fetched."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         delete_abandoned(self._folder)
 
     async def check_url(self, url: str, field: str) -> None:
@@ -117,8 +123,21 @@ class Videos:
         for path in self._folder.glob(f"{job_id}.*"):
             delete(path)
 
+    def forget_expired(self, before: float, needed: Container[str]) -> None:
+        """Delete what a crash left of creations before a time, but what jobs still need."""
+        for path in self._folder.iterdir():
+            if path.stem not in needed and _is_older(path, before):
+                delete(path)
+
     def _path(self, job_id: str) -> Path | None:
         return next(self._folder.glob(f"{job_id}.*"), None)
+
+
+def _is_older(path: Path, than: float) -> bool:
+    try:
+        return path.stat().st_mtime < than
+    except FileNotFoundError:  # its job has just ended
+        return False
 
 
 def _check_fit(job: Job, facts: VideoFacts) -> None:

@@ -408,3 +408,16 @@ async def test_a_body_that_trickles_ends_with_its_ticket(tmp_path: Path, part: s
         body = Paused(b"a", b"b")
         assert await asyncio.wait_for(here.put(ticket.upload_url + part, body), 5) == 400
         assert left(here.folder) == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["vid\u00e9o/mp4", "video/mp\uff14", "video/mp4\r\nX-A: b", "a/b/c"]
+)
+@on_loop
+async def test_a_content_type_that_is_none(tmp_path: Path, kind: str) -> None:
+    async with place(tmp_path) as here:
+        ticket = await here.ticket(kind=kind)
+        assert await here.put(ticket.upload_url, b"file") == 200
+        headers = (await here.get(ticket.file_url))[2]
+        assert headers["Content-Type"] == "application/octet-stream"
+        assert "X-A" not in headers

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -405,3 +408,35 @@ async def test_no_path_of_this_machine_is_told(tmp_path: Path, path: str) -> Non
         await here.comfy.fail(job.id, "features", "MMAudioNodeError", message)
         assert await job.end(5)
         assert job.error.message == "no frame of the video could be decoded"
+
+
+@on_loop
+async def test_a_video_that_belongs_to_no_job_goes_when_it_has_expired(tmp_path: Path) -> None:
+    """A crash between the writing of a video and of its job leaves one."""
+    async with place(tmp_path, retention=3600) as here:
+        waiting = await create(here)
+        folder = tmp_path / "input" / "mmaudio-gateway"
+        names = ("orphan.mp4", f"{waiting.id}.mp4", "new.mp4")
+        for name in names:
+            (folder / name).write_bytes(b"video")
+        for name in names[:2]:
+            os.utime(folder / name, (time.time() - 3700, time.time() - 3700))
+        await here.jobs.forget_expired()
+        assert {path.name for path in folder.iterdir()} == set(names[1:])
+
+
+@on_loop
+async def test_folders_that_the_owner_cleared_away_are_made_anew(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        video = base64.b64encode((tmp_path / "output" / "clip.mp4").read_bytes()).decode()
+        shutil.rmtree(tmp_path / "input")
+        spec = JobSpec(service="test", model="test", duration=1.0)
+        rules = gateway_module.VideoRules("video")
+        uri = f"data:video/mp4;base64,{video}"
+        job = await here.jobs.create(OWNER, BASE, spec, uri, rules)
+        await until(lambda: job.state is State.QUEUED)
+        shutil.rmtree(tmp_path / "input")
+        await here.jobs.forget_expired()
+        await here.comfy.begin(job.id)
+        await here.comfy.succeed(job.id)
+        assert await job.end(5)
