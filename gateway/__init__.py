@@ -32,8 +32,12 @@ def start() -> None:
     except SettingsError as error:
         log.error("The MMAudio gateway does not start. %s", error)
         return
+    from .store import StoreError
+
     try:
         _mount(settings)
+    except StoreError as error:
+        log.error("The MMAudio gateway does not start: %s.", error)
     except Exception as error:
         log.error("The MMAudio gateway does not start: %s.", error, exc_info=True)
 
@@ -84,15 +88,15 @@ def _check_model(model: str) -> None:
 
 def _warn_of_missing(model: str) -> None:
     """Every job would fail, and its client is not told why."""
-    from ..mmaudio_core.checkpoint import MissingPartsError
+    from ..mmaudio_core.errors import CheckpointError
     from ..nodes import folders
     from ..nodes.model_manager import precision_dtype
 
     try:
         folders.catalog().bundle(model, dtype=precision_dtype("auto"))
-    except MissingPartsError as missing:
+    except CheckpointError as error:
         log.warning(
-            "The MMAudio gateway's jobs will fail until these files are there. Download them, or "
-            "run Load MMAudio Model with download_missing once. %s",
-            missing,
+            "The MMAudio gateway's jobs will fail until its model is there. Download it, or run "
+            "Load MMAudio Model with download_missing once. %s",
+            error,
         )

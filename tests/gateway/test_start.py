@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import requests
+from filelock import FileLock
 
 from dev.server import ComfyServer
 
@@ -35,12 +36,27 @@ def test_a_wrong_variable_is_named(comfy_path: Path, tmp_path: Path) -> None:
     assert "expected one of small_16k" in line
 
 
+def test_a_second_comfyui_on_one_user_folder_does_not_serve(
+    comfy_path: Path, tmp_path: Path
+) -> None:
+    write_models(tmp_path)
+    database = tmp_path / "user" / "__mmaudio" / "gateway.db"
+    database.parent.mkdir(parents=True)
+    with (
+        FileLock(f"{database}.lock"),
+        ComfyServer(comfy_path, tmp_path, env=environment()) as server,
+    ):
+        check_not_served(server)
+        (line,) = (line for line in server.log_text().splitlines() if "gateway" in line)
+    assert "gateway.db is in use by another ComfyUI, which serves its jobs." in line
+
+
 def test_missing_weights_are_told_at_start(comfy_path: Path, tmp_path: Path) -> None:
     variables = environment(MMAUDIO_GATEWAY_MODEL="large_44k_v2")
     with ComfyServer(comfy_path, tmp_path, env=variables) as server:
         assert requests.get(f"{server.url}/mmaudio", timeout=30).status_code == 200
         text = server.log_text()
-    assert "gateway's jobs will fail until these files are there" in text
+    assert "gateway's jobs will fail until its model is there" in text
     assert "large_44k_v2: no file found for its flow network" in text
 
 
