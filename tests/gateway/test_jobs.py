@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy.exc import OperationalError
 
 from tests.gateway.fake_comfy import FakeComfy
 from tests.gateway.servers import on_loop
@@ -440,3 +441,25 @@ async def test_folders_that_the_owner_cleared_away_are_made_anew(tmp_path: Path)
         await here.comfy.begin(job.id)
         await here.comfy.succeed(job.id)
         assert await job.end(5)
+
+
+@on_loop
+async def test_on_a_full_disk_jobs_end_and_new_ones_are_refused(small_disk: Path) -> None:
+    async with place(small_disk, limits=(100, 2)) as here:
+        running, waiting = [await create(here) for _ in range(2)]
+        await here.comfy.begin(running.id)
+        filler = (small_disk / "filler").open("wb")
+        with pytest.raises(OSError), filler:
+            while True:
+                filler.write(bytes(4096))
+                filler.flush()
+        await here.comfy.fail(running.id, "sound", "RuntimeError", "no")
+        assert await running.end(10)
+        assert running.state is State.FAILED
+        for _ in range(3):  # none counts as unfinished: the limit is not reached
+            spec = TEXT.model_copy(update={"prompt": "long " * 2000})
+            with pytest.raises(OperationalError):
+                await here.jobs.create(OWNER, BASE, spec, None, None)
+        (small_disk / "filler").unlink()
+        assert (await create(here)).state is State.QUEUED
+        assert waiting.state is State.QUEUED
