@@ -18,6 +18,7 @@ import requests
 
 from dev.environment import ROOT
 
+_NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH")
 _SECONDS = 180
 _ON_THE_PAGES = {
     "server": "http://127.0.0.1:8188",
@@ -103,17 +104,24 @@ def examples(page: str, language: str, **replaced: str) -> list[str]:
 
 
 def install(package: str, folder: Path) -> Path:
-    """Install a package from npm, such as ``wavespeed@0.3.2``; skips where there is no node."""
+    """Install a package from npm, such as ``wavespeed@0.3.2``.
+
+    Skips where there is no node, or no registry.
+    """
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("no node")
     options = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"]
-    subprocess.run(
+    done = subprocess.run(
         [npm, "install", *options, "--prefix", str(folder), package],
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
         timeout=_SECONDS,
     )
+    if any(code in done.stderr for code in _NO_NETWORK):
+        pytest.skip(f"npm reaches no registry: {done.stderr.strip()[-200:]}")
+    assert done.returncode == 0, done.stderr
     return folder
 
 
