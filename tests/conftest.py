@@ -45,7 +45,9 @@ class _Scheduling(LoadScopeScheduling):
         if not names:
             return module
         version = max(names, key=len)  # the name of the newest is the start of all
-        return f"{version} {module}" if module.startswith("tests/native/") else version
+        if module.startswith("tests/native/"):
+            return f"{version} {module}"
+        return f"{version} {module.split('/')[1]}"
 
 
 @pytest.hookimpl(optionalhook=True)
