@@ -6,9 +6,10 @@ import asyncio
 import functools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -16,6 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 PUBLIC = "93.184.216.34"
 """An address that may be connected to; no test gets as far."""
 
+T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Case = Callable[..., Coroutine[Any, Any, None]]
 
@@ -25,9 +27,15 @@ def on_loop(case: Case) -> Callable[..., None]:
 
     @functools.wraps(case)
     def test(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(case(*args, **kwargs))
+        run(case(*args, **kwargs))
 
     return test
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` to its end, in a thread: in this one, Playwright's loop may run for good."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 class StubResolver(AbstractResolver):

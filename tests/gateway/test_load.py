@@ -15,6 +15,7 @@ import pytest
 from dev.server import ComfyServer
 
 from .conftest import Tls, environment, write_models
+from .servers import run
 from .video_host import VideoHost
 
 CLIENTS, JOBS_EACH = 20, 10
@@ -100,7 +101,7 @@ async def load(server: ComfyServer, video: str) -> tuple[list[dict], list[float]
 @pytest.mark.timeout(900)
 def test_two_hundred_jobs_of_twenty_clients(server: ComfyServer, secure_host: VideoHost) -> None:
     began = time.monotonic()
-    ends, asked, core = asyncio.run(load(server, f"{secure_host.url}/clip.mp4"))
+    ends, asked, core = run(load(server, f"{secure_host.url}/clip.mp4"))
     seconds = time.monotonic() - began
     jobs = {job: end for found in ends for job, end in found.items()}
     assert len(jobs) == CLIENTS * JOBS_EACH
