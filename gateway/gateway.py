@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from .errors import NotFoundError, UnauthorizedError
-from .files import Files, UploadTicket
+from .files import Files
 from .job import Job, JobSpec
 from .jobs import Jobs
 from .keys import Keys
@@ -16,6 +16,7 @@ from .limits import Limits
 from .settings import Settings, is_loopback
 from .store import Store
 from .tables import StoredFile
+from .uploads import UploadTicket
 from .videos import VideoRules as VideoRules
 
 
@@ -131,7 +132,7 @@ class Gateway:
             TooManyError: too many in a minute.
         """
         self._limits.count(caller.owner)
-        return await self._files.ticket(
+        return await self._files.uploads.ticket(
             caller.owner, caller.base_url, file_name, content_type, size
         )
 

@@ -68,7 +68,6 @@ class Ticket:
     running: bool = False
     position: int = 0
     progress: float = 0.0
-    stage: str = ""
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     error: dict[str, Any] | None = None
     end: asyncio.Future[End] = field(default_factory=_new_future)
@@ -182,8 +181,6 @@ class ComfyQueue:
             for node, state in (data.get("nodes") or {}).items():
                 done = state.get("value", 0) / (state.get("max") or 1)
                 ticket.note(node, 1.0 if state.get("state") == "finished" else min(done, 0.99))
-        elif kind == "executing" and data.get("node") is not None:
-            ticket.stage = str(data["node"])
         elif kind == "executed":
             ticket.outputs[str(data.get("node"))] = data.get("output") or {}
         elif kind == "execution_error":

@@ -11,10 +11,11 @@ from typing import Any
 
 import av
 
-from .files import Files, file_url, new_token
+from .files import Files
 from .graph import RESULTS
 from .job import Job, Output, ResultFile
 from .tables import StoredFile
+from .tokens import file_url, new_token
 
 _TYPES = {Output.VIDEO: "video/mp4", Output.M4A: "audio/mp4", Output.FLAC: "audio/flac"}
 

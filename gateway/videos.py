@@ -14,9 +14,11 @@ from ..mmaudio_core.partial_files import delete_abandoned
 from .errors import InvalidInputError, NotFoundError
 from .failures import FailedError, of_input
 from .fetch import fetch_video
-from .files import MAX_BYTES, Files, clean_name, delete
+from .files import Files, delete
 from .job import Job
 from .outgoing import Outgoing, UrlRefusedError
+from .tokens import clean_name
+from .uploads import MAX_BYTES
 from .video_files import FetchError, VideoFacts, decode_data_uri, probe_video, write_video
 
 _FETCHES = 4  # of a key, at once

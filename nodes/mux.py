@@ -36,7 +36,7 @@ from .mux_options import (
 )
 from .results import check_prefix, result_name, write_takes
 from .take_files import Picture, is_of_page, panel
-from .take_notes import read_notes
+from .take_notes import check_take, read_notes
 from .types import CATEGORY
 
 ALL_TAKES = -1
@@ -181,7 +181,7 @@ class MuxAudioVideo(Node):
         shown = dict(ui.PreviewVideo(saved).as_dict())
         if is_of_page(cls.hidden.extra_pnginfo):
             picture = Picture(dict(saved[0]))
-            shown |= panel(sound, read_notes(audio), picture, start_offset, take)
+            shown |= panel(sound, read_notes(audio), lambda: picture, start_offset, take)
         first = InputImpl.VideoFromFile(str(results[0].path))
         return with_notices(first, notices=notices, ui=shown)
 
@@ -189,11 +189,7 @@ class MuxAudioVideo(Node):
 def _choose_takes(sound: Audio, take: int) -> list[Tensor]:
     """The waveforms (C, T) to write, all of them checked before any is written."""
     waveforms = sound.waveforms
-    if take >= len(waveforms):
-        raise MediaError(
-            f"got take {take} of {len(waveforms)} takes, counted from 0. Set take to "
-            f"{len(waveforms) - 1} or less, or num_samples to {take + 1} or more."
-        )
+    check_take(take, len(waveforms))
     chosen = list(waveforms) if take == ALL_TAKES else [waveforms[take]]
     for waveform in chosen:
         check_finite_samples(waveform)

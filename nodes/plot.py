@@ -11,7 +11,7 @@ from comfy_api.latest import Input, io
 from torch import Tensor
 
 from ..mmaudio_core.audio.onsets import find_onsets
-from ..mmaudio_core.audio.waveform import Audio, read_audio
+from ..mmaudio_core.audio.waveform import read_audio
 from ..mmaudio_core.config import SYNC_FPS, exact_seconds
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.pace import frame_steps, thumbnails
@@ -24,6 +24,7 @@ from .cures import Node
 from .feedback import NodeProgress, with_notices
 from .footage import images_rate, to_clip
 from .plot_picture import Plot, draw
+from .take_notes import check_take
 from .types import CATEGORY, MMAudioFeatures
 
 _SHOWN_FRAMES = 10
@@ -100,7 +101,8 @@ class MMAudioPlot(Node):
         clip = to_clip(video, images, images_rate(frame_rate, video_info))
         start = exact_seconds(start_offset)
         frames, motion, seconds = _look(clip) if clip is not None else (None, None, 0.0)
-        waveform = _take(sound, take)
+        check_take(take, len(sound.waveforms))
+        waveform = sound.waveforms[take]
         end = max(seconds, float(start + sound.duration))
         cuts = () if features is None else detect_shot_changes(features.clip)
         plot = Plot(
@@ -114,15 +116,6 @@ class MMAudioPlot(Node):
             cuts=[float(start) + cut for cut in cuts],
         )
         return with_notices(draw(plot), notices=[])
-
-
-def _take(sound: Audio, take: int) -> Tensor:
-    count = len(sound.waveforms)
-    if take >= count:
-        raise MediaError(
-            f"got take {take} of {count} takes, counted from 0. Set take to {count - 1} or less."
-        )
-    return sound.waveforms[take]
 
 
 def _look(clip: VideoClip) -> tuple[Tensor, Tensor, float]:

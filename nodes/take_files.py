@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ from ..mmaudio_core.audio.loudness import integrated_loudness
 from ..mmaudio_core.audio.waveform import Audio
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.mux import write_sound
+from ..mmaudio_core.partial_files import partial_file
 from .take_notes import Notes
 
 log = logging.getLogger(__name__)
@@ -53,14 +54,18 @@ def is_of_page(extra_pnginfo: object) -> bool:
 
 
 def panel(
-    audio: Audio, notes: Notes, picture: Picture | None, audio_start: float, take: int
+    audio: Audio,
+    notes: Notes,
+    picture: Callable[[], Picture | None],
+    audio_start: float,
+    take: int,
 ) -> dict[str, list[Any]]:
     """The node's UI output for the panel; nothing if its files cannot be written.
 
-    Args: as ``panel_data``.
+    Args: as ``panel_data``; ``picture`` may write one of the files.
     """
     try:
-        return {UI_KEY: [panel_data(audio, notes, picture, audio_start, take)]}
+        return {UI_KEY: [panel_data(audio, notes, picture(), audio_start, take)]}
     except (OSError, MMAudioError) as error:  # a full disk, say: the node's own result is there
         log.warning("MMAudio: the take panel cannot be shown: %s", error)
         return {}
@@ -88,7 +93,8 @@ def panel_data(
             if isinstance(values, list) and number < len(values):
                 # as text: JavaScript's numbers hold 53 bits
                 entry[name] = str(values[number]) if name == "seed" else values[number]
-    _delete_oldest(folder, {entry["file"]["filename"] for entry in takes})
+    used = {entry["file"]["filename"] for entry in takes}
+    _delete_oldest(folder, used if picture is None else used | {picture.file["filename"]})
     return {
         "takes": takes,
         "count": len(audio.waveforms),
@@ -118,9 +124,11 @@ def picture_of(video: Input.Video, start: float) -> Picture:
             _copy(path, copy)
         return Picture(_entry(copy), start)
     copy = folder / f"{uuid.uuid4().hex}.mp4"
-    video.save_to(
-        str(copy)
-    )  # encodes frames, copies what was a file in memory, cuts what is trimmed
+    try:
+        video.save_to(str(copy))  # encodes frames; copies what was a file in memory
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
     return Picture(_entry(copy))
 
 
@@ -189,12 +197,12 @@ def _digest(content: bytes) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    partial = target.with_suffix(f"{target.suffix}.partial")
     try:
-        os.link(source, partial)
+        os.link(source, target)
     except OSError:
-        shutil.copyfile(source, partial)
-    os.replace(partial, target)
+        with partial_file(target.parent) as partial:
+            shutil.copyfile(source, partial)
+            os.replace(partial, target)
 
 
 def _delete_oldest(folder: Path, used: set[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from comfy.model_patcher import ModelPatcher
 
 from ..mmaudio_core.config import AudioFormat, sequence_lengths
+from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.shots import detect_shot_changes
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.sampling.windows import plan_windows
@@ -51,6 +52,15 @@ def notes_of_one(notes: Notes, take: int) -> Notes:
         if isinstance(values := notes.get(key), list) and take < len(values)
     }
     return {**notes, **per_take}
+
+
+def check_take(take: int, count: int) -> None:
+    """Raise MediaError if there is no such take among ``count``, which are counted from 0."""
+    if take >= count:
+        raise MediaError(
+            f"got take {take} of {count} takes, counted from 0. Set take to {count - 1} or less, "
+            f"or num_samples to {take + 1} or more."
+        )
 
 
 def _windows(

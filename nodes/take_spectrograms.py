@@ -21,6 +21,7 @@ from ..mmaudio_core.audio.channels import mix_to_mono
 from ..mmaudio_core.audio.mel import log_mel
 from ..mmaudio_core.audio.resample import resample
 from ..mmaudio_core.config import FORMAT_16K
+from ..mmaudio_core.partial_files import partial_file
 from .take_files import FOLDER
 
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -57,9 +58,9 @@ async def _answer(request: web.Request) -> web.StreamResponse:
 
 def _write(sound: Path, picture: Path) -> None:
     image = spectrogram(*_read(sound))
-    partial = picture.with_suffix(".png.partial")
-    Image.fromarray(image).save(partial, "PNG", optimize=True)
-    os.replace(partial, picture)
+    with partial_file(picture.parent) as partial:
+        Image.fromarray(image).save(partial, "PNG", optimize=True)
+        os.replace(partial, picture)
 
 
 def spectrogram(waveform: Tensor, sample_rate: int) -> np.ndarray:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import Input, io
 
 from ..mmaudio_core.audio.waveform import read_audio
-from ..mmaudio_core.errors import MediaError
 from . import compat, inputs
 from .cures import Node
 from .feedback import with_notices
-from .take_files import panel, picture_of
-from .take_notes import KEY, notes_of_one, read_notes
+from .take_files import Picture, panel, picture_of
+from .take_notes import KEY, check_take, notes_of_one, read_notes
 from .types import CATEGORY
 
 
@@ -58,16 +57,12 @@ class MMAudioTakes(Node):
         start_offset: float = 0.0,
     ) -> io.NodeOutput:
         sound = read_audio(audio)
-        count = len(sound.waveforms)
-        if take >= count:
-            raise MediaError(
-                f"got take {take} of {count} takes, counted from 0. Set take to {count - 1} or "
-                "less."
-            )
+        check_take(take, len(sound.waveforms))
         notes = read_notes(audio)
-        picture = None
-        if video is not None:
-            picture = picture_of(video, compat.trim_window(video)[0])
+
+        def picture() -> Picture | None:
+            return None if video is None else picture_of(video, compat.trim_window(video)[0])
+
         chosen = {
             "waveform": sound.waveforms[take : take + 1],
             "sample_rate": sound.sample_rate,

@@ -19,7 +19,7 @@ from tests.pack import load_pack_module
 
 errors = load_pack_module("gateway.errors")
 gateway = load_pack_module("gateway.gateway")
-files = load_pack_module("gateway.files")
+uploads = load_pack_module("gateway.uploads")
 jobs = load_pack_module("gateway.job")
 services = load_pack_module("gateway.services")
 
@@ -115,7 +115,7 @@ class StandIn:
         if self.refuse is not None:
             raise self.refuse
         self.tickets.append((file_name, content_type, size))
-        return files.UploadTicket(
+        return uploads.UploadTicket(
             "id", f"{self.url}/uploads/t", f"{self.url}/files/f/a.mp4", "a.mp4", "video/mp4"
         )
 

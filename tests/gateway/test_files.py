@@ -19,6 +19,7 @@ from tests.pack import load_pack_module
 
 app_module = load_pack_module("gateway.app")
 files_module = load_pack_module("gateway.files")
+uploads_module = load_pack_module("gateway.uploads")
 store_module = load_pack_module("gateway.store")
 errors = load_pack_module("gateway.errors")
 
@@ -38,7 +39,7 @@ class Place:
     async def ticket(
         self, name: str = "clip.mp4", kind: str | None = None, size: int | None = None
     ):
-        return await self.files.ticket(OWNER, BASE, name, kind, size)
+        return await self.files.uploads.ticket(OWNER, BASE, name, kind, size)
 
     async def put(self, url: str, data: Any) -> int:
         async with self.client.put(path_of(url), data=data) as answer:
@@ -103,7 +104,7 @@ async def test_a_ticket_is_used_in_time(
 ) -> None:
     async with place(tmp_path) as here:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(files_module, "UPLOAD_SECONDS", -1.0)
+            patch.setattr(uploads_module, "UPLOAD_SECONDS", -1.0)
             ticket = await here.ticket()
         assert await here.put(ticket.upload_url, b"late") == 404
         assert left(here.folder) == []
@@ -205,7 +206,7 @@ async def test_a_missing_part_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_a_clients_name_is_cleaned(given: str, clean: str) -> None:
-    assert files_module.clean_name(given) == clean
+    assert load_pack_module("gateway.tokens").clean_name(given) == clean
 
 
 @on_loop
@@ -364,7 +365,7 @@ async def test_a_body_that_cannot_be_read_is_the_clients_fault(tmp_path: Path, w
 @on_loop
 async def test_a_full_disk_is_told_in_the_shape_of_errors(tmp_path: Path, small_disk: Path) -> None:
     async with place(tmp_path) as here:
-        here.files._folder = small_disk / "uploads"
+        here.files.uploads._folder = small_disk / "uploads"
         ticket = await here.ticket()
         async with here.client.put(path_of(ticket.upload_url), data=bytes(2_000_000)) as answer:
             assert (answer.status, (await answer.json())["error"]) == (500, "internal_error")
@@ -403,7 +404,7 @@ async def test_a_long_text_of_our_urls_is_read_at_once(tmp_path: Path) -> None:
 async def test_a_body_that_trickles_ends_with_its_ticket(tmp_path: Path, part: str) -> None:
     async with place(tmp_path) as here:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(files_module, "UPLOAD_SECONDS", 0.5)
+            patch.setattr(uploads_module, "UPLOAD_SECONDS", 0.5)
             ticket = await here.ticket()
         body = Paused(b"a", b"b")
         assert await asyncio.wait_for(here.put(ticket.upload_url + part, body), 5) == 400

@@ -174,7 +174,8 @@ def case_a_folder_that_cannot_be_written_takes_no_result() -> Any:
     folder.rename(moved)
     folder.write_text("a file where the folder should be")
     try:
-        output = MMAudioTakes.execute(sound(), 0)
+        film = video(os.getcwd() + "/far")
+        output = MMAudioTakes.execute(sound(), 0, InputImpl.VideoFromFile(str(film)))
         return [sorted(output.ui), tuple(output.args[0]["waveform"].shape)]
     finally:
         folder.unlink()
