@@ -14,14 +14,7 @@ from .compat import timeout
 from .containers import SNIFFED_BYTES, Container
 from .outgoing import Outgoing
 from .urls import OutgoingError
-from .video_files import DEFAULT_LIMITS as DEFAULT_LIMITS
-from .video_files import FetchError as FetchError
-from .video_files import FetchLimits as FetchLimits
-from .video_files import VideoFacts as VideoFacts
-from .video_files import decode_data_uri as decode_data_uri
-from .video_files import probe_video as probe_video
-from .video_files import publish, require_video, too_large
-from .video_files import write_video as write_video
+from .video_files import DEFAULT_LIMITS, FetchError, FetchLimits, publish, require_video, too_large
 
 _BLOCK_BYTES = 1 << 20
 

@@ -25,7 +25,11 @@ from tests.pack import load_pack_module
 fetch = load_pack_module("gateway.fetch")
 video_files = load_pack_module("gateway.video_files")
 outgoing_module = load_pack_module("gateway.outgoing")
-FetchError, FetchLimits, Outgoing = fetch.FetchError, fetch.FetchLimits, outgoing_module.Outgoing
+FetchError, FetchLimits, Outgoing = (
+    video_files.FetchError,
+    video_files.FetchLimits,
+    outgoing_module.Outgoing,
+)
 
 TIMES = steady(50, 25)
 # Container by libav's name, codec, and the extension that its content is given.
@@ -131,7 +135,7 @@ async def test_every_container_is_known_by_its_content(container: str, tmp_path:
     make_video(made, TIMES, codec=codec, container=container, unit=Fraction(1, 25))
     path = await get(sends(made.read_bytes()), folder)
     assert path.suffix == extension
-    facts = await fetch.probe_video(path)
+    facts = await video_files.probe_video(path)
     assert (facts.width, facts.height) == (96, 96)
     assert facts.seconds == pytest.approx(2, abs=0.15)
 
@@ -148,11 +152,11 @@ async def test_what_is_no_video_is_refused_whatever_it_is_called(
         text = await fail(sends(body + padding, Content_Type="video/mp4"), folder)
         assert "expected a video" in text
         with pytest.raises(FetchError):
-            fetch.write_video(body + padding, folder, "id")
+            video_files.write_video(body + padding, folder, "id")
         assert not list(folder.iterdir())
     (folder / "id.mp4").write_bytes(body)
     with pytest.raises(FetchError):
-        await fetch.probe_video(folder / "id.mp4")
+        await video_files.probe_video(folder / "id.mp4")
 
 
 @on_loop
@@ -339,7 +343,7 @@ def test_a_video_that_was_sent_is_kept(mp4: bytes, tmp_path: Path) -> None:
     folder = tmp_path / "input"
     folder.mkdir()
     for video in (mp4, upload):
-        assert fetch.write_video(video, folder, "id") == folder / "id.mp4"
+        assert video_files.write_video(video, folder, "id") == folder / "id.mp4"
         assert (folder / "id.mp4").read_bytes() == mp4
     assert upload.exists()
     assert len(list(folder.iterdir())) == 1
@@ -357,17 +361,17 @@ def test_a_video_that_was_sent_is_kept(mp4: bytes, tmp_path: Path) -> None:
     ],
 )
 def test_data_uris_are_read(uri: str) -> None:
-    assert fetch.decode_data_uri(uri, 3) == b"\x00\xff\xfe"
+    assert video_files.decode_data_uri(uri, 3) == b"\x00\xff\xfe"
 
 
 def test_base64_needs_no_padding() -> None:
     for count in range(1, 6):
         text = base64.b64encode(b"x" * count).decode()
         for padded in (text, text.rstrip("=")):
-            assert fetch.decode_data_uri(f"data:;base64,{padded}", count) == b"x" * count
+            assert video_files.decode_data_uri(f"data:;base64,{padded}", count) == b"x" * count
             if count > 1:
                 with pytest.raises(FetchError, match="at most"):
-                    fetch.decode_data_uri(f"data:;base64,{padded}", count - 1)
+                    video_files.decode_data_uri(f"data:;base64,{padded}", count - 1)
 
 
 @pytest.mark.parametrize(
@@ -377,28 +381,28 @@ def test_base64_needs_no_padding() -> None:
 )  # fmt: skip
 def test_what_is_no_data_uri_is_refused(uri: str) -> None:
     with pytest.raises(FetchError):
-        fetch.decode_data_uri(uri, 100)
+        video_files.decode_data_uri(uri, 100)
 
 
 def test_a_large_data_uri_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for uri in ("data:;base64," + "A" * 140, "data:," + "%41" * 101, "data:," + "A" * 101):
         with pytest.raises(FetchError, match="at most"):
-            fetch.decode_data_uri(uri, 100)
+            video_files.decode_data_uri(uri, 100)
     monkeypatch.delattr(video_files, "unquote_to_bytes")  # not even decoded
     with pytest.raises(FetchError, match="at most"):
-        fetch.decode_data_uri("data:;base64," + "A" * 2000, 100)
+        video_files.decode_data_uri("data:;base64," + "A" * 2000, 100)
 
 
 @on_loop
 async def test_videos_too_long_or_too_large_are_refused(mp4: bytes, tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     path.write_bytes(mp4)
-    assert (await fetch.probe_video(path)).seconds == 2
-    await fetch.probe_video(path, FetchLimits(video_seconds=2, pixels=96))
+    assert (await video_files.probe_video(path)).seconds == 2
+    await video_files.probe_video(path, FetchLimits(video_seconds=2, pixels=96))
     with pytest.raises(FetchError, match=r"got a video of 2.0 seconds, expected at most 1.9"):
-        await fetch.probe_video(path, FetchLimits(video_seconds=1.9))
+        await video_files.probe_video(path, FetchLimits(video_seconds=1.9))
     with pytest.raises(FetchError, match="96x96 pixels, expected at most 95"):
-        await fetch.probe_video(path, FetchLimits(pixels=95))
+        await video_files.probe_video(path, FetchLimits(pixels=95))
 
 
 @on_loop
@@ -406,7 +410,7 @@ async def test_a_file_without_a_picture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "id.mp4"
     write_sound(path)
     with pytest.raises(FetchError, match="the video has no video stream") as failed:
-        await fetch.probe_video(path)
+        await video_files.probe_video(path)
     assert str(tmp_path) not in str(failed.value)
 
 
@@ -416,7 +420,7 @@ async def test_a_broken_video_is_refused_without_its_path(mp4: bytes, tmp_path: 
         path = tmp_path / f"{number}.mp4"
         path.write_bytes(broken)
         with pytest.raises(FetchError) as failed:
-            await fetch.probe_video(path)
+            await video_files.probe_video(path)
         assert str(tmp_path) not in str(failed.value)
 
 
@@ -425,9 +429,9 @@ async def test_a_video_that_libav_takes_for_a_playlist_is_refused(tmp_path: Path
     """MPEG-TS by its first bytes; libav's guess is SDP, which opens sockets."""
     line = b"G\nc=IN IP4 127.0.0.1\n"
     polyglot = b"".join(line.ljust(188, b"x") for _ in range(3)) + b"\n" * 9
-    path = fetch.write_video(polyglot, tmp_path, "id")
+    path = video_files.write_video(polyglot, tmp_path, "id")
     assert path.suffix == ".ts"
     with av.open(str(path), options={"protocol_whitelist": "file,rtp,udp"}) as opened:
         assert opened.format.name == "sdp"
     with pytest.raises(FetchError, match="cannot be opened"):
-        await fetch.probe_video(path)
+        await video_files.probe_video(path)
