@@ -1,8 +1,9 @@
 // The elements of a take panel, and what happens when they are used.
 import { decodePeaks, drawRuler, drawWaveform, formatTime } from "./take_drawing.js";
-import { findAbove, moveBorder, readSchedule, setWidget } from "./take_graph.js";
+import { findAbove, setWidget } from "./take_graph.js";
 import { widgetOf } from "./nodes.js";
 import { TakePlayer } from "./take_player.js";
+import { PromptStrip } from "./take_prompts.js";
 import { addStyle, make } from "./take_elements.js";
 
 const VIDEO_HEIGHT = 180; // px
@@ -51,7 +52,7 @@ export class TakeView {
     this.end();
     this.element.dataset.node = this.node.id;
     this.data = data;
-    this.schedule = this.findSchedule();
+    this.schedule = PromptStrip.above(this.node, data.duration, this);
     this.build();
     this.player = new TakePlayer(this.video, this.audios, {
       duration: data.duration,
@@ -120,7 +121,7 @@ export class TakeView {
     this.mark = make("div", { class: "mark", hidden: "" });
     const lanes = make("ul", { class: "lanes" }, this.lanes.map((lane) => lane.element));
     const axis = make("div", { class: "time" }, [this.slider]);
-    if (this.schedule) axis.append(this.buildSchedule());
+    if (this.schedule) axis.append(this.schedule.element);
     axis.append(lanes, this.mark, this.playhead);
     this.element.replaceChildren(
       ...(this.video ? [this.video] : []),
@@ -161,83 +162,7 @@ export class TakeView {
     return { element, canvas, picture, pick, keep, peaks: decodePeaks(take.peaks) };
   }
 
-  // --- the schedule and the region of other nodes
-
-  findSchedule() {
-    const node = findAbove(this.node, "MMAudioPromptSchedule");
-    const text = node && widgetOf(node, "schedule")?.value;
-    if (!text) return null;
-    const entries = readSchedule(text, this.data.duration);
-    return entries?.length ? { node, entries } : null;
-  }
-
-  buildSchedule() {
-    const strip = make("div", { class: "schedule", role: "group", "aria-label": "Prompts" });
-    const { duration } = this.data;
-    for (const [index, entry] of this.schedule.entries.entries()) {
-      const end = Math.min(entry.end, duration);
-      const label = make("span", { class: "prompt", title: entry.prompt }, [entry.prompt]);
-      label.style.left = `${(100 * entry.start) / duration}%`;
-      label.style.width = `${(100 * (end - entry.start)) / duration}%`;
-      strip.append(label);
-      const next = this.schedule.entries[index + 1];
-      if (next) strip.append(this.border(index, (entry.end + next.start) / 2));
-    }
-    return strip;
-  }
-
-  border(index, time) {
-    const { duration } = this.data;
-    const handle = make("div", {
-      class: "border",
-      role: "slider",
-      tabindex: "0",
-      "aria-label": `Border between prompts ${index + 1} and ${index + 2}, in seconds`,
-      "aria-valuemin": "0",
-      "aria-valuemax": duration.toFixed(2),
-    });
-    const place = (at) => {
-      time = at;
-      handle.style.left = `${(100 * at) / duration}%`;
-      handle.setAttribute("aria-valuenow", at.toFixed(2));
-    };
-    const limits = () => {
-      const entries = this.schedule.entries;
-      return [entries[index].start + 0.1, Math.min(entries[index + 1].end, duration) - 0.1];
-    };
-    const clamp = (at) => Math.min(Math.max(at, limits()[0]), limits()[1]);
-    handle.addEventListener("pointerdown", (event) => {
-      event.preventDefault();
-      handle.setPointerCapture(event.pointerId);
-      handle.onpointermove = (move) => place(clamp(this.timeAt(move)));
-      handle.onpointerup = () => {
-        handle.onpointermove = handle.onpointerup = null;
-        this.writeBorder(index, time);
-      };
-    });
-    handle.addEventListener("keydown", (event) => {
-      const by = { ArrowLeft: -0.1, ArrowRight: 0.1 }[event.key];
-      if (!by) return;
-      event.preventDefault();
-      event.stopPropagation();
-      this.writeBorder(index, clamp(time + by));
-    });
-    place(time);
-    return handle;
-  }
-
-  writeBorder(index, time) {
-    const { node } = this.schedule;
-    const text = widgetOf(node, "schedule").value;
-    setWidget(node, "schedule", moveBorder(text, this.data.duration, index, time));
-    this.schedule = this.findSchedule();
-    const old = this.element.querySelector(".schedule");
-    const focused = old.contains(document.activeElement);
-    const strip = this.buildSchedule();
-    old.replaceWith(strip);
-    if (focused) strip.querySelectorAll(".border")[index]?.focus();
-    this.status.textContent = `The border is at ${time.toFixed(2)} s. Run again to hear it.`;
-  }
+  // --- the region of another node
 
   writeRegion(start, end) {
     const node = findAbove(this.node, "MMAudioRegion");
