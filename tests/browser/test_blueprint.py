@@ -29,8 +29,7 @@ def test_sound_for_video(page: ComfyPage, clip: str) -> None:
     page.open_graph(EMPTY)
     page.page.mouse.dblclick(700, 500)
     page.page.keyboard.type(NAME)
-    page.page.get_by_text(NAME).filter(visible=True).first.wait_for()
-    page.page.keyboard.press("Enter")
+    page.page.get_by_text(NAME).filter(visible=True).first.click()
     assert page.wait(lambda: len(page.graph()["nodes"]) == 1)
     page.page.mouse.click(700, 500)  # where to put it
 

@@ -17,6 +17,7 @@ LAYERS = (  # from low to high; rooms of one layer do not import each other
     {"features"},
     {"sampling"},
     {"codec"},
+    {"scoring"},
     {"pipeline"},
     {"nodes"},
 )
