@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..mmaudio_core.audio.onsets import Onsets
+from .plot_sheet import LABEL, MARGIN, ONSET, PLOT, SOUND, Sheet
 from .take_spectrograms import spectrogram
 
-WIDTH = 1280
-_MARGIN = 12
-_LABEL = 90  # px at the left, for the rows' names
-_PLOT = WIDTH - _LABEL - _MARGIN
-_FRAMES, _MOTION, _WAVE, _MEL, _AXIS = 104, 72, 96, 120, 30
-_GAP = 10
-_BACK, _INK, _FAINT = (22, 22, 26), (225, 225, 230), (95, 95, 105)
-_SOUND, _MOVED, _ONSET, _CUT = (92, 170, 255), (255, 190, 92), (255, 90, 54), (140, 220, 140)
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120)
-_MAX_TICKS = 12
-_Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+_FRAMES, _MOTION, _WAVE, _MEL = 104, 72, 96, 120
+_MOVED, _CUT = (255, 190, 92), (140, 220, 140)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,51 +52,39 @@ def draw(plot: Plot) -> Tensor:
         ("mel", _MEL, True),
     ]
     shown = [(name, height) for name, height, there in rows if there]
-    height = _MARGIN + sum(size + _GAP for _, size in shown) + _AXIS
-    image = Image.new("RGB", (WIDTH, height), _BACK)
-    pen = ImageDraw.Draw(image)
-    font = ImageFont.load_default(size=14)
-    top = _MARGIN
-    tops: dict[str, int] = {}
-    for name, size in shown:
-        tops[name] = top
-        pen.text((_MARGIN, top + size // 2 - 8), name, _INK, font)
-        top += size + _GAP
+    sheet = Sheet(plot.duration, shown)
+    tops = {name: top for (name, _), top in zip(shown, sheet.tops, strict=True)}
     if plot.frames is not None:
-        _draw_frames(image, plot.frames, tops["frames"])
-    _draw_mel(image, plot, tops["mel"])
-    _draw_wave(pen, plot, tops["sound"])
+        _draw_frames(sheet.image, plot.frames, tops["frames"])
+    _draw_mel(sheet, plot, tops["mel"])
+    _draw_wave(sheet, plot, tops["sound"])
     if plot.motion is not None:
-        _draw_motion(pen, plot.motion, tops["motion"])
-    _draw_times(pen, plot, top, font)
-    return torch.from_numpy(np.asarray(image).copy()).float()[None] / 255
-
-
-def _place(time: float, plot: Plot) -> float:
-    return _LABEL + time / plot.duration * _PLOT
+        _draw_motion(sheet.pen, plot.motion, tops["motion"])
+    _draw_times(sheet, plot)
+    return sheet.finish()
 
 
 def _draw_frames(image: Image.Image, frames: Tensor, top: int) -> None:
-    width = _PLOT // len(frames)
+    width = PLOT // len(frames)
     for number, frame in enumerate(frames):
         picture = Image.fromarray(frame.numpy())
         picture.thumbnail((width - 2, _FRAMES))
-        left = _LABEL + number * width + (width - picture.width) // 2
+        left = LABEL + number * width + (width - picture.width) // 2
         image.paste(picture, (left, top + (_FRAMES - picture.height) // 2))
 
 
 def _draw_motion(pen: ImageDraw.ImageDraw, motion: Tensor, top: int) -> None:
     most = max(float(motion.max()), 1e-6) if len(motion) else 1.0
-    columns = F.interpolate(motion[None, None], _PLOT, mode="nearest")[0, 0] / most
+    columns = F.interpolate(motion[None, None], PLOT, mode="nearest")[0, 0] / most
     for x, value in enumerate(columns.tolist()):
         y = top + _MOTION - value * _MOTION
-        pen.line((_LABEL + x, y, _LABEL + x, top + _MOTION), _MOVED)
+        pen.line((LABEL + x, y, LABEL + x, top + _MOTION), _MOVED)
 
 
-def _draw_wave(pen: ImageDraw.ImageDraw, plot: Plot, top: int) -> None:
+def _draw_wave(sheet: Sheet, plot: Plot, top: int) -> None:
     length = plot.waveform.shape[1]
     seconds = length / plot.sample_rate
-    left, right = _place(plot.sound_start, plot), _place(plot.sound_start + seconds, plot)
+    left, right = sheet.place(plot.sound_start), sheet.place(plot.sound_start + seconds)
     columns = max(1, round(right - left))
     edges = torch.linspace(0, length, columns + 1, dtype=torch.float64).round().long().tolist()
     middle = top + _WAVE / 2
@@ -113,35 +92,22 @@ def _draw_wave(pen: ImageDraw.ImageDraw, plot: Plot, top: int) -> None:
         part = plot.waveform[:, edges[x] : max(edges[x] + 1, edges[x + 1])].clamp(-1, 1)
         low, high = float(part.min()), float(part.max())
         at = left + x
-        pen.line((at, middle - high * _WAVE / 2, at, middle - low * _WAVE / 2), _SOUND)
+        sheet.pen.line((at, middle - high * _WAVE / 2, at, middle - low * _WAVE / 2), SOUND)
 
 
-def _draw_mel(image: Image.Image, plot: Plot, top: int) -> None:
+def _draw_mel(sheet: Sheet, plot: Plot, top: int) -> None:
     seconds = plot.waveform.shape[1] / plot.sample_rate
-    left, right = _place(plot.sound_start, plot), _place(plot.sound_start + seconds, plot)
+    left, right = sheet.place(plot.sound_start), sheet.place(plot.sound_start + seconds)
     picture = Image.fromarray(spectrogram(plot.waveform, plot.sample_rate))
     size = (max(1, round(right - left)), _MEL)
-    image.paste(picture.resize(size, Image.Resampling.BILINEAR), (round(left), top))
+    sheet.image.paste(picture.resize(size, Image.Resampling.BILINEAR), (round(left), top))
 
 
-def _draw_times(
-    pen: ImageDraw.ImageDraw,
-    plot: Plot,
-    axis: int,
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
-) -> None:
+def _draw_times(sheet: Sheet, plot: Plot) -> None:
     for cut in plot.cuts:
-        x = _place(cut, plot)
-        for y in range(_MARGIN, axis, 8):
-            pen.line((x, y, x, y + 4), _CUT)
+        x = sheet.place(cut)
+        for y in range(MARGIN, sheet.axis, 8):
+            sheet.pen.line((x, y, x, y + 4), _CUT)
     for time in plot.onsets.times:
-        x = _place(plot.sound_start + time, plot)
-        pen.line((x, _MARGIN, x, axis), _ONSET)
-    pen.line((_LABEL, axis, _LABEL + _PLOT, axis), _FAINT)
-    steps = (size for size in _STEPS if plot.duration / size <= _MAX_TICKS)
-    step = next(steps, plot.duration)
-    for tick in range(int(plot.duration / step + 1e-6) + 1):
-        x = _place(tick * step, plot)
-        pen.line((x, axis, x, axis + 5), _INK)
-        text = f"{tick * step:g} s"
-        pen.text((x - pen.textlength(text, font) / 2, axis + 7), text, _INK, font)
+        x = sheet.place(plot.sound_start + time)
+        sheet.pen.line((x, MARGIN, x, sheet.axis), ONSET)

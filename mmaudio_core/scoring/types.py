@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+Offsets = tuple[tuple[float, float], ...]
+"""For each window: its middle in seconds, and by how many seconds the sound is late there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TakeScores:
@@ -23,6 +26,8 @@ class TakeScores:
         clipping: share of the samples, in [0, 1], that are clipped.
         loudness: integrated loudness in LUFS.
         unmeasured: reason, for each of the above that is None.
+        sync_offsets: ``sync_offset`` over time; empty if it was not measured.
+        onset_offsets: ``onset_offset`` over time, where onsets and motion match.
     """
 
     desync: float | None = None
@@ -35,13 +40,13 @@ class TakeScores:
     clipping: float | None = None
     loudness: float | None = None
     unmeasured: Mapping[str, str] = field(default_factory=dict[str, str])
+    sync_offsets: Offsets = ()
+    onset_offsets: Offsets = ()
 
     def values(self) -> dict[str, float | None]:
         """Every measurement by its name, which is JSON."""
         return {name: getattr(self, name) for name in SCORES}
 
 
-SCORES: tuple[str, ...] = tuple(
-    entry.name for entry in fields(TakeScores) if entry.name != "unmeasured"
-)
+SCORES: tuple[str, ...] = tuple(entry.name for entry in fields(TakeScores) if entry.default is None)
 """Names of the measurements."""

@@ -1,0 +1,95 @@
+"""Whether sound and picture are in step, from what two judges found over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import median
+
+from .types import Offsets, TakeScores
+
+SYNC, ONSETS = "synchronisation head", "onsets"
+IN_STEP = 0.04
+"""Seconds: a frame at 25 a second."""
+_GRID = 0.2  # s, steps of the head's offsets
+_MIN_MATCH = 0.3  # of onsets and motion; what has nothing in common reaches about 0.2
+_MOST_APART = {SYNC: 1.5 * _GRID, ONSETS: 0.1}  # s, median distance of windows from their line
+_LEAST_DRIFT = {SYNC: _GRID, ONSETS: 0.06}  # s, between the first and the last window
+_DRIFT_SPAN = 10.0  # s between them: a drift in less is no drift
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """By how much a sound is late.
+
+    Attributes:
+        offset: seconds by which the sound is late (below 0: early) at ``middle``.
+        middle: seconds of the sound.
+        drift: seconds by which the offset grows in a second; 0 where it does not grow.
+        judges: which say so, by the names above.
+    """
+
+    offset: float
+    middle: float = 0.0
+    drift: float = 0.0
+    judges: tuple[str, ...]
+
+    def at(self, time: float) -> float:
+        """The offset at a time of the sound, in seconds."""
+        return self.offset + self.drift * (time - self.middle)
+
+
+def find_timing(scores: TakeScores) -> Timing | str:
+    """What is known about a take's offset, or why it is not known.
+
+    The onsets tell it more finely, the head is not fooled by a regular rhythm: where both tell it,
+    they must agree within a step of the head's grid, and the onsets' number is taken.
+    """
+    by_head, by_onsets = _by_head(scores), _by_onsets(scores)
+    if isinstance(by_head, str):
+        if not isinstance(by_onsets, str):
+            return by_onsets
+        return f"{SYNC}: {by_head}; {ONSETS}: {by_onsets}"
+    if isinstance(by_onsets, str):
+        return by_head
+    if abs(by_head.offset - by_onsets.offset) > _GRID + IN_STEP:
+        return (
+            f"the judges disagree: {by_head.offset:+.2f} s by the {SYNC}, "
+            f"{by_onsets.offset:+.2f} s by the {ONSETS}"
+        )
+    return replace(by_onsets, judges=(*by_head.judges, *by_onsets.judges))
+
+
+def _by_head(scores: TakeScores) -> Timing | str:
+    if scores.sync_offset is None:
+        return scores.unmeasured.get("sync_offset", "not measured")
+    return _line(scores.sync_offsets, scores.sync_offset, SYNC)
+
+
+def _by_onsets(scores: TakeScores) -> Timing | str:
+    if scores.onset_offset is None or scores.onset_match is None:
+        return scores.unmeasured.get("onset_offset", "not measured")
+    if scores.onset_match < _MIN_MATCH and len(scores.onset_offsets) < 3:
+        return f"what is heard and what moves have little in common ({scores.onset_match:.2f})"
+    return _line(scores.onset_offsets, scores.onset_offset, ONSETS)
+
+
+def _line(offsets: Offsets, whole: float, judge: str) -> Timing | str:
+    """A line through the offsets of all windows: medians, which outliers do not move (Theil-Sen).
+
+    Args:
+        whole: the offset of the take as a whole, for takes of one window.
+    """
+    if len(offsets) < 2:
+        return Timing(offset=whole, judges=(judge,))
+    times, values = zip(*offsets, strict=True)
+    span = times[-1] - times[0]
+    drift = median((b - a) / (u - t) for (t, a), (u, b) in combinations(offsets, 2))
+    if span < _DRIFT_SPAN or abs(drift) * span < _LEAST_DRIFT[judge]:
+        drift = 0.0
+    middle = times[0] + span / 2
+    offset = median(value - drift * (time - middle) for time, value in offsets)
+    apart = median(abs(value - offset - drift * (time - middle)) for time, value in offsets)
+    if apart > _MOST_APART[judge]:
+        return f"its windows disagree, from {min(values):+.2f} to {max(values):+.2f} s"
+    return Timing(offset=offset, middle=middle, drift=drift, judges=(judge,))
