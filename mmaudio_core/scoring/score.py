@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -14,8 +14,12 @@ from ..progress import Progress, no_progress
 from ..providers import ModelProvider
 from .rank import ScoreWeights
 from .types import SCORES, TakeScores
+from .voice import find_voice
 
-_NOT_ASKED = "its weight is 0"
+NOT_ASKED = "its weight is 0"
+"""Why a score was not measured if nobody asked for it."""
+STAGES: dict[str, float] = {}
+"""Stages that ``score_takes`` reports, and how long they last relative to each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +35,6 @@ class _Job:
     waveforms: Tensor
     sample_rate: int
     progress: Progress
-
-
-_Found = Mapping[str, float | str]
-"""Measurements of one take by their names in ``SCORES``; a text is why there is none."""
-_JUDGES: dict[str, Callable[[_Job], list[_Found]]] = {}
-"""By the names of ``ScoreWeights``; each returns what it found of each take."""
 
 
 def score_takes(
@@ -68,17 +66,36 @@ def score_takes(
         sample_rate=sample_rate,
         progress=progress,
     )
-    found: list[dict[str, float | str]] = [{} for _ in waveforms]
+    nothing = TakeScores(unmeasured=dict.fromkeys(SCORES, NOT_ASKED))
+    scores = [nothing] * len(waveforms)
     for name, judge in _JUDGES.items():
         if name in weights.asked():
-            for take, one in zip(found, judge(job), strict=True):
-                take.update(one)
-    return [_to_scores(one) for one in found]
+            scores = [_merge(*pair) for pair in zip(scores, judge(job), strict=True)]
+    return scores
 
 
-def _to_scores(found: _Found) -> TakeScores:
-    values = {name: value for name, value in found.items() if not isinstance(value, str)}
-    reasons = {name: value for name, value in found.items() if isinstance(value, str)}
-    missing = dict.fromkeys(SCORES, _NOT_ASKED)
-    unmeasured = {name: reasons.get(name, missing[name]) for name in SCORES if name not in values}
-    return TakeScores(**values, unmeasured=unmeasured)
+def _merge(scores: TakeScores, more: TakeScores) -> TakeScores:
+    """What was measured by either, the reasons of ``more`` before the others."""
+    found = {name: value for name, value in more.values().items() if value is not None}
+    reasons = {**scores.unmeasured, **more.unmeasured}
+    return replace(
+        scores,
+        **found,
+        unmeasured={name: reason for name, reason in reasons.items() if name not in found},
+        sync_offsets=scores.sync_offsets or more.sync_offsets,
+        onset_offsets=scores.onset_offsets or more.onset_offsets,
+    )
+
+
+def _voice(job: _Job) -> list[TakeScores]:
+    found = [find_voice(waveform, job.sample_rate) for waveform in job.waveforms]
+    return [
+        TakeScores(
+            voice=one.share, unmeasured={} if one.share is not None else {"voice": one.reason}
+        )
+        for one in found
+    ]
+
+
+_JUDGES: dict[str, Callable[[_Job], list[TakeScores]]] = {"voice": _voice}
+"""By the names of ``ScoreWeights``; each fills in its own scores of each take."""

@@ -11,10 +11,11 @@ from .types import Offsets, TakeScores
 SYNC, ONSETS = "synchronisation head", "onsets"
 IN_STEP = 0.04
 """Seconds: a frame at 25 a second."""
-_GRID = 0.2  # s, steps of the head's offsets
+HEAD_STEP = 0.2
+"""Seconds between the offsets that the head tells apart."""
 _MIN_MATCH = 0.3  # of onsets and motion; what has nothing in common reaches about 0.2
-_MOST_APART = {SYNC: 1.5 * _GRID, ONSETS: 0.1}  # s, median distance of windows from their line
-_LEAST_DRIFT = {SYNC: _GRID, ONSETS: 0.06}  # s, between the first and the last window
+_MOST_APART = {SYNC: 1.5 * HEAD_STEP, ONSETS: 0.1}  # s, median distance of windows from their line
+_LEAST_DRIFT = {SYNC: HEAD_STEP, ONSETS: 0.06}  # s, between the first and the last window
 _DRIFT_SPAN = 10.0  # s between them: a drift in less is no drift
 
 
@@ -52,7 +53,7 @@ def find_timing(scores: TakeScores) -> Timing | str:
         return f"{SYNC}: {by_head}; {ONSETS}: {by_onsets}"
     if isinstance(by_onsets, str):
         return by_head
-    if abs(by_head.offset - by_onsets.offset) > _GRID + IN_STEP:
+    if abs(by_head.offset - by_onsets.offset) > HEAD_STEP + IN_STEP:
         return (
             f"the judges disagree: {by_head.offset:+.2f} s by the {SYNC}, "
             f"{by_onsets.offset:+.2f} s by the {ONSETS}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from mmaudio_core.errors import MediaError
 from mmaudio_core.features.types import Features
+from mmaudio_core.scoring import voice
 from mmaudio_core.scoring.rank import ScoreWeights
 from mmaudio_core.scoring.score import score_takes
 from mmaudio_core.scoring.types import SCORES
@@ -31,6 +33,19 @@ def test_what_is_not_asked_for_is_not_measured() -> None:
         assert set(scores.unmeasured) == {name for name in SCORES if scores.values()[name] is None}
         assert "weight" in scores.unmeasured["desync"]
     assert not networks.placed
+
+
+def test_voice_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not measured is not 0; what is measured beside it stays."""
+    asked = replace(NOTHING, voice=1)
+    takes = 0.1 * noise(2, 2, 16000)
+    for scores in score_takes(MemoryNetworks(), features(), takes, 16000, asked):
+        assert scores.voice == 0
+        assert "voice" not in scores.unmeasured
+    monkeypatch.setattr(voice, "_PACKAGE", "no_such_package")
+    for scores in score_takes(MemoryNetworks(), features(), takes, 16000, asked):
+        assert scores.voice is None
+        assert scores.unmeasured["voice"] == voice.INSTALL
 
 
 def test_samples_that_are_no_numbers() -> None:

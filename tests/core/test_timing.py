@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from mmaudio_core.scoring.timing import ONSETS, SYNC, Timing, find_timing
@@ -78,9 +80,8 @@ def test_doubt() -> None:
 
 
 @pytest.mark.parametrize("make", [head, onsets])
-def test_drift(make: object) -> None:
+def test_drift(make: Callable[..., TakeScores]) -> None:
     """400 ms in 21.6 s, read off in frames of 25 a second, or in the head's steps."""
-    assert callable(make)
     step = 0.2 if make is head else 0.04
     wanted = [0.1 + 0.4 * number / 9 for number in range(10)]
     timing = known(make(*(step * round(value / step) for value in wanted)))
