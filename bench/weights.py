@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mmaudio_core.checkpoint import Bundle, Catalog, PartKind
+from mmaudio_core.checkpoint import MODEL_PARTS, Bundle, Catalog, PartKind
 from tests.golden_files import tiny_weights
 from tests.parity.build import full_weights, manifest_name
 
@@ -55,7 +55,7 @@ def weights_file(kind: PartKind, variant: str) -> Path:
 
 def write_weights(folder: Path, variant: str) -> None:
     """Write the files of a variant that do not exist yet."""
-    for kind in PartKind:
+    for kind in MODEL_PARTS:
         path = folder / weights_file(kind, variant)
         if path.exists():
             continue
@@ -72,12 +72,18 @@ def write_weights(folder: Path, variant: str) -> None:
 
 def open_bundle(folder: Path, variant: str) -> Bundle:
     """The files of a variant as our core identifies them."""
-    paths = {kind: folder / weights_file(kind, variant) for kind in PartKind}
+    paths = {kind: folder / weights_file(kind, variant) for kind in MODEL_PARTS}
     catalog = Catalog([(path.name, path) for path in paths.values()])
     return catalog.bundle(paths[PartKind.FLOW].name, dtype=torch.float32)
 
 
 def _state_dict(kind: PartKind, variant: str) -> dict[str, Tensor]:
+    if kind is PartKind.SYNCHFORMER:  # the published file holds both
+        return _weights(kind, variant) | _weights(PartKind.SYNC_HEAD, variant)
+    return _weights(kind, variant)
+
+
+def _weights(kind: PartKind, variant: str) -> dict[str, Tensor]:
     if variant == TINY:
         return tiny_weights(manifest_name(kind, _TINY_VARIANT))
     return full_weights(manifest_name(kind, variant))

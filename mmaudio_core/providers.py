@@ -55,6 +55,9 @@ class ModelProvider(Protocol):
         """Load the network to its device, with ``activation_bytes`` free for its activations.
 
         This may evict networks acquired before, so hold a network only while using it.
+
+        Raises:
+            NoSyncHeadError: the synchronisation head was asked for, and there is none.
         """
         ...
 
@@ -77,11 +80,11 @@ class CachedModels:
         return self.dtype
 
     def fingerprint(self, kind: PartKind) -> str:
-        return f"{fingerprint_part(self.bundle.parts[kind])}:{self.dtype}"
+        return f"{fingerprint_part(self.bundle.part(kind))}:{self.dtype}"
 
     def acquire(self, kind: PartKind, activation_bytes: int) -> LoadedModel:
         if kind not in self._models:
-            part = self.bundle.parts[kind]
+            part = self.bundle.part(kind)
             self._models[kind] = LoadedModel(
                 network=load_part(part, dtype=self.dtype, device=self.device),
                 device=self.device,

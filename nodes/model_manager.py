@@ -15,7 +15,7 @@ from ..mmaudio_core.checkpoint import Bundle, Part, PartKind, fingerprint_part, 
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.models.clip import CLIP
 from ..mmaudio_core.models.flow import FlowParams
-from ..mmaudio_core.models.synchformer import Synchformer
+from ..mmaudio_core.models.synchformer import SyncHead, Synchformer
 from ..mmaudio_core.models.vae import VAE
 from ..mmaudio_core.providers import LoadedModel, fast_bf16_cpu
 from . import compat
@@ -81,7 +81,7 @@ class ComfyModels:
     def fingerprint(self, kind: PartKind) -> str:
         """See ``ModelProvider``."""
         if kind not in self._fingerprints:
-            weights = fingerprint_part(self.bundle.parts[kind])
+            weights = fingerprint_part(self.bundle.part(kind))
             stored = FP8 if self.precision == FP8 else "plain"
             self._fingerprints[kind] = f"{weights}:{stored}:{self.compute_dtype(kind)}"
         return self._fingerprints[kind]
@@ -98,12 +98,12 @@ class ComfyModels:
             network=network.diffusion_model if kind is PartKind.FLOW else network,
             device=patcher.load_device,
             dtype=self.compute_dtype(kind),
-            name=self.bundle.parts[kind].path.name,
+            name=self.bundle.part(kind).path.name,
         )
 
     def _patcher(self, kind: PartKind) -> comfy.model_patcher.ModelPatcher:
         if kind not in self._patchers:
-            self._patchers[kind] = read_patcher(self.bundle.parts[kind], self.precision)
+            self._patchers[kind] = read_patcher(self.bundle.part(kind), self.precision)
         return self._patchers[kind]
 
 
@@ -148,6 +148,7 @@ _BUILDERS: dict[PartKind, Callable[..., nn.Module]] = {
     PartKind.FLOW: ComfyFlowNetwork,
     PartKind.CLIP: partial(CLIP, attention=encoder_attention),
     PartKind.SYNCHFORMER: partial(Synchformer, attention=encoder_attention),
+    PartKind.SYNC_HEAD: partial(SyncHead, attention=encoder_attention),
     PartKind.VAE: lambda *args, **keywords: VAE(*args, attention=vae_attention(), **keywords),
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.checkpoint import MODEL_PARTS, PartKind
 from mmaudio_core.codec.decode import decode
 from mmaudio_core.config import SEGMENT_FRAMES, SEGMENT_STEP
 from mmaudio_core.feature_cache import FeatureCache
@@ -42,7 +42,7 @@ _NETWORKS: dict[Stage, tuple[PartKind, ...]] = {
     Stage.VAE: _DECODERS,
     Stage.VOCODER: _DECODERS,
     Stage.MUX: (),
-    Stage.TOTAL: tuple(PartKind),
+    Stage.TOTAL: MODEL_PARTS,
 }
 
 
@@ -55,7 +55,7 @@ class Ours:
         self._models = _Models(inputs)
 
     def load(self, stages: Collection[Stage]) -> None:
-        for kind in PartKind:
+        for kind in MODEL_PARTS:
             if any(kind in _NETWORKS[stage] for stage in stages):
                 self._models.acquire(kind, 0)
 

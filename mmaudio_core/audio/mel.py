@@ -42,11 +42,24 @@ def mel_filters(sample_rate: int, n_fft: int, mels: int, max_hz: float) -> Tenso
     """
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     edges = _to_hertz(torch.linspace(0, _to_mel(max_hz), mels + 2, dtype=torch.float64))
+    triangles = triangular_filters(edges, bins)
+    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+
+
+def triangular_filters(edges: Tensor, bins: Tensor) -> Tensor:
+    """Triangles that reach from each edge to the next but one, 1 at the edge between.
+
+    Args:
+        edges: (n + 2,) in Hz, rising.
+        bins: (m,) frequencies in Hz.
+
+    Returns:
+        (n, m).
+    """
     width = edges.diff()
     ramp = edges[:, None] - bins
     rising, falling = -ramp[:-2] / width[:-1, None], ramp[2:] / width[1:, None]
-    triangles = torch.minimum(rising, falling).clamp(min=0)
-    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+    return torch.minimum(rising, falling).clamp(min=0)
 
 
 def log_mel(waveform: Tensor, fmt: AudioFormat) -> Tensor:

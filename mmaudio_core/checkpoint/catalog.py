@@ -12,25 +12,30 @@ from ..errors import CheckpointError, Problem
 from ..models.bigvgan import BigVGANParams
 from ..models.clip import CLIPParams
 from ..models.flow import FlowParams
-from ..models.synchformer import SynchformerParams
+from ..models.synchformer import SyncHeadParams, SynchformerParams
 from ..models.vae import VAEParams
 from .identify import Part, identify
-from .kinds import PartKind
+from .kinds import MODEL_PARTS, PartKind
 from .layouts import Params
-from .published import VARIANTS, PublishedFile, files_for
+from .published import ENCODERS, VARIANTS, PublishedFile, files_for
 
 _MAX_REASONS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """Five parts that fit each other: a complete model."""
+    """Parts that fit each other: the five of a complete model, and what judges its sound.
+
+    Attributes:
+        sync_head: None if no file holds one.
+    """
 
     flow: Part
     vae: Part
     vocoder: Part
     clip: Part
     synchformer: Part
+    sync_head: Part | None = None
 
     @property
     def params(self) -> FlowParams:
@@ -40,7 +45,20 @@ class Bundle:
 
     @property
     def parts(self) -> dict[PartKind, Part]:
-        return {kind: getattr(self, kind.value) for kind in PartKind}
+        """The five of a complete model."""
+        return {kind: getattr(self, kind.value) for kind in MODEL_PARTS}
+
+    def part(self, kind: PartKind) -> Part:
+        """Any of the parts.
+
+        Raises:
+            NoSyncHeadError: there is no synchronisation head.
+        """
+        if kind is not PartKind.SYNC_HEAD:
+            return self.parts[kind]
+        if self.sync_head is None:
+            raise NoSyncHeadError(self.synchformer)
+        return self.sync_head
 
     @property
     def synthetic(self) -> bool:
@@ -58,6 +76,18 @@ class MissingPartsError(CheckpointError):
     def __init__(self, message: str, files: Sequence[PublishedFile]) -> None:
         super().__init__(message, problem=Problem.MISSING_WEIGHTS)
         self.files = tuple(files)
+
+
+class NoSyncHeadError(CheckpointError):
+    """The model works, but how well sound and picture go together cannot be measured with it."""
+
+    def __init__(self, synchformer: Part) -> None:
+        published = next(f for f in ENCODERS if f.kind is PartKind.SYNCHFORMER)
+        super().__init__(
+            f"this Synchformer file holds no synchronisation head ({synchformer.path.name}); "
+            f"{published.name}, which the authors published, does",
+            problem=Problem.MISSING_WEIGHTS,
+        )
 
 
 def variant_of(flow: Part) -> str | None:
@@ -82,7 +112,7 @@ def misfit(flow: FlowParams, params: Params) -> str | None:
             ("embedding width", params.embed_dim, flow.clip_dim),
             ("text width", params.text_width, flow.text_dim),
         )
-    elif isinstance(params, SynchformerParams):
+    elif isinstance(params, (SynchformerParams, SyncHeadParams)):
         checks = (("width", params.width, flow.sync_dim),)
     else:
         return "it is a flow network itself"
@@ -145,7 +175,7 @@ class Catalog:
         synthetic = flow is not None and flow.synthetic is not None
 
         found = {PartKind.FLOW: flow}
-        for kind in PartKind:
+        for kind in MODEL_PARTS:
             if kind is not PartKind.FLOW:
                 name = (chosen or {}).get(kind)
                 found[kind] = (
@@ -155,7 +185,8 @@ class Catalog:
                 )
         parts = {kind.value: part for kind, part in found.items() if part is not None}
         if len(parts) == len(found):
-            return Bundle(**parts)
+            head = self._sync_head(parts["synchformer"], params, dtype)
+            return Bundle(**parts, sync_head=head)
         variant = model if published else flow and variant_of(flow)
         raise self._missing(model, variant, [kind for kind in found if found[kind] is None])
 
@@ -168,14 +199,22 @@ class Catalog:
     def _fitting(
         self, kind: PartKind, flow: FlowParams, dtype: torch.dtype, *, synthetic: bool
     ) -> Part | None:
-        fits = [
+        return _prefer(dtype, self._fits(kind, flow, synthetic=synthetic))
+
+    def _fits(self, kind: PartKind, flow: FlowParams, *, synthetic: bool) -> list[Part]:
+        return [
             part
             for _, part in self._parts
             if part.kind is kind
             and misfit(flow, part.params) is None
             and (part.synthetic is not None) == synthetic
         ]
-        return _prefer(dtype, fits)
+
+    def _sync_head(self, synchformer: Part, flow: FlowParams, dtype: torch.dtype) -> Part | None:
+        """The head of Synchformer's own file, else one from another copy of it."""
+        fits = self._fits(PartKind.SYNC_HEAD, flow, synthetic=synchformer.synthetic is not None)
+        own = [part for part in fits if part.path == synchformer.path]
+        return _prefer(dtype, own or fits)
 
     def _chosen(self, kind: PartKind, name: str, flow: FlowParams) -> Part:
         part = self._find(kind, name)

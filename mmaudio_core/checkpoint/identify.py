@@ -14,9 +14,10 @@ from ..file_identity import FileIdentity, file_identity
 from ..models.bigvgan import BigVGANParams
 from ..models.clip import CLIPParams
 from ..models.flow import FlowParams
+from ..models.synchformer import SyncHeadParams
 from ..models.vae import VAEParams
 from .header import Header, read_header
-from .kinds import PartKind
+from .kinds import MODEL_PARTS, PartKind
 from .layouts import LAYOUTS, Params
 from .weight_norm import folded_shapes
 
@@ -80,6 +81,8 @@ class Part:
             return f"a BigVGAN vocoder ({p.mels} mel bands, {p.hop} samples per frame)"
         if isinstance(p, CLIPParams):
             return f"a CLIP model (embedding width {p.embed_dim}, text width {p.text_width})"
+        if isinstance(p, SyncHeadParams):
+            return f"Synchformer's synchronisation head (width {p.width})"
         return f"a Synchformer (width {p.width})"
 
 
@@ -89,7 +92,7 @@ def identify(path: Path) -> tuple[Part, ...]:
     Only the header is read, within bounds of memory and time.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or holds none of the five networks; the
+        CheckpointError: the file is missing, damaged, or holds none of the networks; the
             message says what it looks like instead. No other exception leaves it.
     """
     try:
@@ -116,7 +119,7 @@ def _identify(path: Path) -> tuple[Part, ...]:
             reasons.append(f"its shapes are none of a {kind.title}: {type(error).__name__}")
         else:
             parts += [part] if part is not None else []
-    if parts:
+    if any(part.kind in MODEL_PARTS for part in parts):  # the head alone is of no use
         return tuple(parts)
     reason = f" ({reasons[0]})" if reasons else ""
     raise CheckpointError(

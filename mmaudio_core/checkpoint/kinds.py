@@ -1,4 +1,4 @@
-"""The five networks that make up a complete model."""
+"""The networks: five make up a complete model, one more judges what it makes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from enum import Enum
 
 
 class PartKind(str, Enum):
-    """One of the five networks. Values are stable identifiers; titles are for messages."""
+    """One of the networks. Values are stable identifiers; titles are for messages."""
 
     FLOW = "flow"
     VAE = "vae"
     VOCODER = "vocoder"
     CLIP = "clip"
     SYNCHFORMER = "synchformer"
+    SYNC_HEAD = "sync_head"
 
     @property
     def title(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -25,4 +26,8 @@ _TITLES = {
     PartKind.VOCODER: "vocoder",
     PartKind.CLIP: "CLIP model",
     PartKind.SYNCHFORMER: "Synchformer",
+    PartKind.SYNC_HEAD: "synchronisation head",
 }
+MODEL_PARTS = tuple(kind for kind in PartKind if kind is not PartKind.SYNC_HEAD)
+"""What a complete model needs. The synchronisation head is in Synchformer's published file, but not
+in every copy of it."""

@@ -19,6 +19,7 @@ Params = (
     | bigvgan.BigVGANParams
     | clip.CLIPParams
     | synchformer.SynchformerParams
+    | synchformer.SyncHeadParams
 )
 State = Mapping[str, Tensor]
 
@@ -136,6 +137,14 @@ LAYOUTS: Mapping[PartKind, Layout] = {
             network=synchformer.Synchformer,
             ignored=synchformer.IGNORED_KEYS,
             ignored_prefixes=synchformer.IGNORED_PREFIXES,
+            suffixes=synchformer.KEY_SUFFIXES,
+        ),
+        Layout(
+            kind=PartKind.SYNC_HEAD,
+            signature=synchformer.SYNC_HEAD_SIGNATURE,
+            params=synchformer.SyncHeadParams.from_shapes,
+            network=synchformer.SyncHead,
+            ignored_prefixes=(synchformer.VISUAL_PREFIX,),
             suffixes=synchformer.KEY_SUFFIXES,
         ),
     )

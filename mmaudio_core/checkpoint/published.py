@@ -165,7 +165,7 @@ _DECODERS: Mapping[AudioFormat, tuple[PublishedFile, PublishedFile]] = {
         ),
     ),
 }
-_ENCODERS = (
+ENCODERS = (
     PublishedFile(
         kind=PartKind.CLIP,
         repo="apple/DFN5B-CLIP-ViT-H-14-384",
@@ -183,7 +183,7 @@ _ENCODERS = (
 
 
 def files_for(name: str) -> tuple[PublishedFile, ...]:
-    """The five files of the variant ``name``, in the order of ``PartKind``.
+    """The five files of the variant ``name``, in the order of ``MODEL_PARTS``.
 
     Raises:
         MMAudioError: there is no such variant.
@@ -195,7 +195,7 @@ def files_for(name: str) -> tuple[PublishedFile, ...]:
         bytes=variant.bytes,
         md5=variant.md5,
     )
-    return (flow, *_DECODERS[variant.audio], *_ENCODERS)
+    return (flow, *_DECODERS[variant.audio], *ENCODERS)
 
 
 def find_variant(name: str) -> Variant:

@@ -22,7 +22,7 @@ from ..config import FORMAT_16K
 from ..models.bigvgan import BigVGAN, BigVGANParams
 from ..models.clip import CLIP, CLIPParams
 from ..models.flow import FlowNetwork, FlowParams
-from ..models.synchformer import Synchformer, SynchformerParams
+from ..models.synchformer import SyncHead, SyncHeadParams, Synchformer, SynchformerParams
 from ..models.vae import VAE, VAEParams
 from .identify import SYNTHETIC_KEY
 from .kinds import PartKind
@@ -109,7 +109,7 @@ def write_synthetic_bundle(folder: Path, *, variant: str = "large_44k_v2", seed:
 
 
 def _manifests(flow: FlowParams, s: _Sizes) -> dict[PartKind, dict[str, tuple[int, ...]]]:
-    """Published key -> shape, for a small network of each kind."""
+    """Published key -> shape, for a small network of each kind, by the file that holds it."""
     fmt = flow.audio
     small = replace(
         flow,
@@ -134,6 +134,7 @@ def _manifests(flow: FlowParams, s: _Sizes) -> dict[PartKind, dict[str, tuple[in
         embed_dim=s.clip,
     )
     sync = SynchformerParams(width=s.sync, layers=1, times=8, places=196, tube=2, patch=16)
+    head = SyncHeadParams(width=s.sync, audio_layers=1, layers=1, offsets=21)
     vae = VAEParams(mels=fmt.mels, latent_dim=fmt.latent_dim, hidden=s.vae)
     vocoder = BigVGANParams(
         mels=fmt.mels,
@@ -148,6 +149,7 @@ def _manifests(flow: FlowParams, s: _Sizes) -> dict[PartKind, dict[str, tuple[in
         PartKind.VOCODER: BigVGAN(vocoder, device="meta"),
         PartKind.CLIP: CLIP(clip, device="meta"),
         PartKind.SYNCHFORMER: Synchformer(sync, device="meta"),
+        PartKind.SYNC_HEAD: SyncHead(head, device="meta"),
     }
     manifests = {
         kind: {
@@ -158,5 +160,6 @@ def _manifests(flow: FlowParams, s: _Sizes) -> dict[PartKind, dict[str, tuple[in
     }
     manifests[PartKind.VAE] |= {"encoder.learnable_gain": (), "decoder.learnable_gain": ()}
     manifests[PartKind.CLIP] |= {"logit_scale": ()}
+    manifests[PartKind.SYNCHFORMER] |= manifests.pop(PartKind.SYNC_HEAD)
     manifests[PartKind.VOCODER] = unfolded_shapes(manifests[PartKind.VOCODER])
     return manifests

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from mmaudio_core.checkpoint import VARIANTS, Catalog, MissingPartsError, PartKind, identify
+from mmaudio_core.checkpoint import (
+    MODEL_PARTS,
+    VARIANTS,
+    Catalog,
+    MissingPartsError,
+    NoSyncHeadError,
+    Part,
+    PartKind,
+    identify,
+)
 from mmaudio_core.checkpoint.catalog import misfit, variant_of
 from mmaudio_core.checkpoint.identify import SYNTHETIC_KEY
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
@@ -47,7 +57,7 @@ def test_the_variants_are_the_published_five():
 @pytest.mark.parametrize("variant", ["small_16k", "large_44k_v2"])
 def test_a_set_is_found_whatever_the_files_are_called(variant: str, tmp_path: Path):
     bundle = tiny_bundle(tmp_path, variant)
-    assert [part.kind for part in bundle.parts.values()] == list(PartKind)
+    assert [part.kind for part in bundle.parts.values()] == list(MODEL_PARTS)
     assert bundle.params.latent_dim == (20 if variant == "small_16k" else 40)
     assert not bundle.synthetic
     assert all(misfit(bundle.params, p.params) is None for p in list(bundle.parts.values())[1:])
@@ -78,6 +88,61 @@ def test_of_several_that_fit_the_precision_then_the_path_decides(tmp_path: Path)
         chosen={PartKind.VAE: "vae_c.safetensors"},
     )
     assert chosen.vae.path.name == "vae_c.safetensors"
+
+
+def synchformers(folder: Path, *, with_head: dict[str, torch.dtype], without: str = "") -> None:
+    state = tiny_weights("synchformer")
+    for name, dtype in with_head.items():
+        save_file(to(state | tiny_weights("sync_head"), dtype), folder / f"{name}.safetensors")
+    if without:
+        save_file(state, folder / f"{without}.safetensors")
+
+
+def head_of(folder: Path, **keywords: Any) -> Part:
+    """The synchronisation head that a small model is given."""
+    tiny(folder, "dit_small_16k", "vae_16k", "bigvgan_16k", "clip")
+    bundle = catalog(folder).bundle("dit_small_16k.safetensors", **keywords)
+    return bundle.part(PartKind.SYNC_HEAD)
+
+
+def test_the_head_comes_from_synchformer_s_own_file(tmp_path: Path):
+    synchformers(tmp_path, with_head={"a": torch.float32, "b": torch.float16})
+    for dtype, name in ((torch.float32, "a"), (torch.float16, "b")):
+        part = head_of(tmp_path, dtype=dtype)
+        assert (part.kind, part.path.stem) == (PartKind.SYNC_HEAD, name)
+        assert part.looks_like == "Synchformer's synchronisation head (width 128)"
+    chosen = {PartKind.SYNCHFORMER: "b.safetensors"}
+    assert head_of(tmp_path, dtype=torch.float32, chosen=chosen).path.stem == "b"
+
+
+def test_a_synchformer_without_head_takes_that_of_another_copy(tmp_path: Path):
+    synchformers(tmp_path, with_head={"b": torch.float16}, without="a")
+    bundle = {PartKind.SYNCHFORMER: "a.safetensors"}
+    assert head_of(tmp_path, dtype=torch.float32, chosen=bundle).path.stem == "b"
+
+
+def test_a_model_without_any_head_works_but_says_so(tmp_path: Path):
+    synchformers(tmp_path, with_head={}, without="kijai")
+    with pytest.raises(NoSyncHeadError) as error:
+        head_of(tmp_path, dtype=torch.float32)
+    assert str(error.value) == (
+        "this Synchformer file holds no synchronisation head (kijai.safetensors); "
+        "synchformer_state_dict.pth, which the authors published, does"
+    )
+
+
+def test_a_head_that_does_not_fit_is_left_out(tmp_path: Path):
+    """One of another width, and a synthetic one for real weights."""
+    write_synthetic_bundle(tmp_path / "synthetic", variant="small_16k")
+    synchformers(tmp_path, with_head={}, without="a")
+    with pytest.raises(NoSyncHeadError):
+        head_of(tmp_path, dtype=torch.float32)
+    of_synthetic = catalog(tmp_path / "synthetic").bundle("small_16k", dtype=torch.float32)
+    path = of_synthetic.part(PartKind.SYNC_HEAD).path
+    state = load_file(path)
+    save_file(state, path)  # no longer marked as synthetic, but 64 wide
+    with pytest.raises(NoSyncHeadError):
+        head_of(tmp_path, dtype=torch.float32)
 
 
 def test_a_merged_file_serves_as_both(tmp_path: Path):

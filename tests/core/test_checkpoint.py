@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmaudio_core.checkpoint import Part, PartKind, identify, load_part, verify_part
+from mmaudio_core.checkpoint import MODEL_PARTS, Part, PartKind, identify, load_part, verify_part
 from mmaudio_core.checkpoint.weight_norm import fold_weight_norm
 from mmaudio_core.errors import CheckpointError
 from mmaudio_core.models.bigvgan import BigVGANParams
@@ -54,7 +54,7 @@ def refused(path: Path, *pieces: str) -> None:
         assert piece in str(error.value), str(error.value)
 
 
-@pytest.mark.parametrize("kind", PartKind)
+@pytest.mark.parametrize("kind", MODEL_PARTS)
 def test_every_kind_is_recognised_and_loaded(kind: PartKind, tmp_path: Path):
     state = tiny_weights(NAMES[kind])
     save_file(state, tmp_path / "x.safetensors")
@@ -203,6 +203,40 @@ def test_synchformer_s_other_branches_are_left_out(tmp_path: Path):
     }
     path = save_torch(tmp_path / "sync.pth", {**rest, **state})
     assert_same(load_part(one(path)), build(PartKind.SYNCHFORMER, state))
+
+
+def full_synchformer(folder: Path, **changed: Tensor) -> Path:
+    """What the authors publish: both branches and the head."""
+    path = folder / "synchformer.pth"
+    return save_torch(path, tiny_weights("synchformer") | tiny_weights("sync_head") | changed)
+
+
+def test_synchformer_s_file_holds_two_networks(tmp_path: Path):
+    visual, head = identify(full_synchformer(tmp_path))
+    assert_same(load_part(visual), build(PartKind.SYNCHFORMER, tiny_weights("synchformer")))
+    assert_same(load_part(head), build(PartKind.SYNC_HEAD, tiny_weights("sync_head")))
+    assert not set(visual.keys.values()) & set(head.keys.values())  # nothing is read twice
+
+
+def test_a_fault_of_the_head_is_no_fault_of_the_visual_branch(tmp_path: Path):
+    unknown = {"transformer.surprise": torch.zeros(3), "aproj.bias": torch.zeros(7)}
+    visual, head = identify(full_synchformer(tmp_path, **unknown))
+    load_part(visual)
+    with pytest.raises(CheckpointError) as error:
+        load_part(head)
+    message = str(error.value)
+    assert "looks like Synchformer's synchronisation head (width 128)" in message
+    assert "transformer.surprise is unknown" in message
+    assert "aproj.bias has shape (7,), expected (128,)" in message
+
+    shorter = {"transformer.pos_emb_cfg.pos_emb": torch.zeros(1, 100, 128)}
+    (visual,) = identify(full_synchformer(tmp_path, **shorter))
+    assert visual.kind is PartKind.SYNCHFORMER
+
+
+def test_a_file_of_the_head_alone_is_not_used(tmp_path: Path):
+    path = save_torch(tmp_path / "head.pth", tiny_weights("sync_head"))
+    refused(path, "looks like Synchformer's audio branch alone")
 
 
 def test_only_the_header_is_read(tmp_path: Path):

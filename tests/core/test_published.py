@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mmaudio_core.checkpoint.kinds import PartKind
+from mmaudio_core.checkpoint.kinds import MODEL_PARTS
 from mmaudio_core.checkpoint.published import DEFAULT_VARIANT, VARIANTS, files_for
 from mmaudio_core.errors import MMAudioError
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_has_one_file_of_each_kind(variant: str) -> None:
-    assert [file.kind for file in files_for(variant)] == list(PartKind)
+    assert [file.kind for file in files_for(variant)] == list(MODEL_PARTS)
 
 
 def test_the_default_is_a_variant() -> None:

@@ -10,7 +10,7 @@ import pytest
 from .conftest import Inside
 from .inside import Results
 
-KINDS = ("flow", "vae", "vocoder", "clip", "synchformer")
+KINDS = ("flow", "vae", "vocoder", "clip", "synchformer", "sync_head")
 PRECISIONS = ("auto", "fp32", "fp8_e4m3fn")
 
 
@@ -37,9 +37,10 @@ def test_weights_are_staged_as_they_are_stored(simulated: Results) -> None:
     found = simulated("precisions")
     for name, one in found.items():
         assert one["staged"] == one["stored"]["paged in whole KiB"], name
-        assert one["stored"]["paged"] > 3 * one["stored"]["at once"], name
+        most = 1 if name.endswith("sync_head") else 3  # its small layers are 16 KiB and less
+        assert one["stored"]["paged"] > most * one["stored"]["at once"], name
     # nearly all of this small CLIP is the embedding of its tokens, which stays in half precision
-    for kind, part in {"flow": 0.5, "synchformer": 0.5, "clip": 0.98}.items():
+    for kind, part in {"flow": 0.5, "synchformer": 0.5, "sync_head": 0.5, "clip": 0.98}.items():
         fp8, half = (found[f"{precision} {kind}"] for precision in ("fp8_e4m3fn", "auto"))
         assert "torch.float8_e4m3fn" in fp8["dtypes"], kind
         assert fp8["stored"]["paged"] < part * half["stored"]["paged"], kind

@@ -45,17 +45,20 @@ def manifest_name(kind: PartKind, variant: str) -> str:
         PartKind.VOCODER: f"bigvgan_{rate}",
         PartKind.CLIP: "clip",
         PartKind.SYNCHFORMER: "synchformer",
+        PartKind.SYNC_HEAD: "sync_head",
     }[kind]
 
 
 def tiny_files(variant: str, seed: int = 0) -> dict[PartKind, dict[str, Tensor]]:
-    """The five tiny state dicts that go with a variant."""
+    """The tiny state dicts that go with a variant."""
     return {kind: tiny_weights(manifest_name(kind, variant), seed) for kind in PartKind}
 
 
 def tiny_bundle(folder: Path, variant: str, seed: int = 0) -> Bundle:
     """A tiny model, written to files with names that tell nothing, and found by content."""
-    for number, state in enumerate(tiny_files(variant, seed).values()):
+    states = tiny_files(variant, seed)
+    states[PartKind.SYNCHFORMER] |= states.pop(PartKind.SYNC_HEAD)
+    for number, state in enumerate(states.values()):
         save_file(state, folder / f"{number}.safetensors")
     files = [(path.name, path) for path in folder.iterdir()]
     return Catalog(files).bundle("0.safetensors", dtype=torch.float32)

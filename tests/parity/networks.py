@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mmaudio_core.audio.mel import log_mel, mel_filters
+from mmaudio_core.audio.sync_mel import SEGMENT_SAMPLES, SEGMENT_STEP_SAMPLES, sync_mel
 from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.config import FORMAT_16K, FORMAT_44K, sequence_lengths
 from mmaudio_core.models.bigvgan import BigVGAN
@@ -18,12 +19,12 @@ from mmaudio_core.models.clip import CLIP
 from mmaudio_core.models.clip.tokenizer import tokenize
 from mmaudio_core.models.flow import FlowNetwork
 from mmaudio_core.models.flow.conditions import Conditions
-from mmaudio_core.models.synchformer import Synchformer
+from mmaudio_core.models.synchformer import SyncHead, Synchformer
 from mmaudio_core.models.vae import VAE
 from mmaudio_core.sampling.euler import integrate_euler
 
 from .build import build
-from .comparison import FLOAT32, HALF, Comparison, exact
+from .comparison import FLOAT16, FLOAT32, HALF, Comparison, exact
 
 _FEW_STEPS = 4  # float16 convolutions are slow on a CPU: 25 steps of a tiny network take minutes
 
@@ -154,6 +155,22 @@ def synchformer(case: Case) -> Iterator[Comparison]:
     segments = case.tensors["frames"][0].unfold(0, 16, 8).movedim(-1, 1)
     features = network.encode_segments(segments).flatten(0, 1)[None]
     yield case.compare("features", features)
+
+
+def sync_head(case: Case) -> Iterator[Comparison]:
+    """Waveform to mel, its features, and with those of the picture the logits of the offsets."""
+    network = build(PartKind.SYNC_HEAD, case.weights, case.dtype)
+    assert isinstance(network, SyncHead)
+    waveform = case.tensors["waveform"]
+    segments = waveform.unfold(1, SEGMENT_SAMPLES, SEGMENT_STEP_SAMPLES).flatten(0, 1)
+    mel = sync_mel(segments)
+    expected = case.tensors["mel"]
+    rounded = FLOAT16 if expected.dtype == torch.float16 else FLOAT32
+    yield Comparison(tensor="mel", got=mel[None], expected=expected, limit=rounded)
+    audio = network.encode_segments(mel)
+    yield case.compare("audio_features", audio[None])
+    visual = case.given("visual_features").flatten(1, 2)
+    yield case.compare("logits", network.offset_logits(visual, audio.flatten(0, 1)[None]))
 
 
 def mel(case: Case) -> Iterator[Comparison]:

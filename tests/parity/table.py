@@ -29,6 +29,7 @@ _NETWORKS: tuple[tuple[str, Compare, frozenset[str]], ...] = (
     ("clip_pooled", networks.clip_pooled, frozenset()),
     ("clip", networks.clip, frozenset({"image"})),
     ("synchformer", networks.synchformer, frozenset({"frames"})),
+    ("sync_head", networks.sync_head, frozenset({"waveform", "visual_features"})),
 )
 _TABLES = ("tokens", "sequence_lengths")
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,7 +37,7 @@ HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 def names(folder: Path = GOLDEN) -> list[str]:
     """Names of the goldens in ``folder`` that this package knows."""
-    known = ("dit", "vae", "bigvgan", "clip", "synchformer")
+    known = ("dit", "vae", "bigvgan", "clip", "synchformer", "sync_head")
     pattern = re.compile(rf"(tiny|full)_({'|'.join(known)})|mel_|media_|e2e_")
     found = [path.stem for path in folder.glob("*.safetensors") if pattern.match(path.stem)]
     return sorted(found) + [name for name in _TABLES if (folder / f"{name}.json").exists()]

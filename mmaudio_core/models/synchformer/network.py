@@ -22,7 +22,7 @@ IGNORED_KEYS = (
     "vfeat_extractor.patch_embed.proj.weight",
     "vfeat_extractor.patch_embed.proj.bias",
 )
-# The audio branch and the synchronization head, which are in the same file.
+# The audio branch and the synchronisation head, which are in the same file: see ``sync_head``.
 IGNORED_PREFIXES = ("afeat_extractor.", "aproj.", "vproj.", "transformer.")
 
 

@@ -1,4 +1,4 @@
-"""All five networks on simulated CUDA devices under ComfyUI's dynamic memory manager."""
+"""All networks on simulated CUDA devices under ComfyUI's dynamic memory manager."""
 
 from __future__ import annotations
 
@@ -70,6 +70,10 @@ def _run(kind: PartKind, provider: Any) -> torch.device:
     if kind is PartKind.SYNCHFORMER:
         segments = torch.zeros(2, 16, 3, 224, 224, dtype=torch.uint8, device=device)
         return network.encode_segments(segments, dtype=dtype).device
+    if kind is PartKind.SYNC_HEAD:
+        audio = network.encode_segments(torch.zeros(14, 128, 66, device=device), dtype=dtype)
+        visual = torch.zeros(1, 14 * 8, audio.shape[-1], device=device)
+        return network.offset_logits(visual, audio.flatten(0, 1)[None], dtype=dtype).device
     if kind is PartKind.VAE:
         latent = torch.zeros(1, PARAMS.latent_dim, LENGTHS.latent, device=device, dtype=dtype)
         return network.decode(latent).device
