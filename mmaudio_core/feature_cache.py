@@ -46,11 +46,13 @@ class VideoDigests:
         duration: seconds of video that were decoded.
         clip: digests of the CLIP frames; None if they were left out.
         sync: digests of the sync segments.
+        motion: what was measured between the frames, which are gone; not to be written to.
     """
 
     duration: Fraction
     clip: tuple[Digest, ...] | None
     sync: tuple[Digest, ...]
+    motion: Tensor
 
 
 class FeatureCache:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from ..mmaudio_core.audio.onsets import find_onsets
 from ..mmaudio_core.audio.waveform import read_audio
 from ..mmaudio_core.config import SYNC_FPS, exact_seconds
 from ..mmaudio_core.errors import MediaError
-from ..mmaudio_core.features.pace import frame_steps, thumbnails
+from ..mmaudio_core.features.motion import MotionMeter
 from ..mmaudio_core.features.shots import detect_shot_changes
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.features.visual import VideoClip
@@ -48,7 +47,10 @@ class MMAudioPlot(Node):
                 io.Video.Input("video", optional=True, tooltip="The picture to draw."),
                 io.Image.Input("images", optional=True, tooltip="Frames instead of a video."),
                 MMAudioFeatures.Input(
-                    "features", optional=True, tooltip="For the cuts of the picture."
+                    "features",
+                    optional=True,
+                    tooltip="For the cuts of the picture, and for its motion if no picture is "
+                    "connected.",
                 ),
                 inputs.frame_rate(),
                 inputs.seconds(
@@ -100,7 +102,13 @@ class MMAudioPlot(Node):
         sound = read_audio(audio)
         clip = to_clip(video, images, images_rate(frame_rate, video_info))
         start = exact_seconds(start_offset)
-        frames, motion, seconds = _look(clip) if clip is not None else (None, None, 0.0)
+        frames = motion = None
+        if clip is not None:
+            frames, motion = _look(clip)
+        elif features is not None and features.motion is not None:
+            before = features.motion.new_zeros(round(float(start) * SYNC_FPS))
+            motion = torch.cat([before, features.motion])
+        seconds = 0.0 if motion is None else len(motion) / SYNC_FPS
         check_take(take, len(sound.waveforms))
         waveform = sound.waveforms[take]
         end = max(seconds, float(start + sound.duration))
@@ -108,7 +116,7 @@ class MMAudioPlot(Node):
         plot = Plot(
             duration=end,
             frames=None if frames is None else _spread(frames, end),
-            motion=None if motion is None else _fill(motion, seconds, end),
+            motion=None if motion is None else _fill(motion, end),
             waveform=waveform,
             sample_rate=sound.sample_rate,
             sound_start=float(start),
@@ -118,23 +126,21 @@ class MMAudioPlot(Node):
         return with_notices(draw(plot), notices=[])
 
 
-def _look(clip: VideoClip) -> tuple[Tensor, Tensor, float]:
-    """Frames (n, H, W, 3), 25 a second; motion from one to the next (n,); and seconds."""
+def _look(clip: VideoClip) -> tuple[Tensor, Tensor]:
+    """Frames (n, H, W, 3), 5 a second, and the energy of motion (m,), 25 a second."""
     progress = NodeProgress({"frames": 1})
     reader = FrameReader(
         clip.source, start=clip.start, duration=clip.duration, clip=False, progress=progress
     )
     kept: list[Tensor] = []
-    small: list[Tensor] = []
+    meter = MotionMeter()
     for chunk in reader:
-        small.append(thumbnails(chunk.sync))
+        meter.add(chunk.sync)
         kept.append(chunk.sync[:: SYNC_FPS // 5])  # five a second are plenty to choose from
-    tiny = torch.cat(small)
-    if not len(tiny):
+    motion = meter.energy
+    if not len(motion):
         raise MediaError("got a video without a frame, expected at least one.")
-    steps = frame_steps(tiny) if len(tiny) > 1 else tiny.new_zeros(0)
-    motion = torch.cat([tiny.new_zeros(1), steps])
-    return torch.cat(kept).permute(0, 2, 3, 1), motion, float(Fraction(reader.duration))
+    return torch.cat(kept).permute(0, 2, 3, 1), motion
 
 
 def _spread(frames: Tensor, end: float) -> Tensor:
@@ -144,7 +150,7 @@ def _spread(frames: Tensor, end: float) -> Tensor:
     return torch.stack([frames[at] if at < len(frames) else black for at in wanted])
 
 
-def _fill(motion: Tensor, seconds: float, end: float) -> Tensor:
+def _fill(motion: Tensor, end: float) -> Tensor:
     """Motion over the whole axis; nothing moves beyond the picture's end."""
-    missing = max(0, round((end - seconds) * SYNC_FPS))
+    missing = max(0, round(end * SYNC_FPS) - len(motion))
     return torch.cat([motion, motion.new_zeros(missing)])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +9,13 @@ from torch import Tensor
 
 from ..checkpoint import PartKind
 from ..config import CLIP_FPS
-from ..feature_cache import Digest, FeatureCache, VideoDigests
+from ..feature_cache import VideoDigests
 from ..media import FrameReader, image_for_clip, open_source, prefetch
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
 from .encoders import CLIP_IMAGE, Encoded, concatenate, run_encoder
-from .pace import frame_steps, thumbnails
+from .motion import thumbnails
+from .pace import frame_steps
 from .visual import TimeRange, UsedPart, VideoClip, used_part
 
 
@@ -68,14 +67,15 @@ def read_clip_frames(
     cache = networks.feature_cache
     known = None if key is None else cache.get_video(key)
     if known is not None and known.clip is not None:
-        found = _recall(cache, known.clip)
-        if found is not None:
-            return found
+        features = cache.get_all(known.clip)
+        if features is not None:
+            return ClipFrames(features=features, steps=known.motion)
     reader = FrameReader(part.source, start=part.start, duration=part.duration, sync=False)
     encoded, steps = _encode(networks, part, reader, progress, prefetch_frames=prefetch_frames)
-    cache.put(_steps_digest(encoded.digests), steps)
     if key is not None:
-        digests = VideoDigests(duration=reader.duration, clip=encoded.digests, sync=())
+        digests = VideoDigests(
+            duration=reader.duration, clip=encoded.digests, sync=(), motion=steps
+        )
         cache.put_video(key, digests)
     return ClipFrames(features=encoded.features, steps=steps)
 
@@ -97,15 +97,3 @@ def _encode(
         small.append(thumbnails(chunk.clip))
         done += len(chunk.clip)
     return concatenate(encoded), frame_steps(torch.cat(small))
-
-
-def _recall(cache: FeatureCache, digests: Sequence[Digest]) -> ClipFrames | None:
-    features, steps = cache.get_all(digests), cache.get(_steps_digest(digests))
-    if features is None or steps is None:
-        return None
-    return ClipFrames(features=features, steps=steps)
-
-
-def _steps_digest(digests: Sequence[Digest]) -> Digest:
-    """What the steps between frames of these digests are cached under."""
-    return hashlib.blake2b(b"".join(digests), digest_size=20, person=b"frame steps").digest()

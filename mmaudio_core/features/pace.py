@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import CLIP_FPS
+from .motion import differences
 from .shots import detect_shot_changes
 
-_SIZE = 24  # pixels a side of a thumbnail: noise and compression average out
 _MIN_CONTRAST = 0.02  # of full scale; below it, differences are noise
 # Words for what is below each limit.
 _MOTION = ((0.02, "still"), (0.1, "slow"), (0.25, "moderate"))
@@ -46,20 +45,14 @@ class Pace:
         return f"{motion}, {'few cuts' if self.cuts == 1 else cuts}"
 
 
-def thumbnails(frames: Tensor) -> Tensor:
-    """Gray thumbnails (n, 24, 24), in [0, 1], of frames (n, 3, H, W) in uint8."""
-    gray = torch.stack([frame.float().mean(dim=0) for frame in frames]) / 255
-    return F.adaptive_avg_pool2d(gray, _SIZE)
-
-
 def frame_steps(small: Tensor) -> Tensor:
     """How far each frame is from the one before it, relative to the contrast of all: (n - 1,).
 
     Args:
-        small: (n, 24, 24), from ``thumbnails``.
+        small: (n, 24, 24), from ``motion.thumbnails``.
     """
     contrast = small.flatten(1).std(dim=1).mean().clamp(min=_MIN_CONTRAST)
-    return small.diff(dim=0).abs().mean(dim=(1, 2)) / contrast
+    return differences(small) / contrast
 
 
 def measure_pace(clip: Tensor, steps: Tensor) -> Pace:

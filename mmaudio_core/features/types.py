@@ -18,11 +18,14 @@ class VisualFeatures:
         duration: exact seconds of audio to generate.
         clip: (1, V, clip_dim); (1, 1, clip_dim) for a still image; None without a picture.
         sync: (1, S, sync_dim); None without a video.
+        motion: (int(25 * duration),) energy of motion of each frame that Synchformer saw, from
+            ``MotionMeter``; None without a video.
     """
 
     duration: Fraction
     clip: Tensor | None
     sync: Tensor | None
+    motion: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Features:
     """Visual and text features of one job.
 
     Attributes:
-        duration, clip, sync: as in ``VisualFeatures``.
+        duration, clip, sync, motion: as in ``VisualFeatures``.
         text: (prompts, 77, text_dim); one prompt unless there is a schedule.
         negative: same shape as ``text``.
         crossfades: transitions between consecutive prompts, prompts - 1 of them.
@@ -55,6 +58,7 @@ class Features:
     text: Tensor
     negative: Tensor
     crossfades: tuple[Crossfade, ...] = ()
+    motion: Tensor | None = None
 
     @classmethod
     def join(cls, visual: VisualFeatures, text: TextFeatures) -> Features:
@@ -65,4 +69,5 @@ class Features:
             sync=visual.sync,
             text=text.prompt,
             negative=text.negative,
+            motion=visual.motion,
         )

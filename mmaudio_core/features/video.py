@@ -1,4 +1,4 @@
-"""CLIP and Synchformer features of video frames."""
+"""CLIP and Synchformer features of video frames, and their motion."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ..media import FrameChunk, FrameReader, Masks, image_for_clip, prefetch
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
 from .encoders import CLIP_IMAGE, SYNCHFORMER, Encoded, concatenate, run_encoder
+from .motion import MotionMeter
 from .types import VisualFeatures
 
 _SYNC_GROUP_FRAMES = 8 * SYNC_FPS
@@ -37,11 +38,13 @@ class EncodedVideo:
         duration: seconds of video that were decoded.
         clip: (V, clip_dim), one row per CLIP frame; None if CLIP was left out.
         sync: (segments, 8, sync_dim).
+        motion: (n,) energy of motion of each sync frame.
     """
 
     duration: Fraction
     clip: Encoded | None
     sync: Encoded
+    motion: Tensor
 
     @property
     def digests(self) -> VideoDigests:
@@ -50,6 +53,7 @@ class EncodedVideo:
             duration=self.duration,
             clip=None if self.clip is None else self.clip.digests,
             sync=self.sync.digests,
+            motion=self.motion,
         )
 
     @property
@@ -59,6 +63,7 @@ class EncodedVideo:
             duration=self.duration,
             clip=None if self.clip is None else self.clip.features[None],
             sync=self.sync.features.flatten(0, 1)[None],
+            motion=self.motion,
         )
 
 
@@ -80,7 +85,7 @@ def encode_video(
     *,
     prefetch_frames: bool = False,
 ) -> EncodedVideo:
-    """CLIP and sync features of the frames of a reader, one chunk at a time.
+    """CLIP and sync features and motion of the frames of a reader, one chunk at a time.
 
     Args:
         networks: provides CLIP and Synchformer.
@@ -95,6 +100,7 @@ def encode_video(
     """
     clip_parts: list[Encoded] = []
     sync_parts: list[Encoded] = []
+    motion = MotionMeter()
     clip_total = int(CLIP_FPS * total)
     sync_total = sync_tokens(int(SYNC_FPS * total)) // SEGMENT_TOKENS
     clip_done = sync_done = 0
@@ -105,6 +111,7 @@ def encode_video(
                 run_encoder(networks, CLIP_IMAGE, chunk.clip, progress, clip_done, clip_total)
             )
             clip_done += len(chunk.clip)
+        motion.add(chunk.sync)
         pending = chunk.sync if pending is None else torch.cat((pending, chunk.sync))
         segments, pending = _split_segments(pending)
         if len(segments):
@@ -122,6 +129,7 @@ def encode_video(
         duration=reader.duration,
         clip=concatenate(clip_parts) if clip_parts else None,
         sync=concatenate(sync_parts),
+        motion=motion.energy,
     )
 
 

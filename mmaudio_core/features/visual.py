@@ -184,6 +184,7 @@ def _recall(cache: FeatureCache, key: VideoKey) -> VisualFeatures | None:
         duration=digests.duration,
         clip=None if clip is None else clip[None],
         sync=sync.flatten(0, 1)[None],
+        motion=digests.motion,
     )
 
 

@@ -190,7 +190,7 @@ def test_a_full_disk_costs_speed_and_is_said_once(
 
 def test_videos_are_bounded() -> None:
     cache = FeatureCache()
-    digests = VideoDigests(duration=Fraction(1), clip=None, sync=(key(0),))
+    digests = VideoDigests(duration=Fraction(1), clip=None, sync=(key(0),), motion=torch.zeros(1))
     for number in range(300):
         cache.put_video((number,), digests)
     assert cache.get_video((299,)) == digests

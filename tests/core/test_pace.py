@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmaudio_core.features.pace import Pace, frame_steps, measure_pace, thumbnails
+from mmaudio_core.features.motion import thumbnails
+from mmaudio_core.features.pace import Pace, frame_steps, measure_pace
 
 
 def noise(count: int = 1, seed: int = 0) -> Tensor:

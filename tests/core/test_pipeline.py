@@ -180,6 +180,9 @@ def test_features_do_not_depend_on_the_chunks_that_are_read(monkeypatch: pytest.
     assert short.sync.shape == (1, 48, long.sync.shape[2])
     assert relative_error(short.sync, long.sync) < 1e-5
     assert relative_error(short.clip, long.clip) < 1e-5
+    assert short.motion is not None and long.motion is not None
+    assert short.motion.shape == (60,) and short.motion.min() == 0 < short.motion[1:].min()
+    assert torch.equal(short.motion, long.motion)
 
 
 @pytest.mark.parametrize(("start", "said"), [("1", "at or past the end"), ("0.5", "0.64 s")])

@@ -28,6 +28,12 @@ def test_onsets_and_motion_stand_where_they_happen(inside: Inside) -> None:
     assert got["flash"] == pytest.approx(2, abs=0.06)
 
 
+def test_without_a_picture_its_features_tell_the_motion(inside: Inside) -> None:
+    got = inside("plot")("features_alone")
+    assert got["shape"] == [1, 12 + 72 + 10 + 96 + 10 + 120 + 10 + 30, 1280, 3]
+    assert got["flash"] == pytest.approx(0.5 + 37 / 25, abs=0.03)
+
+
 def test_sound_alone(inside: Inside) -> None:
     _, height, width, _ = inside("plot")("sound_alone")
     assert (height, width) == (12 + 96 + 10 + 120 + 10 + 30, 1280)

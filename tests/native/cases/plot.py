@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from comfy_api.latest import InputImpl, Types
 from mmaudio_pack.mmaudio_core.audio.onsets import find_onsets
+from mmaudio_pack.mmaudio_core.features.types import Features
 from mmaudio_pack.nodes.cures import MMAudioNodeError
 from mmaudio_pack.nodes.plot import MMAudioPlot
 
@@ -52,18 +53,35 @@ def case_onsets() -> Any:
     }
 
 
+def tallest(image: torch.Tensor, top: int) -> float:
+    """Seconds of the greatest motion, on an axis that ends at 4 s."""
+    motion = image[0, top : top + 72]
+    orange = ((motion - torch.tensor([255, 190, 92]) / 255).abs().sum(dim=-1) < 0.02).sum(dim=0)
+    return (int(orange.argmax()) - 90) / (1280 - 90 - 12) * 4
+
+
 def case_drawn() -> Any:
     audio = {"waveform": clicks(), "sample_rate": RATE}
     image = MMAudioPlot.execute(audio, video(), start_offset=0.5).args[0]
-    motion = image[0, 12 + 104 + 10 : 12 + 104 + 10 + 72]
-    orange = ((motion - torch.tensor([255, 190, 92]) / 255).abs().sum(dim=-1) < 0.02).sum(dim=0)
-    tallest = int(orange.argmax())
     return {
         "shape": list(image.shape),
         "range": [float(image.min()) >= 0, float(image.max()) <= 1],
         "red": red_columns(image),
-        "flash": (tallest - 90) / (1280 - 90 - 12) * 4,
+        "flash": tallest(image, 12 + 104 + 10),
     }
+
+
+def case_features_alone() -> Any:
+    """Of a picture that moves 1.5 s after its beginning, where the sound begins too."""
+    motion = torch.zeros(75)
+    motion[37] = 0.4
+    text = torch.zeros(1, 77, 8)
+    features = Features(
+        duration=Fraction(3), clip=None, sync=None, text=text, negative=text, motion=motion
+    )
+    audio = {"waveform": clicks(seconds=3.5), "sample_rate": RATE}
+    image = MMAudioPlot.execute(audio, features=features, start_offset=0.5).args[0]
+    return {"shape": list(image.shape), "flash": tallest(image, 12)}
 
 
 def case_sound_alone() -> Any:
