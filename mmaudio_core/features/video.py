@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from ..config import (
 )
 from ..errors import MMAudioError, Problem
 from ..feature_cache import VideoDigests
-from ..media import FrameChunk, FrameReader, Masks, image_for_clip, prefetch
+from ..media import FrameChunk, Masks, image_for_clip, prefetch
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
 from .encoders import CLIP_IMAGE, SYNCHFORMER, Encoded, concatenate, run_encoder
@@ -28,6 +29,17 @@ from .motion import MotionMeter
 from .types import VisualFeatures
 
 _SYNC_GROUP_FRAMES = 8 * SYNC_FPS
+
+
+class Frames(Protocol):
+    """The frames of a video, as ``FrameReader`` gives them: once, a chunk at a time."""
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds read; known once every chunk has been read."""
+        ...
+
+    def __iter__(self) -> Iterator[FrameChunk]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +91,7 @@ def encode_image(
 
 def encode_video(
     networks: ModelProvider,
-    reader: FrameReader,
+    reader: Frames,
     total: Fraction,
     progress: Progress = no_progress,
     *,

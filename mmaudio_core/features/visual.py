@@ -162,8 +162,7 @@ def extract_visual_features(
         if key is not None:
             networks.feature_cache.put_video(key, encoded.digests)
     requested = time_range.duration or available - time_range.start
-    if features.duration < requested - _REPORTED_CUT:
-        notices = (*notices, _shortened(features.duration, requested, time_range.start))
+    notices += shortened(features.duration, requested, time_range.start)
     return VisualResult(features=features, notices=notices)
 
 
@@ -188,13 +187,16 @@ def _recall(cache: FeatureCache, key: VideoKey) -> VisualFeatures | None:
     )
 
 
-def _shortened(duration: Fraction, requested: Fraction, start: Fraction) -> str:
+def shortened(duration: Fraction, requested: Fraction, start: Fraction) -> tuple[str, ...]:
+    """A notice if the sound of a video is shorter than was requested, all in seconds."""
+    if duration >= requested - _REPORTED_CUT:
+        return ()
     reason = (
         f"one job generates at most {float(MAX_SECONDS):g} s"
         if duration == MAX_SECONDS
         else f"the video ends {float(start + duration):.2f} s after its start"
     )
-    return f"the sound is {float(duration):.2f} s long, not {float(requested):g} s: {reason}"
+    return (f"the sound is {float(duration):.2f} s long, not {float(requested):g} s: {reason}",)
 
 
 def _align_masks(

@@ -20,7 +20,7 @@ from .memory import MAX_BATCHED_WINDOWS, activation_bytes
 from .noise import get_noise
 from .windows import WindowParams, WindowPlan, plan_windows
 
-_SEED_RANGE = 2**64
+SEED_RANGE = 2**64
 _WINDOWS = WindowParams()
 
 
@@ -64,7 +64,7 @@ def sample(
     assert isinstance(flow, FlowNetwork)
     with torch.no_grad():
         positive, negative = project_features(loaded, features, lengths, plan)
-        noise = get_noise([s % _SEED_RANGE for s in seeds], lengths.latent, params.latent_dim)
+        noise = get_noise([s % SEED_RANGE for s in seeds], lengths.latent, params.latent_dim)
         latents = integrate_euler(
             flow,
             noise.to(loaded.device),

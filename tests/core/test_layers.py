@@ -19,6 +19,7 @@ LAYERS = (  # from low to high; rooms of one layer do not import each other
     {"codec"},
     {"scoring"},
     {"pipeline"},
+    {"batch"},
     {"nodes"},
 )
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,0 +1,58 @@
+"""How often an item was begun and not ended: by a process that crashed, or was killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from .item import STATE, Item
+from .store import Store
+
+CRASHES = 3
+"""After so many an item is done alone; after one more, not again."""
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """A small file per item in hand, deleted when it ends; its lock must be held.
+
+    Args:
+        store: of the results.
+    """
+
+    store: Store
+
+    def count(self, item: Item) -> int:
+        """How often the item was begun and not ended."""
+        content = self.store.read(_name(item))
+        if content is None:
+            return 0
+        try:
+            return int(json.loads(content)["count"])
+        except (ValueError, TypeError, KeyError):  # half of a file system's repair
+            return 1
+
+    def begin(self, item: Item) -> None:
+        """The item is being worked on."""
+        entry = {"out": item.out, "count": self.count(item) + 1}
+        self.store.write(_name(item), json.dumps(entry).encode(errors="backslashreplace"))
+
+    def end(self, item: Item) -> None:
+        """The item has a result, or failed in a way that is known, or the run was interrupted."""
+        self.store.delete(_name(item))
+
+
+def is_suspect(count: int) -> bool:
+    """Whether an item that was begun so often must be done alone."""
+    return count >= CRASHES
+
+
+def is_poison(count: int) -> bool:
+    """Whether an item that was begun so often is not to be begun again."""
+    return count > CRASHES
+
+
+def _name(item: Item) -> str:
+    digest = hashlib.blake2b(item.out.encode(errors="backslashreplace"), digest_size=12).hexdigest()
+    return f"{STATE}/attempts/{digest}.json"

@@ -1,0 +1,115 @@
+"""Last stage: from sound to a result and its sidecar."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+from torch import Tensor
+
+from ..media import FrameSource, ImageSequence, open_source
+from ..mux import MuxResult, SoundResult, mux_audio, write_sound
+from ..progress import Progress, no_progress
+from .item import Item
+from .sidecar import ResultFile, RunFacts, Sidecar, item_digest, read_sidecar, sidecar_name
+from .stages import GeneratedSound, timed
+from .store import Store
+
+_STILL_RATE = Fraction(25)
+
+
+def write_item(
+    item: Item,
+    sound: GeneratedSound,
+    store: Store,
+    run: RunFacts,
+    progress: Progress = no_progress,
+) -> Sidecar:
+    """Write a file per take, and then the sidecar, which makes them final.
+
+    Killed anywhere in between, it leaves no sidecar that holds for files that are not there. Files
+    of an earlier result that are not part of this one are deleted.
+
+    Raises:
+        MediaError: the video cannot be read again, or the place cannot be written.
+    """
+    seconds = dict(sound.seconds)
+    before = read_sidecar(store, item)
+    if before is not None and before.digest is not None:  # keep in mind what is to be deleted
+        store.write(sidecar_name(item), Sidecar(digest=None, files=before.files).to_json())
+    files: list[ResultFile] = []
+    notes: list[str] = [*sound.notes]
+    with timed(seconds, "write"):
+        for take, waveform in enumerate(sound.waveforms):
+            name = item.out if len(sound.waveforms) == 1 else f"{item.out}_take{take}"
+            with store.staged(name) as target:
+                written = _write_take(item, waveform, sound.sample_rate, target, run, progress)
+            folder = name.rpartition("/")[0]
+            files.append(
+                ResultFile(
+                    name=f"{folder}/{written.path.name}" if folder else written.path.name,
+                    size=written.path.stat().st_size,
+                    seed=item.options.seeds[take],
+                    scores=sound.scores[take] if sound.scores else {},
+                )
+            )
+            notes += written.notes
+    kept = {file.name for file in files}
+    for file in before.files if before is not None else ():
+        if file.name not in kept:
+            store.delete(file.name)
+    sidecar = Sidecar(
+        digest=item_digest(item, run),
+        video=item.video,
+        input=sound.input,
+        options=item.options.changed(),
+        files=tuple(files),
+        duration=round(sound.waveforms.shape[-1] / sound.sample_rate, 6),
+        sample_rate=sound.sample_rate,
+        run=run,
+        seconds={stage: round(value, 4) for stage, value in seconds.items()},
+        notes=tuple(dict.fromkeys(notes)),
+    )
+    store.write(sidecar_name(item), sidecar.to_json())
+    return sidecar
+
+
+def _write_take(
+    item: Item,
+    waveform: Tensor,
+    sample_rate: int,
+    target: Path,
+    run: RunFacts,
+    progress: Progress,
+) -> MuxResult | SoundResult:
+    options = item.options
+    if item.video is None or options.sound_format is not None:
+        return write_sound(
+            waveform,
+            sample_rate,
+            target,
+            options.sound_format or "flac",
+            progress=progress,
+        )
+    return mux_audio(
+        _picture(item.video, waveform, sample_rate, options.start),
+        waveform,
+        sample_rate,
+        target,
+        audio_start=options.start,
+        audio_options=options.audio_options,
+        file_options=options.file_options,
+        progress=progress,
+    )
+
+
+def _picture(video: str, waveform: Tensor, sample_rate: int, start: Fraction) -> str | FrameSource:
+    """The video, or a still picture repeated for as long as the sound lasts."""
+    source = open_source(video)
+    image = source.still_image
+    if image is None:
+        return source
+    seconds = start + Fraction(waveform.shape[-1], sample_rate)
+    count = max(1, math.ceil(seconds * _STILL_RATE))
+    return ImageSequence(images=image.expand(count, -1, -1, -1), frame_rate=_STILL_RATE)
