@@ -143,7 +143,8 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
     def extra_conds(self, **inputs: Any) -> dict[str, comfy.conds.CONDRegular]:
         """Project the features of a CONDITIONING, once for all steps."""
         network = self.diffusion_model
-        text, clip, sync = inputs["cross_attn"], inputs.get(CLIP), inputs.get(SYNC)
+        text, clip, sync = inputs.get("cross_attn"), inputs.get(CLIP), inputs.get(SYNC)
+        text = network.empty_text(1) if text is None else text
         timeline = check_timeline(inputs.get(TIMELINE), text)
         lengths = check_latent_shape(inputs["noise"], timeline.duration, network.params)
         plan = plan_windows(

@@ -106,6 +106,11 @@ def sample(
         disable_pbar=True,
         seed=seeds[0] % SEED_RANGE,
     )
+    return check_samples(model, samples)
+
+
+def check_samples(model: ModelPatcher, samples: Tensor) -> Tensor:
+    """Return what the network of ``model`` made if it is finite; else raise NumericsError."""
     base = model.model
     flow = LoadedModel(
         network=base.diffusion_model,

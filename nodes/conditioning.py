@@ -63,6 +63,12 @@ def without_picture(positive: Conditioning) -> Conditioning:
     ]
 
 
+def unconditioned(features: Features) -> Conditioning:
+    """A branch without picture and prompt: the learned empty ones, as in the training."""
+    cuts = detect_shot_changes(features.clip)
+    return [[None, {TIMELINE: Timeline(duration=features.duration, cuts=cuts)}]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProjectedConditions:
     """Projected conditions of branches of guidance, the same for all takes and steps."""
