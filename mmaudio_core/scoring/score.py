@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from torch import Tensor
 
-from ..audio.waveform import check_finite_samples
+from ..audio.waveform import Audio, check_finite_samples
+from ..codec.encode import ENCODER_STAGE, encode
 from ..config import exact_samples
 from ..features.types import Features
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
+from .agreement import AGREEMENT_STAGE, score_agreement
 from .rank import ScoreWeights
+from .sync import SYNC_SCORE_STAGE, score_sync
 from .types import SCORES, TakeScores
 from .voice import find_voice
 
+_MOST_MISSING = 0.1  # s at the end, of which agreement would take the silence for the take's
 NOT_ASKED = "its weight is 0"
 """Why a score was not measured if nobody asked for it."""
-STAGES: dict[str, float] = {}
+STAGES = {SYNC_SCORE_STAGE: 4.0, ENCODER_STAGE: 4.0, AGREEMENT_STAGE: 16.0}
 """Stages that ``score_takes`` reports, and how long they last relative to each other."""
+
+
+AgreementJudge = Callable[[Tensor], list[float]]
+"""From latents (takes, N, latent_dim) on the VAE's scale to the agreement of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +37,15 @@ class _Job:
 
     Attributes:
         waveforms: (takes, C, T), no longer than the features.
+        latents, judge_agreement: see ``score_takes``.
     """
 
     networks: ModelProvider
     features: Features
     waveforms: Tensor
     sample_rate: int
+    latents: Tensor | None
+    judge_agreement: AgreementJudge | None
     progress: Progress
 
 
@@ -43,6 +55,9 @@ def score_takes(
     waveforms: Tensor,
     sample_rate: int,
     weights: ScoreWeights,
+    *,
+    latents: Tensor | None = None,
+    judge_agreement: AgreementJudge | None = None,
     progress: Progress = no_progress,
 ) -> list[TakeScores]:
     """Measure what is asked for of every take; their sound may be of any origin.
@@ -53,9 +68,14 @@ def score_takes(
         waveforms: (takes, C, T); what is longer than the features is left out.
         sample_rate: in Hz, any.
         weights: a score of weight 0 is not measured.
+        latents: of the takes, (takes, N, latent_dim) on the VAE's scale, if they are known; else
+            agreement encodes the sound.
+        judge_agreement: of a host with a flow network of its own; by default that of ``networks``.
 
     Raises:
         MediaError: a sample is not finite.
+        MMAudioError: the features are not those of the networks.
+        NumericsError: a network produced NaN or infinity.
     """
     check_finite_samples(waveforms)
     length = exact_samples(features.duration, sample_rate)
@@ -64,6 +84,8 @@ def score_takes(
         features=features,
         waveforms=waveforms[..., :length],
         sample_rate=sample_rate,
+        latents=latents,
+        judge_agreement=judge_agreement,
         progress=progress,
     )
     nothing = TakeScores(unmeasured=dict.fromkeys(SCORES, NOT_ASKED))
@@ -87,15 +109,46 @@ def _merge(scores: TakeScores, more: TakeScores) -> TakeScores:
     )
 
 
-def _voice(job: _Job) -> list[TakeScores]:
-    found = [find_voice(waveform, job.sample_rate) for waveform in job.waveforms]
+def _sync(job: _Job) -> list[TakeScores]:
+    sync = job.features.sync
+    found = score_sync(job.networks, sync, job.waveforms, job.sample_rate, job.progress)
     return [
         TakeScores(
-            voice=one.share, unmeasured={} if one.share is not None else {"voice": one.reason}
+            desync=one.desync,
+            sync_offset=one.sync_offset,
+            sync_offsets=tuple(zip(one.times, one.offsets, strict=True)),
+            unmeasured=_reasons(one.reason, "desync", "sync_offset"),
         )
         for one in found
     ]
 
 
-_JUDGES: dict[str, Callable[[_Job], list[TakeScores]]] = {"voice": _voice}
+def _agreement(job: _Job) -> list[TakeScores]:
+    latents, seconds = job.latents, job.waveforms.shape[-1] / job.sample_rate
+    if latents is None and seconds < float(job.features.duration) - _MOST_MISSING:
+        reason = f"the sound ends after {seconds:.2f} of {float(job.features.duration):.2f} s"
+        return [TakeScores(unmeasured=_reasons(reason, "agreement"))] * len(job.waveforms)
+    if latents is None:
+        audio = Audio(waveforms=job.waveforms, sample_rate=job.sample_rate)
+        latents = encode(job.networks, audio, job.features.duration, job.progress)
+    judge = job.judge_agreement or partial(
+        score_agreement, job.networks, job.features, progress=job.progress
+    )
+    return [TakeScores(agreement=value) for value in judge(latents)]
+
+
+def _voice(job: _Job) -> list[TakeScores]:
+    found = [find_voice(waveform, job.sample_rate) for waveform in job.waveforms]
+    return [TakeScores(voice=one.share, unmeasured=_reasons(one.reason, "voice")) for one in found]
+
+
+def _reasons(reason: str | None, *names: str) -> dict[str, str]:
+    return dict.fromkeys(names, reason) if reason else {}
+
+
+_JUDGES: dict[str, Callable[[_Job], list[TakeScores]]] = {
+    "sync": _sync,
+    "agreement": _agreement,
+    "voice": _voice,
+}
 """By the names of ``ScoreWeights``; each fills in its own scores of each take."""

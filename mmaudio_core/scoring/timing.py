@@ -15,6 +15,7 @@ HEAD_STEP = 0.2
 """Seconds between the offsets that the head tells apart."""
 _MIN_MATCH = 0.3  # of onsets and motion; what has nothing in common reaches about 0.2
 _MOST_APART = {SYNC: 1.5 * HEAD_STEP, ONSETS: 0.1}  # s, median distance of windows from their line
+_LEAST_WINDOWS = 3  # of the head, which always names some offset, if the onsets tell nothing
 _LEAST_DRIFT = {SYNC: HEAD_STEP, ONSETS: 0.06}  # s, between the first and the last window
 _DRIFT_SPAN = 10.0  # s between them: a drift in less is no drift
 
@@ -52,6 +53,12 @@ def find_timing(scores: TakeScores) -> Timing | str:
             return by_onsets
         return f"{SYNC}: {by_head}; {ONSETS}: {by_onsets}"
     if isinstance(by_onsets, str):
+        count = len(scores.sync_offsets)
+        if count < _LEAST_WINDOWS:
+            return (
+                f"the {SYNC} says {by_head.offset:+.2f} s, from {count} of at least "
+                f"{_LEAST_WINDOWS} windows; {ONSETS}: {by_onsets}"
+            )
         return by_head
     if abs(by_head.offset - by_onsets.offset) > HEAD_STEP + IN_STEP:
         return (

@@ -8,11 +8,16 @@ from fractions import Fraction
 import pytest
 import torch
 
+from mmaudio_core.audio.waveform import Audio
+from mmaudio_core.checkpoint import PartKind
+from mmaudio_core.codec.encode import encode
 from mmaudio_core.errors import MediaError
 from mmaudio_core.features.types import Features
 from mmaudio_core.scoring import voice
+from mmaudio_core.scoring.agreement import score_agreement
 from mmaudio_core.scoring.rank import ScoreWeights
 from mmaudio_core.scoring.score import score_takes
+from mmaudio_core.scoring.sync import score_sync
 from mmaudio_core.scoring.types import SCORES
 from tests.core.networks import noise
 from tests.core.small import MemoryNetworks
@@ -22,7 +27,7 @@ NOTHING = ScoreWeights(sync=0, agreement=0, onsets=0, voice=0, silence=0, clippi
 
 def features(seconds: float = 1.0) -> Features:
     """Features of no picture."""
-    text = torch.zeros(1, 77, 16)
+    text = torch.zeros(1, 77, 128)
     return Features(duration=Fraction(seconds), clip=None, sync=None, text=text, negative=text)
 
 
@@ -33,6 +38,40 @@ def test_what_is_not_asked_for_is_not_measured() -> None:
         assert set(scores.unmeasured) == {name for name in SCORES if scores.values()[name] is None}
         assert "weight" in scores.unmeasured["desync"]
     assert not networks.placed
+
+
+def test_sync_is_measured_in_windows() -> None:
+    """The same as by the judge itself; nothing else is loaded."""
+    networks = MemoryNetworks()
+    picture = replace(features(8), sync=noise(1, 8 * 24, 128))
+    takes = 0.1 * noise(2, 1, 10 * 16000)
+    found = score_takes(networks, picture, takes, 16000, replace(NOTHING, sync=1))
+    judged = score_sync(networks, picture.sync, takes[..., : 8 * 16000], 16000)
+    assert set(networks.placed) == {PartKind.FLOW, PartKind.SYNC_HEAD}  # FLOW: for its widths
+    for one, wanted in zip(found, judged, strict=True):
+        assert (one.desync, one.sync_offset) == (wanted.desync, wanted.sync_offset)
+        assert one.sync_offsets == tuple(zip(wanted.times, wanted.offsets, strict=True))
+    (text,) = score_takes(networks, features(8), takes[:1], 16000, replace(NOTHING, sync=1))
+    assert text.desync is None and "no video" in text.unmeasured["desync"]
+    assert "no video" in text.unmeasured["sync_offset"]
+
+
+def test_agreement_of_known_latents_and_of_any_sound() -> None:
+    """Sound is encoded; what ends early is not compared with its silence."""
+    networks, of, asked = MemoryNetworks(), features(), replace(NOTHING, agreement=1)
+    takes = 0.1 * noise(2, 2, 44100)
+    found = score_takes(networks, of, takes, 44100, asked)
+    latents = encode(networks, Audio(waveforms=takes, sample_rate=44100), of.duration)
+    wanted = score_agreement(networks, of, latents)
+    assert [one.agreement for one in found] == wanted
+    known = score_takes(MemoryNetworks(), of, takes, 44100, asked, latents=latents)
+    assert [one.agreement for one in known] == wanted
+    other = score_takes(
+        networks, of, takes, 44100, asked, latents=latents, judge_agreement=lambda z: [0.5] * len(z)
+    )
+    assert [one.agreement for one in other] == [0.5, 0.5]
+    (short,) = score_takes(networks, of, takes[:1, :, :30000], 44100, asked)
+    assert short.agreement is None and "0.68 of 1.00 s" in short.unmeasured["agreement"]
 
 
 def test_voice_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_offsets_over_time_are_no_scores() -> None:
 
 
 def test_one_judge() -> None:
-    assert known(head(0.2)).offset == 0.2
+    assert known(head(0.2, 0.2, 0.2)).offset == 0.2
     assert known(onsets(-0.12)).offset == -0.12
     assert known(head(0.2, 0.2, 0.4)).judges == (SYNC,)
     assert known(head(0.2, 0.2, 0.4)).offset == 0.2
@@ -68,13 +68,15 @@ def test_both_judges() -> None:
     assert (timing.offset, timing.judges) == (0.12, (SYNC, ONSETS))
     told = doubt(both(head(0.6), onsets(0.12)))
     assert "disagree" in told and "+0.60 s" in told and "+0.12 s" in told
-    assert known(both(head(0.2), onsets(0.9, match=0.1))).offset == 0.2
+    assert known(both(head(0.2, 0.2, 0.2), onsets(0.9, match=0.1))).offset == 0.2
     assert known(both(head(-2.0, 1.4, 0.2, 1.8, -1.0), onsets(0.12))).offset == 0.12
 
 
 def test_doubt() -> None:
     assert "in common (0.10)" in doubt(onsets(0.12, match=0.1))
     assert "from -2.00 to +1.80" in doubt(head(-2.0, 1.4, 0.2, 1.8, -1.0))
+    told = doubt(both(head(0.2, 0.2), onsets(0.9, match=0.1)))  # it always names some offset
+    assert "+0.20 s, from 2 of at least 3 windows" in told and "in common" in told
     told = doubt(TakeScores(unmeasured={"sync_offset": "too short", "onset_offset": "silent"}))
     assert "too short" in told and "silent" in told
 
