@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
-from .inside import Results, run_cases
+from .inside import Interpreter, Results
 
 Inside = Callable[[str], Results]
 
 
 @pytest.fixture(scope="session")
-def inside(comfy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Inside:
+def inside(comfy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     """Runs the cases of a file inside ComfyUI, once a session."""
+    with Interpreter(comfy_path, tmp_path_factory.mktemp("native")) as interpreter:
 
-    @lru_cache
-    def run(name: str) -> Results:
-        return run_cases(name, comfy_path, tmp_path_factory.mktemp(name))
+        @lru_cache
+        def run(name: str) -> Results:
+            return interpreter.run_cases(name, tmp_path_factory.mktemp(name))
 
-    return run
+        yield run
