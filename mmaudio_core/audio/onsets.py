@@ -15,6 +15,9 @@ from .resample import resample
 
 ONSET_FPS = FORMAT_16K.sample_rate / FORMAT_16K.hop
 """Frames of the strength a second: 62.5."""
+ONSET_LEAD = 0.02
+"""Seconds by which the strength rises before a sound begins, which its mel window sees coming.
+Measured on clicks, bursts and tones in noise: 4 to 28 ms."""
 _LEAST_APART = 0.1
 """Seconds between two onsets."""
 _AROUND = 0.6
@@ -31,7 +34,8 @@ class Onsets:
     """Onsets of a sound.
 
     Attributes:
-        strength: (n,) ``ONSET_FPS`` a second: by how much the mel bands get louder, in decades.
+        strength: (n,) by how much the mel bands get louder, in decades; that of frame k belongs to
+            ``k / ONSET_FPS + ONSET_LEAD`` seconds.
         times: seconds of those that stand out.
     """
 
@@ -57,5 +61,5 @@ def find_onsets(waveform: Tensor, sample_rate: int) -> Onsets:
     apart = round(_LEAST_APART * ONSET_FPS)
     highest = F.max_pool1d(strength[None], 2 * apart + 1, 1, apart)[0]
     found = (strength == highest) & (strength > _TIMES_MEDIAN * usual) & (strength > _LEAST)
-    times = tuple(float(frame) / ONSET_FPS for frame in torch.nonzero(found)[:, 0])
+    times = tuple(float(frame) / ONSET_FPS + ONSET_LEAD for frame in torch.nonzero(found)[:, 0])
     return Onsets(strength=strength, times=times)

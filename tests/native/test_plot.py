@@ -11,7 +11,7 @@ CLICKS = [0.5, 1.25, 1.4, 2.7]
 
 def test_onsets(inside: Inside) -> None:
     found = inside("plot")("onsets")
-    assert found["clicks"] == pytest.approx(CLICKS, abs=0.035)
+    assert found["clicks"] == pytest.approx(CLICKS, abs=0.015)
     assert found["stereo"] == found["clicks"]
     for steady in ("44.1 kHz", "silence", "short"):
         assert found[steady] == [], steady
@@ -24,7 +24,7 @@ def test_onsets_and_motion_stand_where_they_happen(inside: Inside) -> None:
     assert got["range"] == [True, True]
     red = [time for time in got["red"] if time > 0]
     firsts = [time for time, before in zip(red, [-1.0, *red], strict=False) if time - before > 0.05]
-    assert firsts == pytest.approx([time + 0.5 for time in CLICKS], abs=0.04)
+    assert firsts == pytest.approx([time + 0.5 for time in CLICKS], abs=0.02)
     assert got["flash"] == pytest.approx(2, abs=0.06)
 
 
