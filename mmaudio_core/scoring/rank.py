@@ -48,7 +48,8 @@ def rank(scores: Sequence[TakeScores], weights: ScoreWeights) -> Ranking:
     """Rank takes by the weighted mean of their goodness.
 
     A score that no take has does not count. A take that lacks a score which others have counts as
-    the worst of them: no take wins because what is bad about it was not measured.
+    the worst of them: no take wins because what is bad about it was not measured. A take that is
+    all silent is worth 0 if silence counts, for nothing else can be said of it.
     """
     sums, total_weight = [0.0] * len(scores), 0.0
     for name, weight in weights.asked().items():
@@ -61,7 +62,10 @@ def rank(scores: Sequence[TakeScores], weights: ScoreWeights) -> Ranking:
             sums[take] += weight * (min(measured) if value is None else value)
     if not total_weight:
         return Ranking(order=tuple(range(len(scores))), totals=(None,) * len(scores))
-    totals = tuple(value / total_weight for value in sums)
+    totals = tuple(
+        0.0 if weights.silence and one.silence == 1 else value / total_weight
+        for one, value in zip(scores, sums, strict=True)
+    )
     order = sorted(range(len(scores)), key=lambda take: -totals[take])  # stable
     return Ranking(order=tuple(order), totals=totals)
 

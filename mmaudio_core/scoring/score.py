@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,6 +15,8 @@ from ..features.types import Features
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
 from .agreement import AGREEMENT_STAGE, score_agreement
+from .levels import measure_levels
+from .motion_match import match_motion
 from .rank import ScoreWeights
 from .sync import SYNC_SCORE_STAGE, score_sync
 from .types import SCORES, TakeScores
@@ -90,9 +92,10 @@ def score_takes(
     )
     nothing = TakeScores(unmeasured=dict.fromkeys(SCORES, NOT_ASKED))
     scores = [nothing] * len(waveforms)
-    for name, judge in _JUDGES.items():
-        if name in weights.asked():
-            scores = [_merge(*pair) for pair in zip(scores, judge(job), strict=True)]
+    asked = weights.asked()
+    judged = [judge(job) for name, judge in _JUDGES.items() if name in asked]
+    for found in [*judged, _levels(job, asked)]:
+        scores = [_merge(*pair) for pair in zip(scores, found, strict=True)]
     return scores
 
 
@@ -137,9 +140,38 @@ def _agreement(job: _Job) -> list[TakeScores]:
     return [TakeScores(agreement=value) for value in judge(latents)]
 
 
+def _onsets(job: _Job) -> list[TakeScores]:
+    found = [
+        match_motion(job.features.motion, waveform, job.sample_rate) for waveform in job.waveforms
+    ]
+    return [
+        TakeScores(
+            onset_match=one.match,
+            onset_offset=one.offset,
+            onset_offsets=one.offsets,
+            unmeasured=_reasons(one.reason, "onset_match", "onset_offset"),
+        )
+        for one in found
+    ]
+
+
 def _voice(job: _Job) -> list[TakeScores]:
     found = [find_voice(waveform, job.sample_rate) for waveform in job.waveforms]
     return [TakeScores(voice=one.share, unmeasured=_reasons(one.reason, "voice")) for one in found]
+
+
+def _levels(job: _Job, asked: Collection[str]) -> list[TakeScores]:
+    """They cost next to nothing, and the loudness is told always."""
+    found = [measure_levels(waveform, job.sample_rate) for waveform in job.waveforms]
+    return [
+        TakeScores(
+            silence=one.silence if "silence" in asked else None,
+            clipping=one.clipping if "clipping" in asked else None,
+            loudness=one.loudness,
+            unmeasured=_reasons(one.reason, "loudness"),
+        )
+        for one in found
+    ]
 
 
 def _reasons(reason: str | None, *names: str) -> dict[str, str]:
@@ -149,6 +181,8 @@ def _reasons(reason: str | None, *names: str) -> dict[str, str]:
 _JUDGES: dict[str, Callable[[_Job], list[TakeScores]]] = {
     "sync": _sync,
     "agreement": _agreement,
+    "onsets": _onsets,
     "voice": _voice,
 }
-"""By the names of ``ScoreWeights``; each fills in its own scores of each take."""
+"""By the names of ``ScoreWeights``; each fills in its own scores of each take. Those that are
+missing here are in ``_levels``."""

@@ -88,7 +88,15 @@ def test_a_take_does_not_win_by_what_was_not_measured() -> None:
     unknown = TakeScores(silence=0.0)
     assert rank([unknown, bad, good], EVEN).order == (2, 0, 1)
     assert rank([bad, unknown, good], EVEN).order == (2, 0, 1)  # as good as the worst: in order
-    silent = TakeScores(silence=1.0)
-    assert rank([silent, bad, good], EVEN).order == (2, 1, 0)
     totals = rank([unknown, bad], EVEN).totals
     assert totals[0] == totals[1]
+
+
+def test_a_silent_take_is_worth_nothing() -> None:
+    """It has no voice and no clipped sample, which is nothing to its credit."""
+    silent = TakeScores(silence=1.0, voice=0.0, clipping=0.0)
+    loud = TakeScores(silence=0.0, voice=1.0, clipping=0.5)
+    ranking = rank([silent, loud], EVEN)
+    assert ranking.order == (1, 0)
+    assert ranking.totals[0] == 0
+    assert rank([silent], ONLY["voice"]).totals == (1.0,)  # it is not asked about

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 import torch
+from torch import Tensor
 
 from mmaudio_core.audio.waveform import Audio
 from mmaudio_core.checkpoint import PartKind
@@ -15,10 +17,12 @@ from mmaudio_core.errors import MediaError
 from mmaudio_core.features.types import Features
 from mmaudio_core.scoring import voice
 from mmaudio_core.scoring.agreement import score_agreement
-from mmaudio_core.scoring.rank import ScoreWeights
+from mmaudio_core.scoring.rank import ScoreWeights, rank
 from mmaudio_core.scoring.score import score_takes
 from mmaudio_core.scoring.sync import score_sync
+from mmaudio_core.scoring.timing import Timing, find_timing
 from mmaudio_core.scoring.types import SCORES
+from tests.core.made_flashes import FRAMES, SECONDS, clicks
 from tests.core.networks import noise
 from tests.core.small import MemoryNetworks
 
@@ -85,6 +89,63 @@ def test_voice_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     for scores in score_takes(MemoryNetworks(), features(), takes, 16000, asked):
         assert scores.voice is None
         assert scores.unmeasured["voice"] == voice.INSTALL
+
+
+def motion_of(frames: Iterable[int], seconds: float = SECONDS) -> Tensor:
+    """Motion of a film that flashes for two frames."""
+    motion = torch.full((round(25 * seconds),), 0.001)
+    for frame in frames:
+        motion[frame] = motion[frame + 2] = 0.6
+    return motion
+
+
+def test_sound_of_another_clip_ranks_below() -> None:
+    """By onsets alone, which need no weights: pairs of three rhythms, and all others."""
+    rhythms = (FRAMES, (12, 45, 66, 82, 110, 131, 150, 184), (27, 40, 53, 97, 125, 146, 163, 177))
+    takes = torch.stack([clicks([frame / 25 for frame in frames]) for frames in rhythms])
+    weights = replace(NOTHING, onsets=1)
+    for right, frames in enumerate(rhythms):
+        film = replace(features(SECONDS), motion=motion_of(frames))
+        ranking = rank(score_takes(MemoryNetworks(), film, takes, 16000, weights), weights)
+        assert ranking.order[0] == right
+        first, second, _ = (ranking.totals[take] or 0 for take in ranking.order)
+        assert first > 0.8 > 2 * second
+
+
+def test_a_sound_that_runs_slow_drifts() -> None:
+    """By one percent, in 30 s; shifted alone, it does not."""
+    draw = torch.Generator().manual_seed(1)
+    frames = (12 + (10 + 20 * torch.rand(36, generator=draw)).cumsum(0)).long().tolist()
+    frames = [frame for frame in frames if frame < 725]
+    film = replace(features(30), motion=motion_of(frames, 30))
+    times = [frame / 25 for frame in frames]
+    takes = torch.stack(
+        [
+            clicks([1.01 * time for time in times], seconds=30),
+            clicks([time - 0.15 for time in times], seconds=30),
+        ]
+    )
+    found = score_takes(MemoryNetworks(), film, takes, 16000, replace(NOTHING, onsets=1))
+    slow, early = (find_timing(one, 30) for one in found)
+    assert isinstance(slow, Timing) and isinstance(early, Timing)
+    assert slow.drift == pytest.approx(0.01, rel=0.1)
+    assert slow.at(0) == pytest.approx(0, abs=0.03)
+    assert slow.at(30) == pytest.approx(0.3, abs=0.03)
+    assert (early.drift, early.offset) == (0, pytest.approx(-0.15, abs=0.02))
+
+
+def test_levels_are_those_of_what_is_compared() -> None:
+    """A second of sound, and one of silence that the features do not reach."""
+    take = torch.cat([0.1 * noise(1, 1, 16000), torch.zeros(1, 1, 16000)], dim=-1)
+    (of_one,) = score_takes(MemoryNetworks(), features(1), take, 16000, replace(NOTHING, silence=1))
+    (of_two,) = score_takes(
+        MemoryNetworks(), features(2), take, 16000, replace(NOTHING, clipping=1)
+    )
+    assert (of_one.silence, of_one.clipping) == (0, None)
+    assert (of_two.silence, of_two.clipping) == (None, 0)
+    assert of_one.loudness is not None and of_two.loudness is not None
+    (silent,) = score_takes(MemoryNetworks(), features(1), 0 * take, 16000, NOTHING)
+    assert silent.loudness is None and "-70 LUFS" in silent.unmeasured["loudness"]
 
 
 def test_samples_that_are_no_numbers() -> None:

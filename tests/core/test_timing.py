@@ -9,6 +9,7 @@ import pytest
 from mmaudio_core.scoring.timing import ONSETS, SYNC, Timing, find_timing
 from mmaudio_core.scoring.types import SCORES, Offsets, TakeScores
 
+SECONDS = 26.4
 TIMES = [2.4 * (number + 1) for number in range(10)]  # middles of windows
 
 
@@ -37,14 +38,14 @@ def both(first: TakeScores, second: TakeScores) -> TakeScores:
     )
 
 
-def known(scores: TakeScores) -> Timing:
-    timing = find_timing(scores)
+def known(scores: TakeScores, seconds: float = SECONDS) -> Timing:
+    timing = find_timing(scores, seconds)
     assert isinstance(timing, Timing), timing
     return timing
 
 
-def doubt(scores: TakeScores) -> str:
-    timing = find_timing(scores)
+def doubt(scores: TakeScores, seconds: float = SECONDS) -> str:
+    timing = find_timing(scores, seconds)
     assert isinstance(timing, str), timing
     return timing
 
@@ -57,26 +58,30 @@ def test_offsets_over_time_are_no_scores() -> None:
 
 def test_one_judge() -> None:
     assert known(head(0.2, 0.2, 0.2)).offset == 0.2
-    assert known(onsets(-0.12)).offset == -0.12
+    assert known(onsets(-0.12), seconds=8).offset == -0.12
     assert known(head(0.2, 0.2, 0.4)).judges == (SYNC,)
     assert known(head(0.2, 0.2, 0.4)).offset == 0.2
+    assert known(onsets(0.12)).offset == 0.12  # one clap, matching by 0.8
     assert known(onsets(0.11, 0.12, 1.7, 0.13, 0.12)).offset == 0.12  # an outlier moves nothing
 
 
 def test_both_judges() -> None:
-    timing = known(both(head(0.2), onsets(0.12)))
+    timing = known(both(head(0.2), onsets(0.12)), seconds=8)
     assert (timing.offset, timing.judges) == (0.12, (SYNC, ONSETS))
-    told = doubt(both(head(0.6), onsets(0.12)))
+    told = doubt(both(head(0.6), onsets(0.12)), seconds=8)
     assert "disagree" in told and "+0.60 s" in told and "+0.12 s" in told
     assert known(both(head(0.2, 0.2, 0.2), onsets(0.9, match=0.1))).offset == 0.2
-    assert known(both(head(-2.0, 1.4, 0.2, 1.8, -1.0), onsets(0.12))).offset == 0.12
+    assert known(both(head(-2.0, 1.4, 0.2, 1.8), onsets(0.12)), seconds=8).offset == 0.12
 
 
 def test_doubt() -> None:
-    assert "in common (0.10)" in doubt(onsets(0.12, match=0.1))
+    assert "match by 0.10, of 26.4 s at least 0.30" in doubt(onsets(0.12, match=0.1))
+    assert "at least 0.50" in doubt(onsets(0.12, match=0.45), seconds=8)  # chance reaches that
+    assert known(onsets(0.12, match=0.55), seconds=8).offset == 0.12
     assert "from -2.00 to +1.80" in doubt(head(-2.0, 1.4, 0.2, 1.8, -1.0))
+    assert "by 0.60 on the whole, but not in half" in doubt(onsets(0.12, 0.12, match=0.6))
     told = doubt(both(head(0.2, 0.2), onsets(0.9, match=0.1)))  # it always names some offset
-    assert "+0.20 s, from 2 of at least 3 windows" in told and "in common" in told
+    assert "+0.20 s, from 2 of at least 3 windows" in told and "match by 0.10" in told
     told = doubt(TakeScores(unmeasured={"sync_offset": "too short", "onset_offset": "silent"}))
     assert "too short" in told and "silent" in told
 
@@ -92,7 +97,14 @@ def test_drift(make: Callable[..., TakeScores]) -> None:
     assert timing.drift == pytest.approx(0.4 / 21.6, rel=0.2)
 
 
+def test_drift_of_a_take_that_matches_only_within_windows() -> None:
+    """A drift smears the match of the whole; by chance, only few windows match."""
+    drifting = [0.04 * number for number in range(10)]
+    assert known(onsets(*drifting, match=0.1)).drift == pytest.approx(0.04 / 2.4)
+    assert "match by" in doubt(onsets(*drifting[:4], match=0.1))
+
+
 def test_no_drift_is_made_of_noise() -> None:
     assert known(onsets(0.12, 0.16, 0.12, 0.08, 0.12, 0.12, 0.16, 0.12)).drift == 0
     assert known(head(0.2, 0.2, 0.2, 0.4, 0.2, 0.2, 0.2, 0.4)).drift == 0
-    assert known(onsets(0.0, 0.1, 0.2)).drift == 0  # 4.8 s apart: too short to tell
+    assert known(onsets(0.0, 0.1, 0.2), seconds=10).drift == 0  # 4.8 s apart: too short to tell
