@@ -10,9 +10,9 @@ import torch
 import yaml
 
 from mmaudio_core.checkpoint import Catalog, MissingPartsError
+from mmaudio_core.checkpoint.scan import ENDINGS
 
 FOLDER = "mmaudio"
-_EXTENSIONS = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 
 
 def has_weights(comfyui: Path, model: str) -> bool:
@@ -23,7 +23,7 @@ def has_weights(comfyui: Path, model: str) -> bool:
         # ComfyUI follows links to folders; Path.rglob does not
         for root, _, names in os.walk(folder, followlinks=True)
         for path in (Path(root, name) for name in names)
-        if path.suffix.lower() in _EXTENSIONS
+        if path.suffix.lower() in ENDINGS
     ]
     try:
         return not Catalog(files).bundle(model, dtype=torch.float32).synthetic

@@ -8,10 +8,9 @@ from pathlib import Path
 import folder_paths
 
 from ..mmaudio_core.checkpoint import Catalog
-from ..mmaudio_core.checkpoint.scan import Scanner
+from ..mmaudio_core.checkpoint.scan import ENDINGS, Scanner
 
 FOLDER = "mmaudio"
-_EXTENSIONS = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 _scanner = Scanner()
 
 
@@ -21,7 +20,7 @@ def register() -> None:
     folder_paths.add_model_folder_path(FOLDER, default)
     paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
     # ComfyUI lists every file of a folder that has no extensions
-    folder_paths.folder_names_and_paths[FOLDER] = (paths, set(extensions) | _EXTENSIONS)
+    folder_paths.folder_names_and_paths[FOLDER] = (paths, set(extensions) | ENDINGS)
     os.makedirs(default, exist_ok=True)
 
 

@@ -43,16 +43,6 @@ class Attempts:
         self.store.delete(_name(item))
 
 
-def is_suspect(count: int) -> bool:
-    """Whether an item that was begun so often must be done alone."""
-    return count >= CRASHES
-
-
-def is_poison(count: int) -> bool:
-    """Whether an item that was begun so often is not to be begun again."""
-    return count > CRASHES
-
-
 def _name(item: Item) -> str:
     digest = hashlib.blake2b(item.out.encode(errors="backslashreplace"), digest_size=12).hexdigest()
     return f"{STATE}/attempts/{digest}.json"

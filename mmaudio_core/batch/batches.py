@@ -54,7 +54,7 @@ def _key(item: Item) -> Hashable | None:
     return (
         item.video is None,
         options.duration,
-        options.takes,
+        len(options.seeds),
         options.steps,
         options.cfg,
         options.mask_away_clip,

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from ..features.visual import TimeRange, VideoClip, shortened, used_part
 from ..media import FrameReader, open_source
+from ..progress import Progress, no_progress
 from .inputs import input_facts
 from .item import Item
 from .stages import DecodedItem, timed
@@ -15,8 +16,12 @@ HELD_SECONDS = 30
 """Longest part of a video whose frames are held at once; a second of them is 7 MB."""
 
 
-def decode_item(item: Item) -> DecodedItem:
+def decode_item(item: Item, progress: Progress = no_progress) -> DecodedItem:
     """Read the frames of an item's video, unless they are too many to hold.
+
+    Args:
+        item: which one.
+        progress: called at every frame.
 
     Raises:
         MediaError: the video cannot be read, or is too short after the start.
@@ -44,6 +49,7 @@ def decode_item(item: Item) -> DecodedItem:
                 start=part.start,
                 duration=part.duration,
                 clip=not options.mask_away_clip,
+                progress=progress,
             )
             chunks = tuple(reader)
             duration = reader.duration

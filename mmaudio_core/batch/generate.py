@@ -18,12 +18,15 @@ from ..progress import Progress, no_progress
 from ..providers import ModelProvider
 from ..sampling.clips import are_alike, check_latents, sample_clips
 from ..sampling.sample import sample
+from ..scoring.rank import ScoreWeights, rank
+from ..scoring.score import score_takes
 from .batches import Batch
 from .decode import time_range
 from .item import Item
 from .stages import DecodedItem, Failure, GeneratedSound, caught, timed
 
 STAGE = "generate"
+_WEIGHTS = ScoreWeights()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,9 @@ def generate(
         else:
             results[place] = caught(
                 STAGE,
-                lambda e=encoded[place], z=latents: _decode_sound(networks, e, z, progress),
+                lambda i=batch.items[place], e=encoded[place], z=latents: _finish(
+                    networks, i, e, z, progress
+                ),
             )
     return results
 
@@ -205,14 +210,38 @@ def _sample_shared(
     return {place: latents[place] for place in encoded}
 
 
-def _decode_sound(
-    networks: ModelProvider, encoded: _Encoded, latents: Tensor, progress: Progress
+def _finish(
+    networks: ModelProvider, item: Item, encoded: _Encoded, latents: Tensor, progress: Progress
 ) -> GeneratedSound:
+    """Decode the takes, and choose among them if that is asked for."""
+    options, rate = item.options, networks.params.audio.sample_rate
     with timed(encoded.seconds, "sound"):
         waveforms = decode(networks, latents, encoded.features.duration, progress)
+    kept = list(range(options.takes))
+    scores: list[Mapping[str, float | None]] = []
+    unmeasured: list[Mapping[str, str]] = []
+    if options.score or options.best_of > options.takes:
+        with timed(encoded.seconds, "scores"):
+            found = score_takes(
+                networks,
+                encoded.features,
+                waveforms,
+                rate,
+                _WEIGHTS,
+                latents=latents,
+                progress=progress,
+            )
+        ranking = rank(found, _WEIGHTS)
+        if options.best_of > options.takes:
+            kept = list(ranking.order[: options.takes])
+        scores = [{**found[take].values(), "total": ranking.totals[take]} for take in kept]
+        unmeasured = [found[take].unmeasured for take in kept]
     return GeneratedSound(
-        waveforms=waveforms,
-        sample_rate=networks.params.audio.sample_rate,
+        waveforms=waveforms[kept],
+        sample_rate=rate,
+        seeds=tuple(options.seeds[take] for take in kept),
+        scores=tuple(scores),
+        unmeasured=tuple(unmeasured),
         input=encoded.decoded.input,
         notes=encoded.notes,
         seconds=encoded.seconds,

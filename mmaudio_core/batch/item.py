@@ -33,6 +33,13 @@ class Item:
     options: ItemOptions
     line: int | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """Names of its files, one per take, without suffixes."""
+        if self.options.takes == 1:
+            return [self.out]
+        return [f"{self.out}_take{take}" for take in range(self.options.takes)]
+
     def __str__(self) -> str:
         """What messages call it."""
         place = "" if self.line is None else f"line {self.line}: "
@@ -90,9 +97,10 @@ def check_names(items: Iterable[Item]) -> None:
     """
     seen: dict[str, Item] = {}
     for item in items:
-        first = seen.setdefault(item.out.casefold(), item)
-        if first is not item:
-            raise MMAudioError(
-                f"{first} and {item} would both be written to {item.out!r}: results are named as "
-                'their inputs. Give each of them a name of its own, as "out" in a manifest'
-            )
+        for name in {item.out, *item.names}:
+            first = seen.setdefault(name.casefold(), item)
+            if first is not item:
+                raise MMAudioError(
+                    f"{first} and {item} would both be written to {name!r}: results are named as "
+                    'their inputs. Give each of them a name of its own, as "out" in a manifest'
+                )

@@ -28,7 +28,10 @@ class ItemOptions:
     Attributes:
         prompt, negative: the sounds wanted, and those not wanted.
         seed: of the first take; take k has seed + k.
-        takes: how many are made.
+        takes: how many are kept.
+        best_of: how many are made, of which the best by their scores are kept; as many as are kept
+            if that is more.
+        score: measure the scores of the takes even if all are kept.
         steps, cfg: of the sampler.
         duration: seconds of sound; 0 to the end of the video.
         start: seconds into the video where the sound starts.
@@ -45,6 +48,8 @@ class ItemOptions:
     negative: str = ""
     seed: int = 0
     takes: int = 1
+    best_of: int = 0
+    score: bool = False
     steps: int = 25
     cfg: float = 4.5
     duration: Fraction = Fraction(0)
@@ -72,8 +77,8 @@ class ItemOptions:
 
     @property
     def seeds(self) -> range:
-        """One per take."""
-        return range(self.seed, self.seed + self.takes)
+        """One per take that is made."""
+        return range(self.seed, self.seed + max(self.takes, self.best_of))
 
     @property
     def sound_format(self) -> str | None:
@@ -208,7 +213,9 @@ OPTIONS: Mapping[str, Option] = {
     "prompt": _text("the sounds you want, in a few English words"),
     "negative": _text("sounds you do not want, such as music"),
     "seed": _integer(0, _MAX_SEED, "seed of the first take; take k has seed + k"),
-    "takes": _integer(1, _MAX_TAKES, "how many takes to make; each becomes a file"),
+    "takes": _integer(1, _MAX_TAKES, "how many takes to keep; each becomes a file"),
+    "best_of": _integer(0, _MAX_TAKES, "make so many takes, and keep the best by their scores"),
+    "score": _flag("measure each take's scores, for the sidecar"),
     "steps": _integer(1, _MAX_STEPS, "steps of the sampler"),
     "cfg": _number(mux.Range(0.0, _MAX_CFG), "how closely to follow picture and prompt"),
     "duration": _seconds("seconds of sound; 0: to the end of the video"),

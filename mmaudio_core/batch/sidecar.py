@@ -45,13 +45,15 @@ class ResultFile:
         name: as in ``Store``.
         size: in bytes.
         seed: of the take.
-        scores: of the take, by name.
+        scores: of the take, by name; None was not measured.
+        unmeasured: why, by name.
     """
 
     name: str
     size: int
     seed: int
     scores: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    unmeasured: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True)

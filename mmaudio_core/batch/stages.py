@@ -62,15 +62,20 @@ class GeneratedSound:
     """An item's takes.
 
     Attributes:
-        waveforms: (takes, 1, T) float32 in [-1, 1].
+        waveforms: (takes, 1, T) float32 in [-1, 1], of those that are kept, the best first if they
+            were chosen.
         sample_rate: in Hz.
+        seeds: of each.
         scores: of each take, by name; empty if none were asked for.
+        unmeasured: of each take, why scores of it are None, by name.
         input, notes, seconds: as in ``DecodedItem``.
     """
 
     waveforms: Tensor
     sample_rate: int
+    seeds: tuple[int, ...]
     scores: tuple[Mapping[str, float | None], ...] = ()
+    unmeasured: tuple[Mapping[str, str], ...] = ()
     input: InputFacts | None = None
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])

@@ -41,8 +41,7 @@ def write_item(
     files: list[ResultFile] = []
     notes: list[str] = [*sound.notes]
     with timed(seconds, "write"):
-        for take, waveform in enumerate(sound.waveforms):
-            name = item.out if len(sound.waveforms) == 1 else f"{item.out}_take{take}"
+        for take, (name, waveform) in enumerate(zip(item.names, sound.waveforms, strict=True)):
             with store.staged(name) as target:
                 written = _write_take(item, waveform, sound.sample_rate, target, run, progress)
             folder = name.rpartition("/")[0]
@@ -50,8 +49,9 @@ def write_item(
                 ResultFile(
                     name=f"{folder}/{written.path.name}" if folder else written.path.name,
                     size=written.path.stat().st_size,
-                    seed=item.options.seeds[take],
+                    seed=sound.seeds[take],
                     scores=sound.scores[take] if sound.scores else {},
+                    unmeasured=sound.unmeasured[take] if sound.unmeasured else {},
                 )
             )
             notes += written.notes

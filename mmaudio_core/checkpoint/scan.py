@@ -17,6 +17,8 @@ from .identify import Part, identify
 
 log = logging.getLogger(__name__)
 
+ENDINGS = frozenset((".safetensors", ".pth", ".pt", ".bin", ".ckpt"))
+"""Of files that may hold weights."""
 _MAX_FILES = 100_000  # someone's whole disk is no folder of weights
 _MAX_LOGGED = 10
 

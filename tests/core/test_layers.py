@@ -20,6 +20,8 @@ LAYERS = (  # from low to high; rooms of one layer do not import each other
     {"scoring"},
     {"pipeline"},
     {"batch"},
+    {"cli"},
+    {"__main__"},
     {"nodes"},
 )
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,0 +1,127 @@
+"""From what a user names (videos, folders, patterns, manifests) to items."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ..errors import MediaError, MMAudioError
+from .item import Item, check_names, file_name, is_url, name_of
+from .manifest import read_manifest
+from .options import ItemOptions
+
+MANIFEST = ".jsonl"
+VIDEO_ENDINGS = (
+    *(".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov"),
+    *(".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".webp", ".wmv"),
+)
+"""Of the files that are looked for in a folder; a file that is named itself may have any."""
+
+
+def expand(sources: Sequence[str], defaults: ItemOptions, results: Path | None) -> list[Item]:
+    """The items that sources stand for, in their order; those of a folder sorted by name.
+
+    Results are named as their inputs: the files of a folder, or of a pattern, by their path below
+    it.
+
+    Args:
+        sources: videos, folders, patterns such as ``clips/*.mp4``, URLs, and manifests (.jsonl).
+        defaults: options of the command line.
+        results: the folder that the results go to, which is not searched.
+
+    Raises:
+        MMAudioError: a source is not there or holds nothing, two results would have one name, or
+            a result would replace an input.
+    """
+    items = [item for source in sources for item in _expand(source, defaults, results)]
+    check_names(items)
+    if results is not None:
+        _check_inputs(items, results)
+    return items
+
+
+def _expand(source: str, defaults: ItemOptions, results: Path | None) -> Iterable[Item]:
+    if file_name(source).lower().endswith(MANIFEST):
+        return _read(source, defaults)
+    if is_url(source) or os.path.isfile(source):
+        return [Item(video=source, out=name_of(file_name(source)), options=defaults)]
+    if os.path.isdir(source):
+        root, found = source, sorted(_videos_below(source, results))
+    elif glob.has_magic(source):
+        root = _fixed_part(source)
+        found = sorted(
+            path
+            for path in glob.glob(source, recursive=True)
+            if os.path.isfile(path) and not _is_below(path, results)
+        )
+    else:
+        raise MMAudioError(f"'{source}' does not exist; expected a video, a folder or a manifest")
+    if not found:
+        raise MMAudioError(f"found no video in '{source}'")
+    return [
+        Item(
+            video=path,
+            out=name_of(Path(os.path.relpath(path, root or ".")).as_posix()),
+            options=defaults,
+        )
+        for path in found
+    ]
+
+
+def _read(source: str, defaults: ItemOptions) -> list[Item]:
+    try:
+        with open(source, encoding="utf-8-sig") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MediaError(f"the manifest '{source}' cannot be read: {error}") from None
+    return read_manifest(text, source, defaults, os.path.dirname(source))
+
+
+def _videos_below(folder: str, results: Path | None) -> Iterator[str]:
+    """Files that may be videos; hidden ones and what a run wrote are left out."""
+    for path, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not _is_below(os.path.join(path, name), results)
+        )
+        for name in files:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_ENDINGS:
+                yield os.path.join(path, name)
+
+
+def _is_below(path: str, folder: Path | None) -> bool:
+    if folder is None:
+        return False
+    return Path(path).resolve().is_relative_to(folder.resolve())
+
+
+def _fixed_part(pattern: str) -> str:
+    """The folder before the first wildcard."""
+    parts: list[str] = []
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return os.path.join(*parts) if parts else ""
+
+
+def _check_inputs(items: Sequence[Item], results: Path) -> None:
+    """Raise MMAudioError if a result could replace a video: their names are one but for the end."""
+    folder = results.resolve()
+    inputs: dict[str, str] = {}
+    for item in items:
+        if item.video is not None and not is_url(item.video):
+            path = Path(item.video)
+            stem = path.parent.resolve() / path.stem
+            inputs[str(stem).casefold()] = item.video
+    for item in items:
+        for name in item.names:
+            video = inputs.get(str(folder.joinpath(*name.split("/"))).casefold())
+            if video is not None:
+                raise MMAudioError(
+                    f"the result {name!r} would lie beside its input '{video}' under the same "
+                    "name, expected another folder of results"
+                )

@@ -1,0 +1,1 @@
+"""The command line: ``python -m mmaudio_core``, or ``mmaudio`` where it is installed."""

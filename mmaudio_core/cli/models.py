@@ -1,0 +1,114 @@
+"""Finding the weights and the device that the arguments name."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+
+import torch
+
+from ..batch.networks import Networks, choose_device, choose_dtype
+from ..batch.sidecar import RunFacts, weights_of
+from ..checkpoint import MissingPartsError, PartKind, verify_part
+from ..checkpoint.scan import ENDINGS, Scanner
+from ..errors import MMAudioError
+from .exit_codes import StartError
+
+VARIABLE = "MMAUDIO_WEIGHTS"
+_FOLDER = Path("models", "mmaudio")
+_DISTRIBUTION = "mmaudio-native"
+
+
+def load_networks(arguments: argparse.Namespace) -> Networks:
+    """The networks that the arguments name; none is read before it is used.
+
+    Raises:
+        StartError: weights or the device are missing.
+    """
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    try:
+        device = choose_device(arguments.device)
+    except MMAudioError as error:
+        raise StartError(str(error)) from None
+    folder = find_weights(arguments.weights)
+    dtype = choose_dtype(arguments.precision, device, PartKind.FLOW)
+    try:
+        bundle = Scanner().scan([str(folder)], ENDINGS).bundle(arguments.model, dtype=dtype)
+        for part in bundle.parts.values():
+            verify_part(part)
+    except MissingPartsError as missing:
+        raise StartError(
+            f"{missing}\nPut them into {folder} (any name, any subfolder), or name another folder "
+            "with --weights."
+        ) from None
+    except MMAudioError as error:
+        raise StartError(str(error)) from None
+    if bundle.synthetic:
+        sys.stderr.write("mmaudio: these are synthetic weights, the sound will be noise\n")
+    return Networks(bundle, device, arguments.precision, arguments.memory)
+
+
+def find_weights(given: str | None) -> Path:
+    """The folder of the weights: what is given, what the environment names, or a ComfyUI's.
+
+    Raises:
+        StartError: there is none.
+    """
+    named = given or os.environ.get(VARIABLE)
+    if named:
+        folder = Path(named).expanduser()
+        if not folder.is_dir():
+            origin = "--weights" if given else f"${VARIABLE}"
+            raise StartError(f"got {origin} {named}, which is no folder")
+        return folder
+    places = [place / _FOLDER for place in _comfyuis()]
+    for folder in places:
+        if folder.is_dir():
+            return folder
+    looked = "".join(f"\n  {folder}" for folder in dict.fromkeys(places))
+    raise StartError(
+        f"found no folder of weights: name one with --weights or ${VARIABLE}. Looked in:{looked}"
+    )
+
+
+def _comfyuis() -> list[Path]:
+    """Where a ComfyUI may be: named, around this package, here, or in its usual places."""
+    named = os.environ.get("COMFYUI_PATH")
+    package = Path(__file__).resolve().parents[2]
+    return [
+        *([Path(named).expanduser()] if named else []),
+        *([package.parents[1]] if package.parent.name == "custom_nodes" else []),
+        Path.cwd(),
+        Path.home() / "comfy" / "ComfyUI",
+        Path.home() / "ComfyUI",
+    ]
+
+
+def run_facts(networks: Networks, model: str) -> RunFacts:
+    """What the sidecars tell of the networks."""
+    return RunFacts(
+        model=model,
+        weights=weights_of(networks.bundle),
+        precision={
+            kind.value: str(networks.compute_dtype(kind)).removeprefix("torch.")
+            for kind in networks.bundle.parts
+        },
+        device=networks.device.type,
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that have a hand in a result."""
+    found = {"python": platform.python_version()}
+    for name in (_DISTRIBUTION, "torch", "av", "numpy"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # run from a folder
+            continue
+    return found
