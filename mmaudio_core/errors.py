@@ -21,6 +21,7 @@ class Problem(str, Enum):
     AUDIO_NOT_FINITE = "audio_not_finite"
     AUDIO_RATE = "audio_rate"
     AUDIO_PAST_END = "audio_past_end"
+    AUDIO_LEFT_OUT = "audio_left_out"
     SOURCE_AUDIO = "source_audio"
     MIX_NOT_FINITE = "mix_not_finite"
     OPTION = "option"

@@ -30,6 +30,7 @@ CURES: dict[Problem, str] = {
     ),
     Problem.AUDIO_RATE: "Find the node that made this AUDIO: its sample_rate is wrong.",
     Problem.AUDIO_PAST_END: "Lower start_offset.",
+    Problem.AUDIO_LEFT_OUT: "Raise start_offset.",
     Problem.SOURCE_AUDIO: "Set original_audio to replace, or repair the video's own sound.",
     Problem.MIX_NOT_FINITE: (
         "Set gain_db to 0, loudness to off and original_audio to replace, one after the other, to "

@@ -35,6 +35,22 @@ def seconds(name: str, default: float, tooltip: str, *, optional: bool = False) 
     )
 
 
+def sound_start() -> io.Float.Input:
+    """Where in a picture a sound starts, -600 to 600 s."""
+    return io.Float.Input(
+        "start_offset",
+        default=0.0,
+        min=-600.0,
+        max=600.0,
+        step=0.01,
+        optional=True,
+        tooltip=(
+            "Where in the picture the sound starts, in seconds. Below 0, that much of the sound's "
+            "beginning is left out."
+        ),
+    )
+
+
 def frame_rate() -> io.Float.Input:
     """The rate of an IMAGE batch."""
     return io.Float.Input(

@@ -75,12 +75,7 @@ class MuxAudioVideo(Node):
                 ),
                 io.Image.Input("images", optional=True, tooltip="Frames instead of a video."),
                 inputs.frame_rate(),
-                inputs.seconds(
-                    "start_offset",
-                    0.0,
-                    "Where in the picture the sound starts, in seconds.",
-                    optional=True,
-                ),
+                inputs.sound_start(),
                 io.Int.Input(
                     "take",
                     default=0,
@@ -208,7 +203,7 @@ class _MuxJob:
     Attributes:
         clip: the picture.
         video: the input that ``clip`` was made from, if it was a VIDEO.
-        audio_start: seconds into the picture where the sound starts.
+        audio_start: seconds into the picture where the sound starts; below 0, before it.
     """
 
     clip: VideoClip

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from comfy_api.latest import Input, io
 from torch import Tensor
 
 from ..mmaudio_core.audio.onsets import find_onsets
-from ..mmaudio_core.audio.waveform import read_audio
+from ..mmaudio_core.audio.waveform import leave_out_beginning, read_audio
 from ..mmaudio_core.config import SYNC_FPS, exact_seconds
 from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.motion import MotionMeter
@@ -53,12 +54,7 @@ class MMAudioPlot(Node):
                     "connected.",
                 ),
                 inputs.frame_rate(),
-                inputs.seconds(
-                    "start_offset",
-                    0.0,
-                    "Where in the picture the sound starts, in seconds.",
-                    optional=True,
-                ),
+                inputs.sound_start(),
                 io.Int.Input(
                     "take",
                     default=0,
@@ -101,27 +97,28 @@ class MMAudioPlot(Node):
     ) -> io.NodeOutput:
         sound = read_audio(audio)
         clip = to_clip(video, images, images_rate(frame_rate, video_info))
-        start = exact_seconds(start_offset)
+        check_take(take, len(sound.waveforms))
+        begin = exact_seconds(start_offset)
+        rate = sound.sample_rate
+        waveform, start = leave_out_beginning(sound.waveforms[take], rate, begin)
         frames = motion = None
         if clip is not None:
             frames, motion = _look(clip)
         elif features is not None and features.motion is not None:
-            before = features.motion.new_zeros(round(float(start) * SYNC_FPS))
-            motion = torch.cat([before, features.motion])
+            shift = round(begin * SYNC_FPS)  # they begin with the sound
+            motion = F.pad(features.motion[max(0, -shift) :], (max(0, shift), 0))
         seconds = 0.0 if motion is None else len(motion) / SYNC_FPS
-        check_take(take, len(sound.waveforms))
-        waveform = sound.waveforms[take]
-        end = max(seconds, float(start + sound.duration))
+        end = max(seconds, float(start) + waveform.shape[1] / rate)
         cuts = () if features is None else detect_shot_changes(features.clip)
         plot = Plot(
             duration=end,
             frames=None if frames is None else _spread(frames, end),
             motion=None if motion is None else _fill(motion, end),
             waveform=waveform,
-            sample_rate=sound.sample_rate,
+            sample_rate=rate,
             sound_start=float(start),
-            onsets=find_onsets(waveform, sound.sample_rate),
-            cuts=[float(start) + cut for cut in cuts],
+            onsets=find_onsets(waveform, rate),
+            cuts=[time for cut in cuts if (time := float(begin) + cut) > 0],
         )
         return with_notices(draw(plot), notices=[])
 

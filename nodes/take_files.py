@@ -80,7 +80,7 @@ def panel_data(
 
     Args:
         notes: see ``take_notes``.
-        audio_start: where in the picture the sound begins, in seconds.
+        audio_start: where in the picture the sound begins, in seconds; below 0, before it.
         take: the one that is chosen; -1 for all.
     """
     folder = Path(folder_paths.get_temp_directory()) / FOLDER

@@ -33,12 +33,7 @@ class MMAudioTakes(Node):
                     tooltip="Which take of the batch to pass on, counted from 0. Keep sets it.",
                 ),
                 io.Video.Input("video", optional=True, tooltip="The picture to hear it with."),
-                inputs.seconds(
-                    "start_offset",
-                    0.0,
-                    "Where in the picture the sound starts, in seconds.",
-                    optional=True,
-                ),
+                inputs.sound_start(),
             ],
             outputs=[io.Audio.Output(display_name="audio")],
             is_output_node=True,

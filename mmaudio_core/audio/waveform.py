@@ -112,6 +112,32 @@ def check_finite_samples(waveform: Tensor) -> None:
         )
 
 
+def leave_out_beginning(
+    waveform: Tensor, sample_rate: int, start: Fraction
+) -> tuple[Tensor, Fraction]:
+    """Leave out what of a sound lies before a picture.
+
+    Args:
+        waveform: (C, T) samples.
+        sample_rate: in Hz.
+        start: seconds of the picture at which the sound begins.
+
+    Returns:
+        (C, n) samples, and the seconds of the picture at which they begin: at least 0.
+
+    Raises:
+        MediaError: nothing is left.
+    """
+    count = max(0, -round(start * sample_rate))
+    if count >= waveform.shape[1]:
+        raise MediaError(
+            f"got a sound that starts {float(-start):g} s before the picture and lasts"
+            f" {waveform.shape[1] / sample_rate:g} s, expected one that goes on in the picture",
+            Problem.AUDIO_LEFT_OUT,
+        )
+    return waveform[:, count:], max(Fraction(0), start)
+
+
 def audio_frame(waveform: Tensor, sample_rate: int, position: int) -> av.AudioFrame:
     """Make a libav frame of (C, n) samples on the CPU, C up to 8.
 

@@ -14,7 +14,7 @@ from ..audio.limiter import limit_true_peaks, limiter_notes
 from ..audio.loudness import normalize_loudness
 from ..audio.mixing import gain_and_fades, mix
 from ..audio.resample import resample
-from ..audio.waveform import check_waveform
+from ..audio.waveform import check_waveform, leave_out_beginning
 from ..errors import MediaError, Problem
 from .options import AudioOptions
 
@@ -82,6 +82,17 @@ class NewAudio:
 
     def __post_init__(self) -> None:
         check_waveform(self.waveform, self.sample_rate)
+
+    @classmethod
+    def starting(cls, waveform: Tensor, sample_rate: int, start: Fraction) -> NewAudio:
+        """Audio that begins at ``start`` seconds; what lies before the video is left out.
+
+        Raises:
+            MediaError: also if nothing of it is left.
+        """
+        check_waveform(waveform, sample_rate)
+        waveform, start = leave_out_beginning(waveform, sample_rate, start)
+        return cls(waveform=waveform, sample_rate=sample_rate, start=start)
 
     @property
     def end(self) -> Fraction:

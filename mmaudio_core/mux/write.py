@@ -51,7 +51,8 @@ def mux_audio(
         target: the file to write, without its suffix, which replaces an existing one; or a
             numbered name, which does not.
         start, duration: the part of the video to write, in seconds; None is to its end.
-        audio_start: when in that part the new audio begins, in seconds; silence before it.
+        audio_start: when in that part the new audio begins, in seconds, with silence before it;
+            below 0, its first ``-audio_start`` seconds are left out.
         audio_options: how the audio is processed.
         file_options: what kind of file is written.
         source_audio: (C, T) samples and their rate in Hz: the video's own audio if ``video`` is
@@ -66,7 +67,7 @@ def mux_audio(
         MediaError: if the video or the audio cannot be used, or the file cannot be written.
     """
     audio_options, file_options = audio_options or AudioOptions(), file_options or FileOptions()
-    new = NewAudio(waveform=waveform, sample_rate=sample_rate, start=audio_start)
+    new = NewAudio.starting(waveform, sample_rate, audio_start)
     source = open_source(video)
     whole = start == 0 and duration is None
     info = source.packets.info if whole and isinstance(source, VideoFile) else source.info

@@ -290,7 +290,7 @@ def test_pixel_format_and_quality(tmp_path: Path) -> None:
             "got 25 as sample rate, expected a number",
         ),
         (torch.zeros(1, 16000), 16000, F(2), "start at 2 s of a video that lasts 2 s; expected"),
-        (torch.zeros(1, 16000), 16000, F(-1), "expected a start within it"),
+        (torch.zeros(1, 16000), 16000, F(-1), "expected one that goes on in the picture"),
     ],
 )
 def test_what_cannot_be_muxed(

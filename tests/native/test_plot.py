@@ -32,6 +32,15 @@ def test_without_a_picture_its_features_tell_the_motion(inside: Inside) -> None:
     got = inside("plot")("features_alone")
     assert got["shape"] == [1, 12 + 72 + 10 + 96 + 10 + 120 + 10 + 30, 1280, 3]
     assert got["flash"] == pytest.approx(0.5 + 37 / 25, abs=0.03)
+    assert got["early flash"] == pytest.approx(37 / 25 - 1, abs=0.03)
+
+
+def test_sound_that_starts_before_the_picture(inside: Inside) -> None:
+    got = inside("plot")("sound_before_the_picture")
+    red = got["red"]
+    firsts = [time for time, before in zip(red, [-1.0, *red], strict=False) if time - before > 0.05]
+    assert firsts == pytest.approx([time - 0.6 for time in CLICKS[1:]], abs=0.02)
+    assert got["flash"] == pytest.approx(2, abs=0.06)
 
 
 def test_sound_alone(inside: Inside) -> None:

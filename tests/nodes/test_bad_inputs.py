@@ -183,6 +183,11 @@ def test_sound_that_starts_after_the_picture(refused: Refused, clip: str) -> Non
     refused(graph, "start at 3 s", "lasts 2 s", "lower start_offset")
 
 
+def test_sound_that_ends_before_the_picture(refused: Refused, clip: str) -> None:
+    graph = muxed(sound(video=clip), video=["video", 0], start_offset=-3.0)
+    refused(graph, "starts 3 s before the picture", "lasts 0.64 s", "raise start_offset")
+
+
 def test_the_sound_of_a_silent_video(refused: Refused, clip: str) -> None:
     parts = node("GetVideoComponents", video=["video", 0])
     graph = muxed(sound(video=clip, parts=parts), video=["video", 0], audio=["parts", 1])

@@ -14,6 +14,7 @@ import pytest
 
 from dev.server import ComfyServer
 
+SOUND_START = ("FLOAT", {"default": 0.0, "min": -600.0, "max": 600.0})
 FRAME_RATE = ("FLOAT", {"default": 25.0})
 AUTO = ("COMBO", {"default": "auto"})
 
@@ -89,7 +90,7 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
             "video": ("VIDEO", {}),
             "images": ("IMAGE", {}),
             "frame_rate": FRAME_RATE,
-            "start_offset": ("FLOAT", {"default": 0.0}),
+            "start_offset": SOUND_START,
             "take": ("INT", {"default": 0, "min": -1}),
             "original_audio": ("COMBO", {"default": "replace"}),
             "gain_db": ("FLOAT", {"default": 0.0, "min": -60.0, "max": 24.0}),
@@ -136,7 +137,7 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
     ),
     "MMAudioTakes": (
         {"audio": ("AUDIO", {}), "take": ("INT", {"default": 0, "min": 0})},
-        {"video": ("VIDEO", {}), "start_offset": ("FLOAT", {"default": 0.0})},
+        {"video": ("VIDEO", {}), "start_offset": SOUND_START},
         [("audio", "AUDIO")],
     ),
     "MMAudioPlot": (
@@ -146,7 +147,7 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
             "images": ("IMAGE", {}),
             "features": ("MMAUDIO_FEATURES", {}),
             "frame_rate": FRAME_RATE,
-            "start_offset": ("FLOAT", {"default": 0.0}),
+            "start_offset": SOUND_START,
             "take": ("INT", {"default": 0, "min": 0}),
             "video_info": ("VHS_VIDEOINFO", {}),
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,21 @@ def test_start_offset(comfy: ComfyServer, clip: str) -> None:
     got = read_audio(path)[0]
     early, late = got[: RATE - 2048], got[RATE + 2048 :]
     assert float(np.abs(early).max()) < 0.01 < float(late.std())
+
+
+def test_a_start_offset_below_0_leaves_out_the_beginning(comfy: ComfyServer, clip: str) -> None:
+    """To the sample; a still picture lasts as long as what is left."""
+    graph = sound(video=clip, extract={"duration": 0.0})
+    pcm = {"container": "mov", "audio_codec": "pcm"}
+    whole = read_audio(made(comfy, muxed(graph, video=["video", 0], **pcm)))
+    left = whole[:, round(0.36 * RATE) :]
+    path = made(comfy, muxed(graph, video=["video", 0], start_offset=-0.36, **pcm))
+    assert np.array_equal(read_audio(path), left)
+    image = node("EmptyImage", width=64, height=64, batch_size=1, color=0)
+    still = sound(video=clip, extract={"duration": 0.0}, image=image)
+    path = made(comfy, muxed(still, images=["image", 0], start_offset=-0.36, **pcm))
+    assert np.array_equal(read_audio(path), left)
+    assert len(packets(path)) == math.ceil(left.shape[1] / RATE * 25)
 
 
 def test_names(comfy: ComfyServer, clip: str) -> None:

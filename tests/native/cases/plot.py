@@ -71,6 +71,13 @@ def case_drawn() -> Any:
     }
 
 
+def case_sound_before_the_picture() -> Any:
+    """Its first 0.6 s are left out, and with them an onset."""
+    audio = {"waveform": clicks(), "sample_rate": RATE}
+    image = MMAudioPlot.execute(audio, video(), start_offset=-0.6).args[0]
+    return {"red": red_columns(image), "flash": tallest(image, 12 + 104 + 10)}
+
+
 def case_features_alone() -> Any:
     """Of a picture that moves 1.5 s after its beginning, where the sound begins too."""
     motion = torch.zeros(75)
@@ -81,7 +88,13 @@ def case_features_alone() -> Any:
     )
     audio = {"waveform": clicks(seconds=3.5), "sample_rate": RATE}
     image = MMAudioPlot.execute(audio, features=features, start_offset=0.5).args[0]
-    return {"shape": list(image.shape), "flash": tallest(image, 12)}
+    audio = {"waveform": clicks(seconds=5), "sample_rate": RATE}
+    early = MMAudioPlot.execute(audio, features=features, start_offset=-1.0).args[0]
+    return {
+        "shape": list(image.shape),
+        "flash": tallest(image, 12),
+        "early flash": tallest(early, 12),
+    }
 
 
 def case_sound_alone() -> Any:
