@@ -73,7 +73,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not name.startswith(".mmaudio/"):
+        if path.is_file() and not path.relative_to(folder).parts[0].startswith(".mmaudio"):
             found[name] = path.read_bytes()
             if path.suffix == ".json":
                 entry = json.loads(found[name])

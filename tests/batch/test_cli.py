@@ -1,0 +1,191 @@
+"""The command: what it prints, what it ends with, and what an interrupt leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
+from mmaudio_core.cli.main import main
+from mmaudio_core.mux import mux_audio
+from tests.batch.clips import clip
+from tests.batch.test_run import contents
+
+ROOT = Path(__file__).parents[2]
+MODEL = ("--model", "small_16k", "--precision", "fp32", "--threads", "1")
+QUICK = (*MODEL, "--steps", "1", "--duration", "0.8")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    write_synthetic_bundle(folder, variant="small_16k")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    monkeypatch.setenv("MMAUDIO_WEIGHTS", str(weights))
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_folder_gets_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip(tmp_path / "in" / "day 1" / "a.mp4")
+    (tmp_path / "in" / "b.mp4").write_text("no video")
+    out = str(tmp_path / "out")
+    command = ["sound", str(tmp_path / "in"), "--out", out, *QUICK]
+    assert main(command) == 1
+    told = capsys.readouterr()
+    assert told.out == f"{out}/day 1/a.mp4\n"
+    assert "synthetic weights, the sound will be noise" in told.err
+    assert "failed (decode): " in told.err and "cannot be opened as a video" in told.err
+    assert "1 done, 0 were done before, 1 failed" in told.err
+    sidecar = json.loads((tmp_path / "out" / "day 1" / "a.json").read_text())
+    assert sidecar["options"] == {"steps": 1, "duration": "4/5"}
+    assert set(sidecar["run"]["weights"]) == {"flow", "vae", "vocoder", "clip", "synchformer"}
+    assert sidecar["run"]["precision"]["flow"] == "float32"
+
+    (tmp_path / "in" / "b.mp4").unlink()
+    assert main([*command, "--json"]) == 0
+    told = capsys.readouterr()
+    assert [e["event"] for e in events(told.out)] == ["start", "skipped", "end"]
+    assert events(told.out)[-1]["skipped"] == 1
+    assert "%" not in told.err  # no bars where no terminal is
+
+
+def test_what_is_asked_wrongly_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.jsonl").write_text('{"video": "a.mp4", "promt": "x"}\n')
+    out = ("--out", str(tmp_path / "out"))
+    for arguments, told in (
+        (["sound", str(tmp_path / "list.jsonl"), *out], 'line 1: there is no key "promt"'),
+        (["sound", str(tmp_path / "none"), *out], "does not exist"),
+        (["sound", "a.mp4", *out, "--audio-only", "--container", "mp4"], "for sound alone"),
+    ):
+        assert main(arguments) == 2
+        assert told in capsys.readouterr().err
+    for arguments, told in (
+        ([], "required: COMMAND"),
+        (["sound", "a.mp4"], "--out"),
+        (["sound", "a.mp4", *out, "--steps", "0"], "expected a whole number from 1 to 1000"),
+        (["sound", "a.mp4", *out, "--cfg", "NaN"], "expected a number from 0 to 20"),
+        (["sound", "a.mp4", *out, "--container", "avi"], "expected one of auto, mp4"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+        assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_weights_are_listed_with_where_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = str(clip(tmp_path / "a.mp4"))
+    command = ["sound", video, "--out", str(tmp_path / "out")]
+    assert main([*command, "--model", "large_44k_v2"]) == 3
+    told = capsys.readouterr().err
+    assert "https://huggingface.co/hkchengrex/MMAudio/resolve/main/weights/" in told
+    assert f"Put them into {os.environ['MMAUDIO_WEIGHTS']}" in told
+    assert main([*command, "--weights", str(tmp_path / "none")]) == 3
+    assert "which is no folder" in capsys.readouterr().err
+    assert main([*command, "--device", "cuda:9"]) == 3
+    assert "'cuda:9'" in capsys.readouterr().err
+
+    monkeypatch.delenv("MMAUDIO_WEIGHTS")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(command) == 3
+    told = capsys.readouterr().err
+    assert "--weights or $MMAUDIO_WEIGHTS" in told
+    assert str(tmp_path / "comfy" / "ComfyUI" / "models" / "mmaudio") in told
+
+
+def test_the_weights_of_a_comfyui_are_found(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MMAUDIO_WEIGHTS")
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "ComfyUI"))
+    (tmp_path / "ComfyUI" / "models").mkdir(parents=True)
+    (tmp_path / "ComfyUI" / "models" / "mmaudio").symlink_to(weights, target_is_directory=True)
+    (tmp_path / "one.jsonl").write_text('{"out": "rain", "prompt": "rain"}\n')
+    arguments = ["sound", str(tmp_path / "one.jsonl"), "--out", str(tmp_path / "out"), *QUICK]
+    assert main(arguments) == 0
+    assert set(contents(tmp_path / "out")) == {"rain.flac", "rain.json"}
+
+
+def test_files_are_inspected(
+    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = clip(tmp_path / "a.mp4")
+    flow = next(weights.glob("*_flow.safetensors"))
+    assert main(["inspect", str(flow), str(video), "--json"]) == 0
+    network, film = events(capsys.readouterr().out)
+    assert network["networks"][0]["variant"] == "small_16k"
+    assert network["networks"][0]["synthetic"] is True
+    assert (film["width"], film["height"], film["duration"]) == (64, 48, 1.2)
+    assert film["tracks"] == [{"index": 0, "type": "video", "codec": "h264", "used": True}]
+    assert main(["inspect", str(flow), str(tmp_path / "none.mp4"), str(video)]) == 1
+    told = capsys.readouterr().out
+    assert "flow network (width 64" in told and "does not exist" in told
+    assert "a video, 1.2 s, 64x48, 25 frames per second, h264" in told
+
+
+def test_the_sound_of_a_video_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    silent = clip(tmp_path / "silent.mp4")
+    noise = torch.rand(1, 19_200, generator=torch.Generator().manual_seed(0)) - 0.5
+    mux_audio(silent, noise, 16_000, tmp_path / "loud")
+    assert main(["score", str(tmp_path / "loud.mp4"), str(silent), *MODEL, "--json"]) == 1
+    loud, none = events(capsys.readouterr().out)
+    assert loud["scores"]["agreement"] is not None and loud["scores"]["total"] is not None
+    assert set(loud["unmeasured"]) == {n for n, v in loud["scores"].items() if v is None}
+    assert "has no sound track" in none["error"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl+C to all processes of a console")
+def test_ctrl_c_leaves_nothing_half(tmp_path: Path) -> None:
+    lines = [{"out": "a", "steps": 1}, {"out": "b", "steps": 1000}]
+    manifest = tmp_path / "list.jsonl"
+    manifest.write_text("".join(json.dumps({**line, "duration": 2}) + "\n" for line in lines))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "mmaudio_core", "sound", str(manifest)]
+    command += ["--out", str(out), *MODEL, "--json"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    seen: list[dict[str, Any]] = []
+    for event in _until_sampling(process.stdout, "b"):
+        seen.append(event)
+    process.send_signal(signal.SIGINT)
+    rest, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "run the same command again to go on" in told
+    assert events(rest)[-1]["interrupted"] is True
+    assert set(contents(out)) == {"a.flac", "a.json"}
+    assert not [path for path in out.iterdir() if path.suffix == ".tmp"]
+    assert not list((out / ".mmaudio" / "attempts").iterdir())
+
+
+def _until_sampling(lines: Iterator[str], out: str) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        event = json.loads(line)
+        yield event
+        if event["event"] == "progress" and event["out"] == [out] and event["stage"] == "sampling":
+            return
