@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -23,11 +24,14 @@ _MEAN, _STD = -4.2677393, 4.5689974  # of AudioSet; twice the deviation becomes 
 
 @lru_cache
 def htk_filters() -> Tensor:
-    """(128, 513) float32 mel filters on HTK's scale, ``2595 log10(1 + f / 700)``, 1 at the top."""
+    """Mel filters, 1 at the top, spread evenly on HTK's scale: the logarithm of ``1 + f / 700``.
+
+    Returns:
+        (128, 513) float32.
+    """
     bins = torch.linspace(0, SYNC_RATE / 2, _N_FFT // 2 + 1, dtype=torch.float64)
-    highest = 2595 * torch.log10(torch.tensor(1 + _MAX_HZ / 700, dtype=torch.float64))
-    mels = torch.linspace(0, 1, _MELS + 2, dtype=torch.float64) * highest
-    return triangular_filters(700 * (10 ** (mels / 2595) - 1), bins).float()
+    mels = torch.linspace(0, math.log1p(_MAX_HZ / 700), _MELS + 2, dtype=torch.float64)
+    return triangular_filters(700 * mels.expm1(), bins).float()
 
 
 def segment_count(samples: int) -> int:

@@ -43,7 +43,7 @@ _SILENT = 1e-4
 """Peak (-80 dB) below which there is nothing to hear; the head would still name an offset."""
 _SEGMENT_BATCH, _WINDOW_BATCH = 128, 48
 _SEGMENT_TOKENS, _WINDOW_TOKENS = 74, 198
-_LIVE_TENSORS = 12  # of (tokens, width), at the peak of a block
+_LIVE_TENSORS = 14  # of (tokens, width), at the peak of a block
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmaudio_core.audio.mel import log_mel
 from mmaudio_core.audio.resample import resample
@@ -27,6 +24,7 @@ from mmaudio_core.errors import MediaError, NumericsError, Problem
 from mmaudio_core.models.bigvgan import BigVGAN
 from mmaudio_core.models.vae import VAE
 from mmaudio_core.providers import LoadedModel
+from tests.core.live_memory import peak
 from tests.core.networks import noise
 from tests.core.small import CancelAt, Cancelled, MemoryNetworks
 from tests.golden_files import relative_error
@@ -140,49 +138,10 @@ def test_unusable_sound_is_refused(waveform: Tensor, problem: Problem):
     assert error.value.problem is problem
 
 
-class Live(TorchDispatchMode):
-    """Counts the bytes of live tensors that were created while it is on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.users: dict[int, int] = {}
-        self.now = self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, tuple | list) else [made]:
-            if isinstance(tensor, Tensor):
-                self._follow(tensor)
-        return made
-
-    def _follow(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        at, size = storage.data_ptr(), storage.nbytes()
-        self.users[at] = self.users.get(at, 0) + 1
-        if self.users[at] == 1:
-            self.now += size
-            self.peak = max(self.peak, self.now)
-        weakref.finalize(tensor, self._forget, at, size)
-
-    def _forget(self, at: int, size: int) -> None:
-        self.users[at] -= 1
-        if not self.users[at]:
-            del self.users[at]
-            self.now -= size
-
-
-def peak(work: Callable[[], object]) -> float:
-    """Megabytes."""
-    live = Live()
-    with live, torch.no_grad():
-        work()
-    return live.peak / 1e6
-
-
 def decoded(seconds: int) -> float:
     """Peak megabytes of decoding, apart from its result and the mel."""
     networks, latents = MemoryNetworks(), latents_of(seconds)
-    for kind in PartKind:
+    for kind in (PartKind.VAE, PartKind.VOCODER):
         networks.acquire(kind, 0)
     total = peak(lambda: decode(networks, latents, Fraction(seconds)))
     mel, waveform = 2 * 80 * latents.shape[1], 16_000 * seconds

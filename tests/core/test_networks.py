@@ -18,6 +18,7 @@ from mmaudio_core.media import ImageSequence
 from mmaudio_core.pipeline import extract_features
 from mmaudio_core.providers import CachedModels, LoadedModel, check_finite
 from mmaudio_core.sampling.sample import sample
+from mmaudio_core.scoring.sync import score_sync
 from tests.core.small import MemoryNetworks
 from tests.parity.build import tiny_bundle
 
@@ -42,6 +43,8 @@ def run(networks: MemoryNetworks, stage: str) -> Tensor | object:
         return extract_features(networks, second_of_video(), TimeRange(duration=Fraction(1)))
     if stage == "flow network":
         return sample(networks, features(), [0], steps=1)
+    if stage == "sync score":
+        return score_sync(networks, torch.zeros(1, 14 * 8, 128), torch.ones(1, 1, 76_800), 16_000)
     return decode(networks, torch.zeros(1, 32, 20), Fraction(1))
 
 
@@ -53,6 +56,7 @@ STAGES = [
     ("flow network", PartKind.FLOW, "fused_blocks.1.linear1.weight"),
     ("VAE", PartKind.VAE, "decoder.up.0.block.1.conv1.weight"),
     ("vocoder", PartKind.VOCODER, "conv_pre.weight"),
+    ("sync score", PartKind.SYNC_HEAD, "aproj.weight"),
 ]
 
 

@@ -161,7 +161,7 @@ def sync_head(case: Case) -> Iterator[Comparison]:
     """Waveform to mel, its features, and with those of the picture the logits of the offsets."""
     network = build(PartKind.SYNC_HEAD, case.weights, case.dtype)
     assert isinstance(network, SyncHead)
-    waveform = case.tensors["waveform"]
+    waveform = case.tensors["waveform"].float()
     segments = waveform.unfold(1, SEGMENT_SAMPLES, SEGMENT_STEP_SAMPLES).flatten(0, 1)
     mel = sync_mel(segments)
     expected = case.tensors["mel"]
