@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import comfy.sample
+import comfy.model_management as mm
 import comfy.samplers
 import torch
 from comfy.model_patcher import ModelPatcher
@@ -16,6 +16,7 @@ from ..mmaudio_core.providers import LoadedModel, check_finite
 from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
 from ..mmaudio_core.sampling.noise import get_noise
 from .conditioning import Conditioning
+from .guider import TextVideoGuider
 from .latents import Latent, read_latent
 
 LINEAR = "linear"  # the schedule of MMAudio's authors: equal steps, however many
@@ -66,6 +67,7 @@ def sample(
     sampler_name: str,
     scheduler: str,
     progress: Progress,
+    video_cfg: float | None = None,
 ) -> Tensor:
     """Sample one take per seed.
 
@@ -75,15 +77,16 @@ def sample(
         latent: the start: one take, or one per seed.
         cfg: guidance strength; none at 1 or less.
         denoise: how much of ``latent`` to generate anew, 0 to 1.
+        video_cfg: strength of the picture, if it is not that of the prompt, ``cfg``.
 
     Returns:
         (takes, 1, N, C) on the VAE's scale.
 
     Raises:
-        MMAudioError: ``latent`` has another shape or number of takes.
+        MMAudioError: ``latent`` has another shape.
         NumericsError: the network returned NaN or infinity.
     """
-    start = _expand_takes(read_latent(latent).samples, len(seeds))
+    start = read_latent(latent).samples.expand(len(seeds), -1, -1, -1)
     noise_levels = sigmas(model, sampler_name, scheduler, steps, denoise)
     if len(noise_levels) < 2:
         return start
@@ -92,21 +95,35 @@ def sample(
     def report(step: int, _denoised: Tensor, _x: Tensor, total: int) -> None:
         progress(SAMPLING_STAGE, step + 1, total)
 
-    samples = comfy.sample.sample_custom(
-        model,
+    guider = _guider(model, positive, negative, max(cfg, 1.0), video_cfg)
+    samples = guider.sample(
         noise,
-        max(cfg, 1.0),  # ComfyUI skips guidance at exactly 1, the authors below 1 too
+        start,
         comfy.samplers.sampler_object(sampler_name),
         noise_levels,
-        positive,
-        negative,
-        start,
-        noise_mask=latent.get("noise_mask"),
+        denoise_mask=latent.get("noise_mask"),
         callback=report,
         disable_pbar=True,
         seed=seeds[0] % SEED_RANGE,
     )
+    samples = samples.to(device=mm.intermediate_device(), dtype=torch.float32)
     return check_samples(model, samples)
+
+
+def _guider(
+    model: ModelPatcher,
+    positive: Conditioning,
+    negative: Conditioning,
+    cfg: float,  # ComfyUI skips guidance at exactly 1, the authors below 1 too
+    video_cfg: float | None,
+) -> comfy.samplers.CFGGuider:
+    if video_cfg is None:
+        guider = comfy.samplers.CFGGuider(model)
+        guider.set_cfg(cfg)
+    else:
+        guider = TextVideoGuider(model, text=cfg, video=video_cfg)
+    guider.set_conds(positive, negative)
+    return guider
 
 
 def check_samples(model: ModelPatcher, samples: Tensor) -> Tensor:
@@ -119,12 +136,3 @@ def check_samples(model: ModelPatcher, samples: Tensor) -> Tensor:
         name=base.name,
     )
     return check_finite(samples, "flow network", flow)
-
-
-def _expand_takes(samples: Tensor, takes: int) -> Tensor:
-    if len(samples) not in (1, takes):
-        raise MMAudioError(
-            f"got a latent of {len(samples)} takes for num_samples {takes}. Set num_samples to "
-            f"{len(samples)}, or connect a latent of one take."
-        )
-    return samples.expand(takes, -1, -1, -1)

@@ -6,20 +6,25 @@ import comfy.samplers
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
-from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
+from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
+from ..mmaudio_core.scoring.score import STAGES
 from . import inputs
+from .best_takes import BestTakes, sample_best, sample_without_voices
 from .comfy_model import flow_network
-from .comfy_sampling import LINEAR, sample, schedulers
-from .conditioning import to_conditioning
+from .comfy_sampling import LINEAR, SEED_RANGE, schedulers
 from .cures import Node
-from .feedback import NodeProgress
-from .latents import Latent, empty_latent
+from .feedback import NodeProgress, with_notices
+from .latents import Latent
 from .model_manager import ComfyModels
-from .take_notes import KEY, notes_of_takes
+from .take_notes import KEY, notes_of_takes, with_scores
+from .take_sampling import TakeSampler
 from .types import CATEGORY, MMAudioFeatures
+from .voices import check_detector
+
+_STAGES = {SAMPLING_STAGE: 16.0, VAE_STAGE: 1.0, VOCODER_STAGE: 4.0}
 
 
 class MMAudioSampler(Node):
@@ -94,6 +99,38 @@ class MMAudioSampler(Node):
                     tooltip="MMAudio's authors use linear: equal steps, whatever their number.",
                     extra_dict=inputs.ADVANCED,
                 ),
+                io.Int.Input(
+                    "best_of",
+                    default=1,
+                    min=1,
+                    max=64,
+                    optional=True,
+                    tooltip=(
+                        "Sample this many takes, score them, and keep the best num_samples, best "
+                        "first. 1: keep all as they come."
+                    ),
+                ),
+                io.Boolean.Input(
+                    "no_voice",
+                    default=False,
+                    optional=True,
+                    tooltip=(
+                        "Sample takes in which a voice is heard again. Needs the package "
+                        "silero-vad."
+                    ),
+                ),
+                io.Int.Input(
+                    "voice_retries",
+                    default=2,
+                    min=0,
+                    max=16,
+                    optional=True,
+                    tooltip=(
+                        "How many other seeds a take with a voice gets, before only its voices "
+                        "are sampled anew."
+                    ),
+                    extra_dict=inputs.ADVANCED,
+                ),
             ],
             outputs=[io.Audio.Output(display_name="audio")],
         )
@@ -112,28 +149,50 @@ class MMAudioSampler(Node):
         denoise: float = 1.0,
         sampler_name: str = "euler",
         scheduler: str = LINEAR,
+        best_of: int = 1,
+        no_voice: bool = False,
+        voice_retries: int = 2,
     ) -> io.NodeOutput:
         if model is not None:
             _check_model(model, mmaudio)
-        progress = NodeProgress({SAMPLING_STAGE: 16, VAE_STAGE: 1, VOCODER_STAGE: 4})
-        fmt = mmaudio.params.audio
-        samples = sample(
-            model or mmaudio.model,
-            *to_conditioning(features),
-            latent or empty_latent(features.duration, fmt),
-            range(seed, seed + num_samples),
+        if no_voice:
+            check_detector()
+        sampler = TakeSampler(
+            networks=mmaudio,
+            model=model or mmaudio.model,
+            features=features,
+            start=latent,
+            count=max(best_of, num_samples),
+            counted_by="best_of" if best_of > num_samples else "num_samples",
             steps=steps,
             cfg=cfg,
             denoise=denoise,
             sampler_name=sampler_name,
             scheduler=scheduler,
-            progress=progress,
+            alone=best_of > 1 or no_voice,
+            progress=NodeProgress({**_STAGES, **(STAGES if best_of > 1 else {})}),
         )
-        waveform = decode(mmaudio, samples[:, 0], features.duration, progress)
-        notes = notes_of_takes(
-            range(seed, seed + num_samples), features, model or mmaudio.model, fmt
-        )
-        return io.NodeOutput({"waveform": waveform, "sample_rate": fmt.sample_rate, KEY: notes})
+        if best_of > 1:
+            best = sample_best(
+                sampler, seed, num_samples, no_voice=no_voice, voice_retries=voice_retries
+            )
+        elif no_voice:
+            best = sample_without_voices(sampler, seed, voice_retries)
+        else:
+            best = BestTakes(takes=sampler.sample(range(seed, seed + num_samples)))
+        return _output(best, sampler)
+
+
+def _output(best: BestTakes, sampler: TakeSampler) -> io.NodeOutput:
+    fmt = sampler.networks.params.audio
+    seeds = [seed % SEED_RANGE for seed in best.takes.seeds]
+    notes = notes_of_takes(seeds, sampler.features, sampler.model, fmt)
+    if best.ranking is not None:
+        notes = with_scores(notes, best.scores, best.ranking)
+    if best.histories:
+        notes["voices"] = [history.as_note() for history in best.histories]
+    audio = {"waveform": best.takes.waveforms, "sample_rate": fmt.sample_rate, KEY: notes}
+    return with_notices(audio, notices=best.notices)
 
 
 def _check_model(model: ModelPatcher, mmaudio: ComfyModels) -> None:

@@ -12,9 +12,13 @@ from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.shots import detect_shot_changes
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.sampling.windows import plan_windows
+from ..mmaudio_core.scoring.rank import Ranking
+from ..mmaudio_core.scoring.types import TakeScores
 
 KEY = "mmaudio"
 """Beside ``waveform`` and ``sample_rate``; nodes of ComfyUI pass it on or drop it."""
+_PER_TAKE = ("seeds", "scores")
+"""Lists in the notes that have an entry for each take."""
 Notes = dict[str, Any]
 
 
@@ -48,10 +52,35 @@ def notes_of_one(notes: Notes, take: int) -> Notes:
     """The notes of one take out of several."""
     per_take = {
         key: [values[take]]
-        for key in ("seeds", "scores")
+        for key in _PER_TAKE
         if isinstance(values := notes.get(key), list) and take < len(values)
     }
     return {**notes, **per_take}
+
+
+def with_scores(notes: Notes, scores: Sequence[TakeScores], ranking: Ranking) -> Notes:
+    """Notes with ``scores``: of each take all measurements by name, None if not measured, and
+    ``total``."""
+    told = [
+        {**one.values(), "total": total} for one, total in zip(scores, ranking.totals, strict=True)
+    ]
+    return {**notes, "scores": told}
+
+
+def in_order(notes: Notes, order: Sequence[int]) -> Notes:
+    """The notes of takes that are put into another order; some of them may be left out.
+
+    Args:
+        order: which take comes first, second, ...
+    """
+    count = max(order, default=-1) + 1
+    per_take = {
+        key: [values[take] for take in order]
+        for key in _PER_TAKE
+        if isinstance(values := notes.get(key), list) and len(values) >= count
+    }
+    # a list that is too short does not tell whose its entries are
+    return {key: value for key, value in notes.items() if key not in _PER_TAKE} | per_take
 
 
 def check_take(take: int, count: int) -> None:

@@ -68,7 +68,16 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
             "cfg": ("FLOAT", {"default": 4.5, "min": 0.0, "max": 20.0}),
             "num_samples": ("INT", {"default": 1, "min": 1, "max": 16}),
         },
-        {},
+        {
+            "model": ("MODEL", {}),
+            "latent": ("LATENT", {}),
+            "denoise": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0}),
+            "sampler_name": ("COMBO", {"default": "euler"}),
+            "scheduler": ("COMBO", {"default": "linear"}),
+            "best_of": ("INT", {"default": 1, "min": 1, "max": 64}),
+            "no_voice": ("BOOLEAN", {"default": False}),
+            "voice_retries": ("INT", {"default": 2, "min": 0, "max": 16}),
+        },
         [("audio", "AUDIO")],
     ),
     "MMAudioPromptSchedule": (

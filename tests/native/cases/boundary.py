@@ -30,9 +30,9 @@ from mmaudio_pack.nodes import (
     mux_options,
     scan_ahead,
 )
-from mmaudio_pack.nodes.comfy_sampling import sample
 from mmaudio_pack.nodes.cures import CURES, MMAudioNodeError, Node, with_cures
 from mmaudio_pack.nodes.mux import MuxAudioVideo
+from mmaudio_pack.nodes.sampler import MMAudioSampler
 from mmaudio_pack.nodes.save_audio import MMAudioSaveAudio
 
 
@@ -190,10 +190,7 @@ def case_takes() -> str:
     features = tiny.features(networks.params)
     latent = latents.empty_latent(features.duration, networks.params.audio)
     latent["samples"] = latent["samples"].expand(2, -1, -1, -1)
-    branches = conditioning.to_conditioning(features)
-    settings: dict[str, Any] = {"steps": 1, "cfg": 1.0, "denoise": 1.0, "progress": print}
-    names = {"sampler_name": "euler", "scheduler": "linear"}
-    return message(lambda: sample(networks.model, *branches, latent, range(3), **settings, **names))
+    return message(lambda: MMAudioSampler.execute(networks, features, 1, 1, 1.0, 3, latent=latent))
 
 
 def case_averaged_schedule() -> str:
