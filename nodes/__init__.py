@@ -22,6 +22,7 @@ from .region import MMAudioRegion
 from .sampler import MMAudioSampler
 from .save_audio import MMAudioSaveAudio
 from .scheduler import MMAudioScheduler
+from .score_takes import MMAudioScoreTakes
 from .takes import MMAudioTakes
 from .text_features import MMAudioTextFeatures
 from .visual_features import MMAudioVisualFeatures
@@ -51,6 +52,7 @@ class MMAudioExtension(ComfyExtension):
             MMAudioSaveAudio,
             MMAudioAutoPrompt,
             MMAudioTakes,
+            MMAudioScoreTakes,
             MMAudioPlot,
         ]
 

@@ -15,7 +15,7 @@ HEAD_STEP = 0.2
 """Seconds between the offsets that the head tells apart."""
 _LEAST_MATCH, _SURE_SECONDS = 0.3, 4.0
 """Of onsets and motion: at least the first, or the second divided by the seconds. Random clicks for
-random flashes reached 0.23 of 20 s, 0.29 of 12, 0.54 of 8, 0.99 of 4 (the highest of 60)."""
+random flashes reached 0.22 of 20 s, 0.29 of 12, 0.55 of 8, 0.98 of 4 (the highest of 60)."""
 _MOST_APART = {SYNC: 1.5 * HEAD_STEP, ONSETS: 0.1}  # s, median distance of windows from their line
 _SURE_SECONDS_ALONE, _SURE_MATCH = 8.0, 0.7
 """What is longer must match in its parts, too, or as well as the only clap of a clapper board."""

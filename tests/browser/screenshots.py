@@ -22,6 +22,8 @@ from dev.demo import sample_video
 from dev.environment import ROOT
 from dev.server import ComfyServer
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
+from tests.core.made_flashes import clicks
+from tests.core.made_sounds import with_sound
 from tests.nodes.graphs import muxed, node, paths, run, sound
 
 from .chromium import ARGUMENTS, MISSING, find_chromium
@@ -38,6 +40,15 @@ CHOICES: dict[str, dict[str, Any]] = {
     "MMAudioPromptSchedule": {"schedule": "0-0.5: birds\n0.5-: wind"},
     "MMAudioSampler": {"steps": 1},
     "RepeatImageBatch": {"amount": 8},
+}
+LATE = "late.mp4"
+CUTS = (1.2, 3.04, 5.48, 7.48, 9.68)  # of the sample video, in seconds
+OWN_CHOICES: dict[str, dict[str, dict[str, Any]]] = {
+    "MMAudio is my sound in sync": {
+        "LoadVideo": {"file": LATE},
+        "MMAudioFeatureExtract": {"duration": 0.0},
+        "MMAudioScoreTakes": {"sync": 0.0},  # the head's weights are random
+    },
 }
 
 
@@ -69,10 +80,13 @@ def main(names: list[str]) -> int:
 
 
 def _add_sound(server: ComfyServer) -> None:
-    """Give the clip a sound track, which the template that repairs one needs."""
+    """Give the clip a sound track, which the template that repairs one needs; and one that is late
+    by 120 ms, for the template that finds this out."""
     silent = server.input / "bikes.mp4"
     graph = sound(video=silent.name, load={"model": MODEL}, extract={"duration": 10.0})
     (made,) = paths(server, run(server, muxed(graph, video=["video", 0])))
+    late = clicks([time + 0.12 for time in CUTS], rate=44_100, seconds=10)
+    with_sound(silent, server.input / LATE, late, 44_100, codec="aac")
     shutil.copy(made, silent)
 
 
@@ -86,11 +100,10 @@ def _open(browser: Browser, server: ComfyServer) -> ComfyPage:
 def _template(page: ComfyPage, name: str) -> bytes:
     """The template as it is after a run, or the whole page if it is an App."""
     page.open_template(name)
+    choices = {"LoadVideo": {"file": "bikes.mp4"}, **CHOICES, **OWN_CHOICES.get(name, {})}
     for one in page.graph()["nodes"]:
-        if one["type"] == "LoadVideo":
-            page.set_widgets(str(one["id"]), file="bikes.mp4")
-        if one["type"] in CHOICES:
-            page.set_widgets(str(one["id"]), **CHOICES[one["type"]])
+        if one["type"] in choices:
+            page.set_widgets(str(one["id"]), **choices[one["type"]])
     _run(page, "success")
     return page.page.screenshot() if name.endswith(".app") else _nodes(page)
 

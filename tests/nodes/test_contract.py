@@ -149,6 +149,24 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
         {"video": ("VIDEO", {}), "start_offset": SOUND_START},
         [("audio", "AUDIO")],
     ),
+    "MMAudioScoreTakes": (
+        {"features": ("MMAUDIO_FEATURES", {}), "audio": ("AUDIO", {}), "mmaudio": ("MMAUDIO", {})},
+        {
+            "sync": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 10.0}),
+            "agreement": ("FLOAT", {"default": 0.5, "min": 0.0, "max": 10.0}),
+            "onsets": ("FLOAT", {"default": 0.5, "min": 0.0, "max": 10.0}),
+            "voice": ("FLOAT", {"default": 0.5, "min": 0.0, "max": 10.0}),
+            "silence": ("FLOAT", {"default": 0.5, "min": 0.0, "max": 10.0}),
+            "clipping": ("FLOAT", {"default": 0.25, "min": 0.0, "max": 10.0}),
+        },
+        [
+            ("audio", "AUDIO"),
+            ("best", "INT"),
+            ("report", "STRING"),
+            ("scores", "STRING"),
+            ("plot", "IMAGE"),
+        ],
+    ),
     "MMAudioPlot": (
         {"audio": ("AUDIO", {})},
         {

@@ -17,6 +17,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 _FILES = ("video_upload", "image_upload", "audio_upload")
 # Widgets that the page adds: the button beside a file, the player of a sound.
 _OF_THE_PAGE = ("IMAGEUPLOAD", "AUDIO_UI")
+_ANY = "*"  # the type of an input that takes every type
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
 
 
@@ -125,7 +126,8 @@ def _link_fault(
     if slot >= len(outputs):
         return f"{one.name}: node {source} has no output {slot}"
     kind = outputs[slot][1]
-    return None if kind == one.type else f"{one.name} is a {one.type}, {source} gives a {kind}"
+    fits = one.type in (kind, _ANY)
+    return None if fits else f"{one.name} is a {one.type}, {source} gives a {kind}"
 
 
 def template_faults(template: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
@@ -159,7 +161,7 @@ def template_faults(template: Mapping[str, Any], info: Mapping[str, Any]) -> lis
         out, into = nodes[source]["outputs"][slot], nodes[target]["inputs"][place]
         if number not in (out["links"] or []) or into["link"] != number:
             faults.append(f"link {number} is not on both its nodes")
-        if not kind == out["type"] == into["type"]:
+        if kind != out["type"] or into["type"] not in (kind, _ANY):
             faults.append(f"link {number}: {out['type']}, {kind}, {into['type']}")
     ends = {i["link"] for n in nodes.values() for i in n["inputs"]} - {None}
     if ends != {link[0] for link in template["links"]}:

@@ -23,6 +23,7 @@ TEXT = "MMAudio text to audio"
 GENERATED = "MMAudio sound for generated video - Wan, Hunyuan, LTX"
 LOOP = "MMAudio sound for GIF or loop"
 REPAIR = "MMAudio repair sound of a video"
+IN_SYNC = "MMAudio is my sound in sync"
 NAMES = (
     VIDEO,
     APP,
@@ -32,6 +33,7 @@ NAMES = (
     LOOP,
     REPAIR,
     "MMAudio long video to audio with prompts over time",
+    IN_SYNC,
 )
 SECONDS, RATE = 1.6, 44_100
 Json = dict[str, Any]
@@ -128,7 +130,7 @@ def test_template_tells_where_to_start(name: str) -> None:
     assert "`" not in text  # Nodes 2.0 draws code in the color of the note
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != IN_SYNC])
 def test_prompt_runs(name: str, comfy: ComfyServer, files: Json) -> None:
     """Every result has sound of the whole length."""
     saved = paths(comfy, run(comfy, as_tested(name, files)))
@@ -137,6 +139,16 @@ def test_prompt_runs(name: str, comfy: ComfyServer, files: Json) -> None:
         samples = read_audio(path).shape[1]
         # an encoder rounds up to whole frames of 1024
         assert round(SECONDS * RATE) <= samples <= round(SECONDS * RATE) + 2 * 1024
+
+
+def test_a_sound_is_looked_at(comfy: ComfyServer, files: Json) -> None:
+    """The template that makes none: it shows a text and a picture, and says what it left out."""
+    result = run(comfy, as_tested(IN_SYNC, files))
+    (told,) = (shown["text"] for node, shown in result.outputs.items() if node == "7")
+    assert "cannot be told" in told[0]  # the clip's sound is silent
+    assert "s long and the features 1.60 s" in told[0]
+    (picture,) = paths(comfy, result)
+    assert picture.suffix == ".png"
 
 
 def test_app_is_the_template_with_three_takes(info: Json) -> None:
