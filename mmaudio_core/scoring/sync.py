@@ -123,7 +123,7 @@ def score_sync(
             desync=(abs(found[0]) + abs(found[-1])) / 2,
             sync_offset=statistics.median(found),
             offsets=tuple(found),
-            times=tuple(start * STEP_SECONDS + WINDOW_SECONDS / 2 for start in starts),
+            times=tuple(round(start * STEP_SECONDS + WINDOW_SECONDS / 2, 3) for start in starts),
             notice=notice,
         )
     return scores

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import tiny
+import torch
+from mmaudio_pack.mmaudio_core.checkpoint import PartKind
 from mmaudio_pack.mmaudio_core.providers import CachedModels
 from mmaudio_pack.mmaudio_core.sampling import sample as pipeline
+from mmaudio_pack.mmaudio_core.scoring.sync import score_sync
 from mmaudio_pack.nodes import conditioning, latents
+from mmaudio_pack.nodes.model_manager import ComfyModels
 
 
 def case_equals_the_core() -> dict[str, Any]:
@@ -36,3 +41,37 @@ def case_equals_the_core() -> dict[str, Any]:
             "ksampler": tiny.relative_error(by_ksampler["samples"][:, 0], expected[:1]),
         }
     return errors
+
+
+def case_sync_head() -> dict[str, Any]:
+    """The synchronisation head under ComfyUI's memory management, and in the core."""
+    networks = tiny.networks.__wrapped__(tiny.SMALL)
+    core = CachedModels(bundle=networks.bundle)
+    draw = torch.Generator().manual_seed(0)
+    sync = torch.randn(1, 14 * 8, networks.params.sync_dim, generator=draw)
+    sound = 0.1 * torch.randn(2, 1, 5 * 16_000, generator=draw)
+    networks.acquire(PartKind.SYNCHFORMER, 0)
+    (synchformer,) = networks.get_models()
+    found = score_sync(networks, sync, sound, 16_000)
+    _, head = networks.get_models()
+    mel, audio = torch.randn(14, 128, 66, generator=draw), sync[:, : 14 * 6]
+    got, expected = (
+        provider.acquire(PartKind.SYNC_HEAD, 0).network for provider in (networks, core)
+    )
+    without = ComfyModels(replace(networks.bundle, sync_head=None), "fp32")
+    (unmeasured,) = score_sync(without, sync, sound[:1], 16_000)
+    return {
+        "same": found == score_sync(core, sync, sound, 16_000),
+        "measured": [one.desync is not None for one in found],
+        "audio": tiny.relative_error(got.encode_segments(mel), expected.encode_segments(mel)),
+        "logits": tiny.relative_error(
+            got.offset_logits(sync, audio), expected.offset_logits(sync, audio)
+        ),
+        "bytes": [patcher.model_size() for patcher in (synchformer, head)],
+        "parameters": [
+            sum(p.nbytes for p in core.acquire(kind, 0).network.parameters())
+            for kind in (PartKind.SYNCHFORMER, PartKind.SYNC_HEAD)
+        ],
+        "reason": unmeasured.reason,
+        "read": len(without.get_models()),
+    }
