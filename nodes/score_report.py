@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..mmaudio_core.scoring.timing import HEAD_STEP, IN_STEP, SYNC, Timing
 from ..mmaudio_core.scoring.types import TakeScores
 
 _UNITS = {
-    "desync": "{:.2f} s from the picture",
+    "desync": "desync {:.2f} s",
     "agreement": "agreement {:.3f}",
     "onset_match": "onsets match {:.2f}",
     "voice": "voice {:.0%}",
@@ -71,7 +71,7 @@ def write_report(takes: Sequence[ScoredTake], notices: Sequence[str]) -> str:
         lines.append(f"{place}. take {take.number}{seed}: {total}{_measurements(take.scores)}")
         if take.timing is not None:
             lines.append(f"   {advice(take.timing, take.seconds)}")
-    return "\n".join([*lines, *_unmeasured(takes), *notices])
+    return "\n".join([*lines, *unmeasured({take.number: take.scores for take in takes}), *notices])
 
 
 def advice(timing: Timing | str, seconds: float) -> str:
@@ -109,18 +109,17 @@ def _measurements(scores: TakeScores) -> str:
     return "".join(f", {one}" for one in told)
 
 
-def _unmeasured(takes: Sequence[ScoredTake]) -> list[str]:
-    """A line for each reason."""
+def unmeasured(scores: Mapping[int, TakeScores]) -> list[str]:
+    """A line for each reason why something of some takes, by their numbers, was not measured."""
     missing: dict[str, dict[int, list[str]]] = defaultdict(dict)
-    for take in takes:
-        for name, reason in take.scores.unmeasured.items():
+    for number, one in scores.items():
+        for name, reason in one.unmeasured.items():
             if reason != NOT_ASKED:
-                missing[reason].setdefault(take.number, []).append(name)
+                missing[reason].setdefault(number, []).append(name)
     lines: list[str] = []
     for reason, by_take in missing.items():
         names = ", ".join(dict.fromkeys(name for some in by_take.values() for name in some))
-        whose = (
-            "" if len(by_take) == len(takes) else f" of take {', '.join(map(str, sorted(by_take)))}"
-        )
+        numbers = ", ".join(map(str, sorted(by_take)))
+        whose = "" if len(by_take) == len(scores) else f" of take {numbers}"
         lines.append(f"Not measured: {names}{whose}: {reason}.")
     return lines

@@ -17,7 +17,7 @@ from ..mmaudio_core.scoring.types import TakeScores
 
 KEY = "mmaudio"
 """Beside ``waveform`` and ``sample_rate``; nodes of ComfyUI pass it on or drop it."""
-_PER_TAKE = ("seeds", "scores")
+_PER_TAKE = ("seeds", "scores", "voices")
 """Lists in the notes that have an entry for each take."""
 Notes = dict[str, Any]
 

@@ -22,6 +22,7 @@ def test_the_best_comes_first_and_takes_its_notes_along(inside: Inside) -> None:
     assert got["seeds"] == ["8", "6", "7", str(2**63)]
     notes = got["notes"]
     assert (notes["seeds"], notes["cuts"]) == ([8, 6, 7, 2**63], [0.5])
+    assert notes["voices"] == [6, 8, 7, 9]
     assert [one["total"] for one in notes["scores"]] == got["totals"]
     assert [one["silence"] for one in notes["scores"]] == [0, 0.8, 0, 1]
     assert notes["scores"][3]["loudness"] is notes["scores"][3]["desync"] is None
@@ -59,8 +60,8 @@ def test_a_network_is_loaded_only_for_its_judge(inside: Inside) -> None:
 @pytest.mark.parametrize(
     ("sound", "words"),
     [
-        ("44.1 kHz stereo", ["1. take 0: total 0.", "the picture, voice 0%", "-13.9 LUFS"]),
-        ("6 channels", ["1. take 0: total 0.", "the picture, voice 0%"]),
+        ("44.1 kHz stereo", ["1. take 0: total 0.", "desync 1.60 s, voice 0%", "-13.9 LUFS"]),
+        ("6 channels", ["1. take 0: total 0.", "desync 1.60 s, voice 0%"]),
         ("longer", ["7.00 s long and the features 5.00 s: the first 5.00 s were scored"]),
         ("shorter", [f"desync, sync_offset: {TOO_SHORT}", "the first 2.00 s were scored"]),
         ("one sample", ["1. take 0", "2. take 1", "0.00 s long, expected at least 4.8 s"]),

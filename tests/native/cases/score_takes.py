@@ -42,7 +42,12 @@ def case_order() -> Any:
     sound[0] = 0
     sound[1, :, RATE:] = 0
     sound[2] = (100 * sound[2]).clamp(-1, 1)
-    notes = {"seeds": [2**63, 6, 7, 8], "scores": [1, 2, 3, 4], "cuts": [0.5]}
+    notes = {
+        "seeds": [2**63, 6, 7, 8],
+        "scores": [1, 2, 3, 4],
+        "cuts": [0.5],
+        "voices": [9, 8, 7, 6],
+    }
     output = run(audio(sound, mmaudio=notes), silence=1, clipping=1)
     best_first, best, report, scores, plot = output.args
     told = json.loads(scores)
