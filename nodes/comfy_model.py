@@ -81,7 +81,9 @@ class ComfyFlowNetwork(FlowNetwork):
         plan = projected.plan
         max_batch = 1 if plan is None else self._max_batch(plan, x.device)
         network = partial(super().forward, hooks=TransformerOptionsHooks(transformer_options))
-        v = predict_velocity(network, x[:, 0], t[:1], projected.branches, plan, max_batch=max_batch)
+        # a sampler has one time for all rows, a trainer draws one for each
+        times = t if torch.is_grad_enabled() else t[:1]
+        v = predict_velocity(network, x[:, 0], times, projected.branches, plan, max_batch=max_batch)
         return -v[:, None]
 
     def _max_batch(self, plan: WindowPlan, device: torch.device) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
@@ -24,22 +25,45 @@ ENCODER_STAGE = "VAE encoder"
 _LIVE_TENSORS = 64  # of VAE_CHANNELS at the latent's rate, for the estimate of memory
 
 
+@dataclass(frozen=True, kw_only=True)
+class Posterior:
+    """What the VAE takes for the latents of a sound: a normal distribution of each value.
+
+    Attributes:
+        mean, std: (takes, N, latent_dim), float32 on the CPU, on the VAE's scale.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """Latents drawn from it."""
+        return self.mean + self.std * torch.randn(self.mean.shape, generator=generator)
+
+
 def encode(
     networks: ModelProvider,
     audio: Audio,
     duration: Fraction,
     progress: Progress = no_progress,
 ) -> Tensor:
-    """Latents of sound: the mean of the VAE's posterior.
+    """Latents of sound: the mean of ``encode_posterior``, (takes, N, latent_dim)."""
+    return encode_posterior(networks, audio, duration, progress).mean
+
+
+def encode_posterior(
+    networks: ModelProvider,
+    audio: Audio,
+    duration: Fraction,
+    progress: Progress = no_progress,
+) -> Posterior:
+    """The VAE's posterior of sound.
 
     Args:
         networks: provides the VAE.
         audio: takes of any number of channels, which are mixed to one.
         duration: seconds of the result; the sound is trimmed or padded with silence.
         progress: called at least once per block.
-
-    Returns:
-        (takes, N, latent_dim), float32 on the CPU, on the VAE's scale.
 
     Raises:
         MediaError: the audio contains NaN or infinity.
@@ -59,12 +83,14 @@ def encode(
     vae = model.network
     assert isinstance(vae, VAE)
     total = len(mono) * len(chunk_bounds(lengths.latent, longest))
-    chunks: list[Tensor] = []
+    chunks: list[Tensor] = []  # mean and log variance (1, 2 * latent_dim, n)
     with torch.no_grad(), tick_on_forward(vae, lambda: progress(ENCODER_STAGE, len(chunks), total)):
         for take in mono:
             mel = log_mel(take[None].to(model.device), fmt).to(model.dtype)
-            for mean in vae.encode_mean_chunks(mel, longest):
-                chunks.append(check_finite(mean.float().cpu(), ENCODER_STAGE, model))
+            for moments in vae.encode_chunks(mel, longest):
+                chunk = torch.cat(moments, dim=1).float().cpu()
+                chunks.append(check_finite(chunk, ENCODER_STAGE, model))
     progress(ENCODER_STAGE, total, total)
-    latents = torch.cat(chunks, dim=-1)[0]  # (latent_dim, takes * N)
-    return torch.unflatten(latents, 1, (len(mono), -1)).permute(1, 2, 0)
+    moments = torch.cat(chunks, dim=-1)[0]  # (2 * latent_dim, takes * N)
+    mean, logvar = torch.unflatten(moments, 1, (len(mono), -1)).permute(1, 2, 0).chunk(2, dim=-1)
+    return Posterior(mean=mean, std=(logvar / 2).exp())

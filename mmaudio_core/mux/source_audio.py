@@ -64,7 +64,7 @@ class SourceAudio:
         pieces: list[Tensor] = []
         rate = end = channels = 0
         with self.video.open() as (container, _):
-            for time, samples, rate in _decode_samples(container, self.index):
+            for time, samples, rate in decode_samples(container, self.index):
                 progress("mux", 0, 1)
                 begin = end if time is None else round((time - self.start) * rate)
                 channels = samples.shape[0]
@@ -125,7 +125,7 @@ def audio_packets(container: InputContainer, stream: AudioStream) -> Iterator[Pa
         return
 
 
-def _decode_samples(
+def decode_samples(
     container: InputContainer, index: int
 ) -> Iterator[tuple[Fraction | None, Tensor, int]]:
     """Each frame that decodes: its time in seconds if it has one, (C, n) samples, their rate.

@@ -94,13 +94,19 @@ def predict_velocity(
     Args:
         network: computes the velocity of a batch.
         x: latents (branches * takes, N, C): all takes of the first branch, then of the next.
-        t: flow time (1,).
+        t: flow time (1,); in training (branches * takes,), one for each row.
         branches: from ``project_conditions``.
         plan: window plan; None for a single pass.
         max_batch: rows per forward pass with windows; a window of every row of ``x`` always runs
             in one pass.
     """
     takes = len(x) // len(branches)
+    if len(t) > 1:
+        rows = (
+            predict_velocity(network, x[i : i + 1], t[i : i + 1], [branches[i // takes]], plan)
+            for i in range(len(x))
+        )
+        return torch.cat(list(rows))
     if plan is None:
         return network(x, t, *_batch_conditions(branches, takes, range(1), x.device))
     parts = plan.split(x)

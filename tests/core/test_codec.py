@@ -18,7 +18,7 @@ from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.codec import decode as decode_module
 from mmaudio_core.codec import encode as encode_module
 from mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
-from mmaudio_core.codec.encode import ENCODER_STAGE, encode
+from mmaudio_core.codec.encode import ENCODER_STAGE, encode, encode_posterior
 from mmaudio_core.config import FORMAT_16K
 from mmaudio_core.errors import MediaError, NumericsError, Problem
 from mmaudio_core.models.bigvgan import BigVGAN
@@ -109,6 +109,22 @@ def test_encoding_gives_the_means_of_each_take(monkeypatch: pytest.MonkeyPatch):
     assert calls[-1] == (ENCODER_STAGE, 4, 4)  # 2 chunks per take
 
 
+def test_the_posterior_has_the_spread_of_the_encoder():
+    networks = MemoryNetworks()
+    sound = noise(1, 1, 16_384) / 4
+    vae = networks.acquire(PartKind.VAE, 0).network
+    assert isinstance(vae, VAE)
+    with torch.no_grad():
+        mean, logvar = vae.encode(log_mel(sound[0], FORMAT_16K))
+    posterior = encode_posterior(networks, at(16_000, sound), Fraction(16_384, 16_000))
+    assert relative_error(posterior.std, (logvar.exp() ** 0.5).transpose(1, 2)) < EXACT
+    drawn = torch.stack([posterior.sample(torch.Generator().manual_seed(k)) for k in range(200)])
+    expected = mean.transpose(1, 2)
+    assert relative_error(drawn.std(dim=0).mean(), posterior.std.mean()) < 0.05
+    assert ((drawn.mean(dim=0) - expected) / posterior.std).square().mean() < 2 / 200
+    assert torch.equal(posterior.sample(torch.Generator().manual_seed(7)), drawn[7])
+
+
 def test_sound_at_another_rate_is_resampled_before_it_is_encoded():
     sound = noise(1, 1, 44_100) / 4
     at_16k = resample(sound[0], 44_100, 16_000)[None]
@@ -193,10 +209,10 @@ def test_requested_memory_covers_the_activations(monkeypatch: pytest.MonkeyPatch
     needed = peak(lambda: consume(vocoder.decode_chunks(mel, chunk)))  # 8 s of mel frames
     assert needed < networks.requested[PartKind.VOCODER] < 3 * needed
     encode(networks, at(16_000, sound), Fraction(seconds))
-    needed = peak(lambda: consume(vae.encode_mean_chunks(mel, chunk)))
+    needed = peak(lambda: consume(vae.encode_chunks(mel, chunk)))
     assert needed < networks.requested[PartKind.VAE] < 7 * needed
 
 
-def consume(chunks: Iterator[Tensor]) -> None:
+def consume(chunks: Iterator[object]) -> None:
     for _ in chunks:
         pass

@@ -18,6 +18,7 @@ LAYERS = (  # from low to high; rooms of one layer do not import each other
     {"sampling"},
     {"codec"},
     {"scoring"},
+    {"training"},
     {"pipeline"},
     {"batch"},
     {"cli"},

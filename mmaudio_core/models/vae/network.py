@@ -113,19 +113,24 @@ class VAE(nn.Module):
 
     def encode(self, mel: Tensor) -> tuple[Tensor, Tensor]:
         """Log mel (B, mels, 2N) to mean and log variance, each (B, latent_dim, N)."""
-        mean, logvar = self.encoder(self._normalize(mel)).chunk(2, dim=1)
-        return mean, logvar.clamp(-30.0, 20.0)
+        return _moments(self.encoder(self._normalize(mel)))
 
-    def encode_mean_chunks(self, mel: Tensor, longest: int) -> Iterator[Tensor]:
-        """The mean of ``encode(mel)`` in consecutive chunks; see ``decode_chunks``."""
+    def encode_chunks(self, mel: Tensor, longest: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """``encode(mel)`` in consecutive chunks; see ``decode_chunks``."""
         y = self._normalize(mel)
         chunks = chunk_bounds(mel.shape[-1] // 2, longest)
         contexts = attention_contexts(self.encoder, y, chunks)
         for chunk, context in zip(chunks, contexts, strict=True):
-            yield run_chunk(self.encoder.ops(context), y, chunk).chunk(2, dim=1)[0]
+            yield _moments(run_chunk(self.encoder.ops(context), y, chunk))
 
     def _normalize(self, mel: Tensor) -> Tensor:
         return (mel - cast_to(self.data_mean, mel)) / cast_to(self.data_std, mel)
 
     def _unnormalize(self, y: Tensor) -> Tensor:
         return y * cast_to(self.data_std, y) + cast_to(self.data_mean, y)
+
+
+def _moments(encoded: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log variance of the encoder's output."""
+    mean, logvar = encoded.chunk(2, dim=1)
+    return mean, logvar.clamp(-30.0, 20.0)
