@@ -8,6 +8,7 @@ from . import cleanup, folders, kijai_prompts, scan_ahead, take_spectrograms
 from .auto_prompt import MMAudioAutoPrompt
 from .decode import MMAudioDecode
 from .encode import MMAudioEncode
+from .evaluate_lora import MMAudioEvaluateLoRA
 from .extend import MMAudioExtend
 from .feature_extract import MMAudioFeatureExtract
 from .guider import MMAudioGuider
@@ -21,10 +22,13 @@ from .prompt_schedule import MMAudioPromptSchedule
 from .region import MMAudioRegion
 from .sampler import MMAudioSampler
 from .save_audio import MMAudioSaveAudio
+from .save_lora import MMAudioSaveLoRA
 from .scheduler import MMAudioScheduler
 from .score_takes import MMAudioScoreTakes
 from .takes import MMAudioTakes
 from .text_features import MMAudioTextFeatures
+from .training_objective import MMAudioTrainingObjective
+from .training_set import MMAudioTrainingSet
 from .visual_features import MMAudioVisualFeatures
 
 
@@ -54,6 +58,10 @@ class MMAudioExtension(ComfyExtension):
             MMAudioTakes,
             MMAudioScoreTakes,
             MMAudioPlot,
+            MMAudioTrainingSet,
+            MMAudioTrainingObjective,
+            MMAudioEvaluateLoRA,
+            MMAudioSaveLoRA,
         ]
 
 

@@ -10,14 +10,15 @@ from threading import Thread
 import folder_paths
 
 from ..mmaudio_core.partial_files import NEW_SECONDS, delete_abandoned
-from .feature_cache import folder_from_environment
+from .feature_cache import folder_from_environment, folder_of_training
 
 log = logging.getLogger(__name__)
 
 
 def start() -> None:
     """Delete the unfinished files of killed runs, in a thread: the folders may be large."""
-    folders = [Path(folder_paths.get_output_directory()), folder_from_environment()]
+    output = Path(folder_paths.get_output_directory())
+    folders = [output, folder_of_training(), folder_from_environment()]
 
     def run() -> None:
         time.sleep(NEW_SECONDS)  # the run that was killed may have ended only now

@@ -16,10 +16,18 @@ from torch import Tensor
 from ..mmaudio_core.config import plain_number
 from ..mmaudio_core.errors import MMAudioError, describe
 from ..mmaudio_core.features.types import Features, TextFeatures, VisualFeatures
-from .types import MMAudio, MMAudioFeatures, MMAudioText, MMAudioVisual
+from ..mmaudio_core.training.dataset import TrainingSet
+from .types import (
+    LoraModel,
+    MMAudio,
+    MMAudioFeatures,
+    MMAudioText,
+    MMAudioTraining,
+    MMAudioVisual,
+)
 
 # Combos of file names: whoever opens the file says which there are.
-_FILES = frozenset({"model", "vae", "vocoder", "clip", "synchformer", "lora_name"})
+_FILES = frozenset({"model", "vae", "vocoder", "clip", "synchformer", "lora_name", "folder"})
 _LISTED = 12  # choices that a message names
 
 
@@ -72,6 +80,10 @@ def _is_conditioning(value: Any) -> bool:
     )
 
 
+def _is_lora(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(_is_tensor(tensor) for tensor in value.values())
+
+
 def _instances(kind: type, expected: str, connect: str) -> _Kind:
     return _Kind(accepts=lambda v: isinstance(v, kind), expected=expected, connect=connect)
 
@@ -112,6 +124,14 @@ _KINDS = {
         expected="the networks of a model",
         connect="Connect the mmaudio output of Load MMAudio Model.",
     ),
+    MMAudioTraining.io_type: _instances(
+        TrainingSet, "a training set", "Connect MMAudio Training Set."
+    ),
+    LoraModel.io_type: _Kind(
+        accepts=_is_lora,
+        expected="a trained LoRA",
+        connect="Connect the lora of Train LoRA.",
+    ),
     MMAudioFeatures.io_type: _instances(
         Features, "features", "Connect the features of MMAudio Feature Extract."
     ),
@@ -129,11 +149,18 @@ _KINDS = {
 def check_values(node: type[io.ComfyNode], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a node's inputs, numbers as the type that the input has.
 
+    A node that takes lists gets a list for every input.
+
     Raises:
         MMAudioError: a value of another kind than the input's.
     """
     schema = node.SCHEMA or node.GET_SCHEMA()
     inputs = {input.id: input for input in schema.inputs}
+    if schema.is_input_list:
+        return {
+            name: [_checked(inputs.get(name), name, value) for value in several]
+            for name, several in values.items()
+        }
     return {name: _checked(inputs.get(name), name, value) for name, value in values.items()}
 
 

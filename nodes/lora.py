@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +54,27 @@ class MMAudioLoraLoader(Node):
 
     @classmethod
     def execute(cls, model: ModelPatcher, lora_name: str, strength: float) -> io.NodeOutput:
-        shapes = {k: tuple(v.shape) for k, v in flow_network(model).state_dict().items()}
-        changes = load_lora(_path(lora_name), shapes)
-        patched = model.clone()
-        if strength != 0:
-            patches = {
-                f"diffusion_model.{key}": _patch(change, shapes[key])
-                for key, change in changes.items()
-            }
-            patched.add_patches(patches, strength)
-        return io.NodeOutput(patched)
+        changes = load_lora(_path(lora_name), weight_shapes(model), flow_network(model).params)
+        return io.NodeOutput(patch_model(model, changes, strength))
+
+
+def weight_shapes(model: ModelPatcher) -> dict[str, tuple[int, ...]]:
+    """Shapes of the flow network's weights inside a MODEL."""
+    return {k: tuple(v.shape) for k, v in flow_network(model).state_dict().items()}
+
+
+def patch_model(
+    model: ModelPatcher, changes: Mapping[str, Change], strength: float
+) -> ModelPatcher:
+    """A clone of a MODEL with the changes of a LoRA."""
+    patched = model.clone()
+    if strength != 0:
+        shapes = weight_shapes(model)
+        patches = {
+            f"diffusion_model.{key}": _patch(change, shapes[key]) for key, change in changes.items()
+        }
+        patched.add_patches(patches, strength)
+    return patched
 
 
 def _path(name: str) -> Path:

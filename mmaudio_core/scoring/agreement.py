@@ -42,12 +42,12 @@ _NOISE_SEED = 0
 _WINDOWS = WindowParams()
 
 
-def _training_quantile(share: float) -> float:
+def training_quantile(share: float) -> float:
     """Time below which ``share`` of the training's times lie: their logits are standard normal."""
     return 1 / (1 + math.exp(-NormalDist().inv_cdf(share)))
 
 
-TIMES = tuple(_training_quantile(share) for share in (1 / 8, 3 / 8, 5 / 8, 7 / 8))
+TIMES = tuple(training_quantile(share) for share in (1 / 8, 3 / 8, 5 / 8, 7 / 8))
 """Flow times at which the error is measured: 0.24, 0.42, 0.58, 0.76. Noise is 1 minus these."""
 
 

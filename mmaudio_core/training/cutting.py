@@ -1,4 +1,4 @@
-"""Where recordings are cut into pieces of one length, and which pieces are worth learning."""
+"""Where recordings are cut into pieces of one length."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
 from ..config import CLIP_FPS
 
-_BLOCK = Fraction(1, 20)  # seconds over which a level is measured
-_SILENT = -60.0  # dBFS, RMS of a block
-_MIN_AUDIBLE = 0.05  # share of blocks
 _WORTH_A_PIECE = Fraction(1, 4)  # of a piece, left over at the end of a scene
 
 
@@ -71,12 +64,3 @@ def _scenes(
     if run is not None:
         scenes.append((run, duration))
     return scenes
-
-
-def is_silent(waveform: Tensor, sample_rate: int) -> bool:
-    """Whether hardly anything is heard in (C, T) samples."""
-    size = max(1, round(_BLOCK * sample_rate))
-    padded = F.pad(waveform, (0, -waveform.shape[1] % size))
-    power = torch.unflatten(padded, 1, (-1, size)).square().mean(dim=2).amax(dim=0)
-    audible = power > 10 ** (_SILENT / 10)
-    return float(audible.float().mean()) < _MIN_AUDIBLE

@@ -7,11 +7,9 @@ alike. Times are drawn as ``t = sigmoid(n)`` with ``n`` standard normal.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -23,16 +21,12 @@ from ..providers import LoadedModel, check_finite
 from ..sampling.guidance import GuidanceBranch, predict_velocity
 from ..sampling.noise import get_noise
 from ..sampling.sample import project_features
+from ..scoring.agreement import training_quantile
 from .pieces import Piece
 
 LOSS_STAGE = "loss"
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """Velocity of ``x`` (B, N, C) at times ``t`` (B,)."""
-
-
-def training_quantile(share: float) -> float:
-    """The time below which ``share`` of the training's times lie."""
-    return 1 / (1 + math.exp(-NormalDist().inv_cdf(share)))
 
 
 def flow_loss(velocity: Velocity, x1: Tensor, x0: Tensor, t: Tensor) -> Tensor:
@@ -116,5 +110,6 @@ def measure_loss(
 def _velocity(loaded: LoadedModel, branch: GuidanceBranch, x: Tensor, t: Tensor) -> Tensor:
     flow = loaded.network
     assert isinstance(flow, FlowNetwork)
-    v = predict_velocity(flow, x.to(loaded.dtype), t, [branch], None)
+    network = partial(FlowNetwork.forward, flow)  # a host's subclass may have another forward
+    v = predict_velocity(network, x.to(loaded.dtype), t, [branch], None)
     return check_finite(v, "flow network", loaded)

@@ -6,13 +6,17 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..audio.channels import mix_to_mono
 from ..audio.loudness import normalize_loudness
+from ..audio.mel import log_mel
+from ..audio.resample import resample
 from ..audio.waveform import Audio, check_finite_samples
 from ..codec.encode import Posterior, encode_posterior
+from ..config import FORMAT_16K
 from ..errors import MMAudioError
 from ..features.clip_frames import read_clip_frames
 from ..features.shots import detect_shot_changes
@@ -21,11 +25,13 @@ from ..features.types import Features, VisualFeatures
 from ..features.visual import MAX_SECONDS, TimeRange, VideoClip, extract_visual_features
 from ..progress import Progress, no_progress
 from ..providers import ModelProvider
+from ..scoring.levels import silence_share
 from ..scoring.voice import find_voice
-from .cutting import is_silent, piece_starts
+from .cutting import piece_starts
 from .recording import Recording
 
-_MAX_VOICE = 0.05  # share of a piece
+_MAX_VOICE, _MAX_SILENCE = 0.05, 0.95  # shares of a piece
+_SPECTROGRAM = (96, 256)  # rows and columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +60,18 @@ class Piece:
     Attributes:
         recording: name of the recording.
         start: seconds into it.
+        caption: what it sounds like.
         latents: of its sound, one take.
         features: of its picture, if it has one, and of its caption.
+        spectrogram: (96, 256) uint8, to look at: low frequencies at the bottom.
     """
 
     recording: str
     start: Fraction
+    caption: str
     latents: Posterior
     features: Features
+    spectrogram: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +120,10 @@ def prepare_recording(
             Piece(
                 recording=recording.name,
                 start=start,
+                caption=recording.caption,
                 latents=encode_posterior(networks, audio, options.length, progress),
                 features=Features.join(visual, text),
+                spectrogram=_spectrogram(samples, rate),
             )
         )
     return PreparedRecording(
@@ -179,10 +191,19 @@ def _part(sound: Tensor, rate: int, start: Fraction, length: Fraction) -> Tensor
 
 
 def _why_not(samples: Tensor, rate: int, *, skip_voices: bool) -> str:
-    if is_silent(samples, rate):
+    if silence_share(samples, rate) > _MAX_SILENCE:
         return "silent"
     if skip_voices:
         voice = find_voice(samples, rate)
         if voice.share is not None and voice.share > _MAX_VOICE:
             return f"a voice is heard in {voice.share:.0%} of it"
     return ""
+
+
+def _spectrogram(samples: Tensor, rate: int) -> Tensor:
+    """See ``Piece``."""
+    fmt = FORMAT_16K
+    mel = log_mel(resample(samples, rate, fmt.sample_rate), fmt)[:, None]
+    small = F.interpolate(mel, _SPECTROGRAM, mode="area")[0, 0].flip(0)
+    shown = (small - small.amin()) / (small.amax() - small.amin()).clamp(min=1e-6)
+    return (255 * shown).to(torch.uint8)

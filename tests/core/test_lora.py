@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from mmaudio_core.checkpoint.lora.load import Change, Replacement, load_lora, match_lora
+from mmaudio_core.checkpoint.lora.origin import training_metadata
 from mmaudio_core.checkpoint.lora.settings import read_settings
+from mmaudio_core.checkpoint.published import VARIANTS
 from mmaudio_core.errors import CheckpointError
 from tests.golden_files import relative_error, tiny_manifests
 from tests.native.lora_files import RANK, formats, matrices
@@ -160,3 +163,21 @@ def test_settings_nested_anywhere_are_found() -> None:
     assert settings.alpha_of("fused_blocks.0.linear1", default=4) == 12
     assert settings.alpha_of("fused_blocks.0.ffn.w1", default=4) == 3
     assert settings.alpha_of("fused_blocks.0.ffn.raw1", default=4) == 12
+
+
+def test_a_lora_says_which_variant_it_is_for(tmp_path: Path) -> None:
+    """Where shapes cannot tell: these layers are alike in large_44k and large_44k_v2."""
+    shapes = {"fused_blocks.0.attn.qkv.weight": (2688, 896)}
+    tensors = pair("diffusion_model.fused_blocks.0.attn.qkv", out=2688, width=896)
+    metadata = training_metadata(VARIANTS["large_44k"].params, tensors, steps=40, data="12ab")
+    assert metadata["mmaudio_variant"] == "large_44k"
+    assert metadata["mmaudio_rank"] == str(RANK)
+    assert (metadata["mmaudio_steps"], metadata["mmaudio_data"]) == ("40", "12ab")
+    save_file(tensors, tmp_path / "told.safetensors", metadata)
+    save_file(tensors, tmp_path / "silent.safetensors")
+    v2 = VARIANTS["large_44k_v2"].params
+    assert load_lora(tmp_path / "told.safetensors", shapes, VARIANTS["large_44k"].params)
+    assert load_lora(tmp_path / "silent.safetensors", shapes, v2)
+    words = "trained for large_44k, got a model that is large_44k_v2"
+    with pytest.raises(CheckpointError, match=words):
+        load_lora(tmp_path / "told.safetensors", shapes, v2)

@@ -38,6 +38,8 @@ def piece(seed: int) -> Piece:
     return Piece(
         recording="x",
         start=Fraction(0),
+        caption="",
+        spectrogram=torch.zeros(96, 256, dtype=torch.uint8),
         latents=Posterior(
             mean=noise(1, lengths.latent, params.latent_dim, seed=seed),
             std=noise(1, lengths.latent, params.latent_dim, seed=seed + 1).abs() / 10,

@@ -180,6 +180,59 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]
         },
         [("image", "IMAGE")],
     ),
+    "MMAudioTrainingSet": (
+        {
+            "mmaudio": ("MMAUDIO", {}),
+            "folder": ("COMBO", {"default": "none"}),
+            "piece_seconds": ("FLOAT", {"default": 8.0, "min": 1.0, "max": 10.0}),
+            "overlap": ("FLOAT", {"default": 0.0, "min": 0.0}),
+            "held_out": ("FLOAT", {"default": 0.1, "min": 0.0}),
+            "copies": ("INT", {"default": 8, "min": 1}),
+            "drop_picture": ("FLOAT", {"default": 0.1, "min": 0.0, "max": 1.0}),
+            "drop_text": ("FLOAT", {"default": 0.1, "min": 0.0, "max": 1.0}),
+            "seed": ("INT", {"default": 0, "min": 0, "max": 2**64 - 1}),
+        },
+        {
+            "videos": ("VIDEO", {}),
+            "sounds": ("AUDIO", {}),
+            "captions": ("STRING", {"default": "", "multiline": True}),
+            "loudness": ("COMBO", {"default": "off"}),
+            "split_at_cuts": ("BOOLEAN", {"default": True}),
+            "skip_voices": ("BOOLEAN", {"default": False}),
+            "keep_features": ("BOOLEAN", {"default": True}),
+        },
+        [
+            ("latents", "LATENT"),
+            ("positive", "CONDITIONING"),
+            ("report", "STRING"),
+            ("preview", "IMAGE"),
+            ("training_set", "MMAUDIO_TRAINING_SET"),
+        ],
+    ),
+    "MMAudioTrainingObjective": ({"model": ("MODEL", {})}, {}, [("model", "MODEL")]),
+    "MMAudioEvaluateLoRA": (
+        {
+            "mmaudio": ("MMAUDIO", {}),
+            "lora": ("LORA_MODEL", {}),
+            "training_set": ("MMAUDIO_TRAINING_SET", {}),
+            "draws": ("INT", {"default": 4, "min": 1}),
+            "seed": ("INT", {"default": 0, "min": 0, "max": 2**64 - 1}),
+            "steps": ("INT", {"default": 25, "min": 1, "max": 200}),
+            "cfg": ("FLOAT", {"default": 4.5, "min": 0.0, "max": 20.0}),
+        },
+        {"features": ("MMAUDIO_FEATURES", {})},
+        [("report", "STRING"), ("audio", "AUDIO"), ("held_out_loss", "FLOAT")],
+    ),
+    "MMAudioSaveLoRA": (
+        {
+            "lora": ("LORA_MODEL", {}),
+            "model": ("MODEL", {}),
+            "filename_prefix": ("STRING", {"default": "loras/mmaudio"}),
+            "steps": ("INT", {"default": 0, "min": 0}),
+        },
+        {"training_set": ("MMAUDIO_TRAINING_SET", {})},
+        [("path", "STRING")],
+    ),
 }
 VARIANTS = ["small_16k", "small_44k", "medium_44k", "large_44k", "large_44k_v2"]
 
@@ -228,7 +281,7 @@ def test_outputs(info: dict[str, Any], name: str) -> None:
 
 def test_output_nodes(info: dict[str, Any]) -> None:
     found = {name for name in CONTRACT if info[name]["output_node"]}
-    assert found == {"MuxAudioVideo", "MMAudioSaveAudio", "MMAudioTakes"}
+    assert found == {"MuxAudioVideo", "MMAudioSaveAudio", "MMAudioTakes", "MMAudioSaveLoRA"}
 
 
 def test_every_widget_is_explained(info: dict[str, Any]) -> None:

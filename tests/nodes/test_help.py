@@ -24,6 +24,7 @@ CHOICES = (
     ("MMAudioFeatureExtract", "negative_preset"),
     ("MMAudioLongForm", "join"),
     ("MMAudioSaveAudio", "format"),
+    ("MMAudioTrainingSet", "loudness"),
     ("MuxAudioVideo", "original_audio"),
     ("MuxAudioVideo", "loudness"),
     ("MuxAudioVideo", "container"),

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError
+from ...models.flow import FlowParams
 from ..header import read_header, read_tensors
 from .keys import (
     Role,
@@ -25,6 +26,7 @@ from .keys import (
     split_key,
     targets_by_name,
 )
+from .origin import check_origin
 from .settings import LoraSettings, read_settings
 
 _TRAINER_STATE = ("optimizer", "scheduler")  # other entries of a trainer's checkpoint
@@ -74,10 +76,13 @@ class Replacement:
 Change = LowRank | Difference | Replacement
 
 
-def load_lora(path: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Change]:
+def load_lora(
+    path: Path, shapes: Mapping[str, Sequence[int]], params: FlowParams | None = None
+) -> dict[str, Change]:
     """Read a LoRA file for a network with weights of these ``shapes``.
 
-    PEFT's ``adapter_config.json`` next to the file is read too, as only it has the alpha.
+    ``params`` are the network's, to compare with what the file says of its origin. PEFT's
+    ``adapter_config.json`` next to the file is read too, as only it has the alpha.
 
     Returns:
         The change of each weight, by the weight's key, such as ``fused_blocks.0.attn.qkv.weight``.
@@ -86,6 +91,8 @@ def load_lora(path: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, Chan
         CheckpointError: the file is no LoRA, in an unknown format, or for another network.
     """
     header = read_header(path)
+    if params is not None:
+        check_origin(path.name, header.metadata, params)
     tensors = read_tensors(path, {key: key for key in header.tensors})
     config = path.with_name("adapter_config.json")
     adapter = config.read_text(encoding="utf-8") if config.is_file() else ""

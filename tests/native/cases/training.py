@@ -9,6 +9,7 @@ from typing import Any
 
 import comfy.sample
 import comfy.samplers
+import core_training
 import folder_paths
 import tiny
 import torch
@@ -37,32 +38,22 @@ def sample(model: Any) -> Tensor:
 
 
 def train(bypass: bool, checkpointing: bool) -> tuple[dict[str, Tensor], list[float]]:
-    nodes = importlib.import_module("comfy_extras.nodes_train")
-    schema = nodes.TrainLoraNode.define_schema()
-    asked: dict[str, Any] = {i.id: getattr(i, "default", None) for i in schema.inputs}
     draw = torch.Generator().manual_seed(3)
-    asked |= {
-        "model": MODEL,
-        "latents": {"samples": torch.randn(START.shape, generator=draw)},
-        "positive": POSITIVE,
-        "steps": 3,
-        "rank": 2,
-        "learning_rate": 0.01,
-        "training_dtype": "fp32",
-        "lora_dtype": "fp32",
-        "gradient_checkpointing": checkpointing,
-        "bypass_mode": bypass,
-    }
-    asked = {i.id: asked[i.id] for i in schema.inputs}
-    outputs = nodes.TrainLoraNode.execute(**{name: [value] for name, value in asked.items()}).args
-    lora, losses = (outputs[0], outputs[1]) if isinstance(outputs[0], dict) else outputs[1:3]
-    return lora, losses["loss"]
+    return core_training.train(
+        MODEL,
+        [{"samples": torch.randn(START.shape, generator=draw)}],
+        [POSITIVE],
+        steps=3,
+        learning_rate=0.01,
+        gradient_checkpointing=checkpointing,
+        bypass_mode=bypass,
+    )
 
 
 def case_training() -> dict[str, Any]:
     """Losses, the written keys, and both loaders on the saved file."""
     nodes = importlib.import_module("comfy_extras.nodes_train")
-    inputs = {i.id for i in nodes.TrainLoraNode.define_schema().inputs}
+    inputs = core_training.inputs()
     results: dict[str, Any] = {}
     plain = sample(MODEL)
     for bypass in (False, True):

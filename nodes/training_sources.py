@@ -1,0 +1,109 @@
+"""Recordings for training: from a folder of ComfyUI's input folder, and from lists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import Input, InputImpl
+
+from ..mmaudio_core.audio.waveform import read_audio
+from ..mmaudio_core.errors import MediaError
+from ..mmaudio_core.file_identity import file_identity
+from ..mmaudio_core.training.folder import Listing, find_subfolder, list_recordings
+from ..mmaudio_core.training.recording import Recording, read_recording, record_video
+from . import compat
+from .footage import to_clip
+from .inputs import FRAME_RATE
+
+NO_FOLDER = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A recording that is read when it is its turn."""
+
+    name: str
+    read: Callable[[], Recording]
+
+
+def folder_names() -> list[str]:
+    """Folders in the input folder, but none that is hidden or a link."""
+    root = Path(folder_paths.get_input_directory())
+    names: list[str] = []
+    for at, folders, _ in os.walk(root):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        names += [Path(at, f).relative_to(root).as_posix() for f in folders]
+        folders[:] = [f for f in folders if not os.path.islink(os.path.join(at, f))]
+    return [name for name in sorted(names) if not os.path.islink(root / name)]
+
+
+def list_folder(name: str) -> Listing:
+    """What is in the folder ``name`` of the input folder; nothing for ``NO_FOLDER``."""
+    if name == NO_FOLDER:
+        return Listing(files=(), left_out=())
+    return list_recordings(find_subfolder(Path(folder_paths.get_input_directory()), name))
+
+
+def folder_fingerprint(name: str) -> str:
+    """Changes with the files of the folder and their captions."""
+    listing = list_folder(name)
+    files = [(f.name, f.caption, file_identity(f.path.stat())) for f in listing.files]
+    return str((files, listing.left_out))
+
+
+def list_sources(
+    listing: Listing,
+    videos: Sequence[Input.Video],
+    sounds: Sequence[Input.Audio],
+    captions: Sequence[str],
+) -> list[Source]:
+    """All recordings: those of a folder, then videos, then sounds.
+
+    Args:
+        listing: of the folder.
+        videos, sounds: from links.
+        captions: of videos and sounds, in this order; one for all of them, or none.
+
+    Raises:
+        MediaError: there are fewer or more captions than videos and sounds.
+    """
+    sources = [Source(name=f.name, read=partial(read_recording, f)) for f in listing.files]
+    each = list(_spread(captions, len(videos) + len(sounds)))
+    for number, (video, caption) in enumerate(zip(videos, each, strict=False), 1):
+        name = f"video {number}"
+        sources.append(Source(name=name, read=partial(_record_video, name, caption, video)))
+    rest = each[len(videos) :]
+    for number, (sound, caption) in enumerate(zip(sounds, rest, strict=True), 1):
+        name = f"sound {number}"
+        sources.append(Source(name=name, read=partial(_record_sound, name, caption, sound)))
+    return sources
+
+
+def _spread(captions: Sequence[str], count: int) -> Iterator[str]:
+    lines = [line.strip() for text in captions for line in text.splitlines() if line.strip()]
+    if len(lines) not in (0, 1, count):
+        raise MediaError(
+            f"got {len(lines)} captions for {count} videos and sounds, expected as many, one for "
+            "all, or none. Write one caption a line, or connect a list."
+        )
+    yield from lines if len(lines) == count else (lines or [""]) * count
+
+
+def _record_video(name: str, caption: str, video: Input.Video) -> Recording:
+    clip = to_clip(video, None, FRAME_RATE)
+    if clip is None:
+        raise MediaError("got no video")
+    sound = None
+    if isinstance(video, InputImpl.VideoFromComponents) or compat.has_frame_edits(video):
+        audio = video.get_components().audio
+        sound = None if audio is None else read_audio(audio)
+    return record_video(name, caption, clip, sound)
+
+
+def _record_sound(name: str, caption: str, audio: Input.Audio) -> Recording:
+    return Recording(name=name, caption=caption, sound=read_audio(audio))
