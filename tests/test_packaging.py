@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -162,6 +163,21 @@ def test_dependencies_have_no_upper_bounds_and_are_not_comfyuis() -> None:
         assert name not in comfyuis
         assert re.fullmatch(r"[\d.]*", bound)
         assert re.fullmatch(r"[\w-]+", name)
+
+
+def test_the_wheel_holds_the_core_with_its_data() -> None:
+    """Every module is in a package that is found, and every other file is named."""
+    settings = PROJECT["tool"]["setuptools"]
+    assert settings["packages"]["find"]["include"] == ["mmaudio_core", "mmaudio_core.*"]
+    files = [ROOT / name for name in git_files("--others", "--exclude-standard", "mmaudio_core")]
+    patterns = settings["package-data"]["*"]
+    for path in files:
+        if path.suffix != ".py":
+            assert any(path.match(pattern) for pattern in patterns), path
+        else:
+            assert (path.parent / "__init__.py").exists(), path
+    module, function = PROJECT["project"]["scripts"]["mmaudio"].split(":")
+    assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_the_registry_accepts_the_metadata() -> None:

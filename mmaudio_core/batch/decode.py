@@ -8,7 +8,7 @@ from fractions import Fraction
 from ..features.visual import TimeRange, VideoClip, shortened, used_part
 from ..media import FrameReader, open_source
 from ..progress import Progress, no_progress
-from .inputs import input_facts
+from .inputs import input_facts, open_video
 from .item import Item
 from .stages import DecodedItem, timed
 
@@ -35,7 +35,7 @@ def decode_item(item: Item, progress: Progress = no_progress) -> DecodedItem:
         if os.path.isdir(item.video):
             open_source(item.video).info  # noqa: B018 (raises what says that it is a folder)
         facts = input_facts(item.video, read=True)
-        source = open_source(item.video)
+        source = open_source(open_video(item.video))
         image = source.still_image
         if image is not None:
             return DecodedItem(

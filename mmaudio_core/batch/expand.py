@@ -11,6 +11,7 @@ from ..errors import MediaError, MMAudioError
 from .item import Item, check_names, file_name, is_url, name_of
 from .manifest import read_manifest
 from .options import ItemOptions
+from .remote import list_remote, read_text
 
 MANIFEST = ".jsonl"
 VIDEO_ENDINGS = (
@@ -45,7 +46,9 @@ def expand(sources: Sequence[str], defaults: ItemOptions, results: Path | None) 
 def _expand(source: str, defaults: ItemOptions, results: Path | None) -> Iterable[Item]:
     if file_name(source).lower().endswith(MANIFEST):
         return _read(source, defaults)
-    if is_url(source) or os.path.isfile(source):
+    if is_url(source):
+        return _remote(source, defaults)
+    if os.path.isfile(source):
         return [Item(video=source, out=name_of(file_name(source)), options=defaults)]
     if os.path.isdir(source):
         root, found = source, sorted(_videos_below(source, results))
@@ -70,7 +73,23 @@ def _expand(source: str, defaults: ItemOptions, results: Path | None) -> Iterabl
     ]
 
 
+def _remote(source: str, defaults: ItemOptions) -> list[Item]:
+    found = list_remote(source)
+    if source not in found:
+        found = {
+            url: name
+            for url, name in found.items()
+            if os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
+        }
+    if not found:
+        raise MMAudioError(f"found no video in '{source}'")
+    return [Item(video=url, out=name_of(name), options=defaults) for url, name in found.items()]
+
+
 def _read(source: str, defaults: ItemOptions) -> list[Item]:
+    if is_url(source):
+        folder = source.split("?", maxsplit=1)[0].rpartition("/")[0]
+        return read_manifest(read_text(source), source, defaults, folder)
     try:
         with open(source, encoding="utf-8-sig") as file:
             text = file.read()

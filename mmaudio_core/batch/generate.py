@@ -22,6 +22,7 @@ from ..scoring.rank import ScoreWeights, rank
 from ..scoring.score import score_takes
 from .batches import Batch
 from .decode import time_range
+from .inputs import open_video
 from .item import Item
 from .stages import DecodedItem, Failure, GeneratedSound, caught, timed
 
@@ -112,7 +113,7 @@ def _encode_picture(
     if frames.chunks is not None:
         held = _HeldFrames(chunks=frames.chunks, duration=frames.duration)
         return encode_video(networks, held, frames.duration, progress).visual, frames.notes
-    clip = None if item.video is None else VideoClip(source=item.video)
+    clip = None if item.video is None else VideoClip(source=open_video(item.video))
     if frames.image is not None:
         clip = None
     result = extract_visual_features(

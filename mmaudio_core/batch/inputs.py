@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
+from typing import BinaryIO
 
 from ..errors import MediaError
+from ..media import PathOrBytes
+from .item import is_url
+from .remote import RemoteFile
 from .stages import InputFacts
 
 _BLOCK = 1 << 20
+
+
+def open_video(video: str) -> PathOrBytes:
+    """What ``open_source`` takes for an item's video."""
+    return RemoteFile(video) if is_url(video) else video
 
 
 def input_facts(video: str, *, read: bool) -> InputFacts:
@@ -17,9 +27,19 @@ def input_facts(video: str, *, read: bool) -> InputFacts:
     Raises:
         MediaError: there is no such file.
     """
+    if is_url(video):
+        remote = RemoteFile(video)
+        facts = remote.facts()
+        if facts.changed is not None or not read:
+            return facts
+        with remote.open() as file:
+            return replace(facts, digest=_digest(file))
     try:
         status = os.stat(video)
-        digest = _digest(video) if read else None
+        digest = None
+        if read:
+            with open(video, "rb") as file:
+                digest = _digest(file)
     except OSError as error:
         raise MediaError(
             f"'{video}' cannot be read ({error.strerror}); expected a video file. Check the path."
@@ -35,14 +55,13 @@ def is_unchanged(video: str, before: InputFacts) -> bool:
             return False
         if now.changed is not None and now.changed == before.changed:
             return True
-        return input_facts(video, read=True).digest == before.digest
+        return before.digest is not None and (input_facts(video, read=True).digest == before.digest)
     except MediaError:
         return False
 
 
-def _digest(path: str) -> str:
+def _digest(file: BinaryIO) -> str:
     digest = hashlib.blake2b(digest_size=20)
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+    while block := file.read(_BLOCK):
+        digest.update(block)
     return digest.hexdigest()

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from ..errors import MediaError
 from ..partial_files import partial_file
+from .item import is_url
+from .remote import RemoteStore
 
 
 class Store(Protocol):
@@ -102,8 +104,8 @@ class LocalStore:
 
 
 def open_store(place: str) -> Store:
-    """The store at a path."""
-    return LocalStore(Path(place))
+    """The store at a path or URL."""
+    return RemoteStore(place) if is_url(place) else LocalStore(Path(place))
 
 
 def _failure(path: Path, what: str, error: OSError) -> MediaError:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..media import FrameSource, ImageSequence, open_source
 from ..mux import MuxResult, SoundResult, mux_audio, write_sound
 from ..progress import Progress, no_progress
+from .inputs import open_video
 from .item import Item
 from .sidecar import ResultFile, RunFacts, Sidecar, item_digest, read_sidecar, sidecar_name
 from .stages import GeneratedSound, timed
@@ -43,12 +44,13 @@ def write_item(
     with timed(seconds, "write"):
         for take, (name, waveform) in enumerate(zip(item.names, sound.waveforms, strict=True)):
             with store.staged(name) as target:
-                written = _write_take(item, waveform, sound.sample_rate, target, run, progress)
+                written = _write_take(item, waveform, sound.sample_rate, target, progress)
+                size = written.path.stat().st_size
             folder = name.rpartition("/")[0]
             files.append(
                 ResultFile(
                     name=f"{folder}/{written.path.name}" if folder else written.path.name,
-                    size=written.path.stat().st_size,
+                    size=size,
                     seed=sound.seeds[take],
                     scores=sound.scores[take] if sound.scores else {},
                     unmeasured=sound.unmeasured[take] if sound.unmeasured else {},
@@ -80,7 +82,6 @@ def _write_take(
     waveform: Tensor,
     sample_rate: int,
     target: Path,
-    run: RunFacts,
     progress: Progress,
 ) -> MuxResult | SoundResult:
     options = item.options
@@ -104,9 +105,9 @@ def _write_take(
     )
 
 
-def _picture(video: str, waveform: Tensor, sample_rate: int, start: Fraction) -> str | FrameSource:
+def _picture(video: str, waveform: Tensor, sample_rate: int, start: Fraction) -> FrameSource:
     """The video, or a still picture repeated for as long as the sound lasts."""
-    source = open_source(video)
+    source = open_source(open_video(video))
     image = source.still_image
     if image is None:
         return source

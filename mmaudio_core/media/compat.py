@@ -22,7 +22,9 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 
-def open_input(file: str | io.BytesIO, options: Mapping[str, str] | None = None) -> InputContainer:
+def open_input(
+    file: str | io.BytesIO | io.BufferedReader, options: Mapping[str, str] | None = None
+) -> InputContainer:
     """Open a file with options of libav's, replacing undecodable characters in its metadata.
 
     ``av.open`` would give its ``options`` to the streams too, which crashes PyAV 14 where these are

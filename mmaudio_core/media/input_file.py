@@ -5,13 +5,30 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Hashable
-from typing import TypeAlias, Union
+from typing import Protocol, TypeAlias, Union
 
 from ..errors import MediaError
 from ..file_identity import file_identity
 
-PathOrBytes: TypeAlias = Union[str, "os.PathLike[str]", io.BytesIO]
-"""A path, or a file's content in memory."""
+
+class OpenableFile(Protocol):
+    """A file that is neither on a disk nor in memory."""
+
+    def open(self) -> io.BufferedReader:
+        """The file, readable and seekable, with a position of its own.
+
+        Raises:
+            MediaError: on reading, if the file cannot be read.
+        """
+        ...
+
+    def size(self) -> int:
+        """Size in bytes; raises ``MediaError`` if there is no such file."""
+        ...
+
+
+PathOrBytes: TypeAlias = Union[str, "os.PathLike[str]", io.BytesIO, OpenableFile]
+"""A path, a file's content in memory, or a file elsewhere."""
 
 
 class InputFile:
@@ -24,12 +41,16 @@ class InputFile:
         """The file's name in messages."""
         if isinstance(self._file, io.BytesIO):
             return "the video given as data in memory"
+        if not isinstance(self._file, (str, os.PathLike)):
+            return str(self._file)
         return f"'{os.fspath(self._file)}'"
 
-    def open(self) -> str | io.BytesIO:
+    def open(self) -> str | io.BytesIO | io.BufferedReader:
         """What ``av.open`` and ``PIL.Image.open`` take."""
         if isinstance(self._file, io.BytesIO):
             return io.BytesIO(self._file.getvalue())  # CPython shares the bytes
+        if not isinstance(self._file, (str, os.PathLike)):
+            return self._file.open()
         return os.path.abspath(self._file)  # never taken for a protocol, as "a:b.mp4" is
 
     def read(self, count: int) -> bytes:
@@ -37,6 +58,9 @@ class InputFile:
         if isinstance(self._file, io.BytesIO):
             return bytes(self._file.getbuffer()[:count])
         try:
+            if not isinstance(self._file, (str, os.PathLike)):
+                with self._file.open() as file:
+                    return file.read(count)
             with open(self._file, "rb") as file:
                 return file.read(count)
         except OSError:
@@ -47,12 +71,12 @@ class InputFile:
         with open(file, "rb") if isinstance(file := self.open(), str) else file as stream:
             head = stream.read(count)
             stream.seek(max(count, self.size() - count))
-            return head + stream.read()
+            return head + (stream.read())
 
     @property
     def identity(self) -> tuple[Hashable, ...] | None:
         """Path and identity of a file on disk, which change with its content; else None."""
-        if isinstance(self._file, io.BytesIO):
+        if not isinstance(self._file, (str, os.PathLike)):
             return None
         try:
             return os.path.abspath(self._file), *file_identity(os.stat(self._file))
@@ -67,6 +91,8 @@ class InputFile:
         """
         if isinstance(self._file, io.BytesIO):
             size = self._file.getbuffer().nbytes
+        elif not isinstance(self._file, (str, os.PathLike)):
+            size = self._file.size()
         elif os.path.isfile(self._file):
             size = os.path.getsize(self._file)
         else:
