@@ -33,14 +33,30 @@ class Attempts:
         except (ValueError, TypeError, KeyError):  # half of a file system's repair
             return 1
 
-    def begin(self, item: Item) -> None:
-        """The item is being worked on."""
-        entry = {"out": item.out, "count": self.count(item) + 1}
-        self.store.write(_name(item), json.dumps(entry).encode(errors="backslashreplace"))
+    def begin(self, item: Item) -> int:
+        """The item is being worked on; returns how often it was begun and not ended before."""
+        count = self.count(item)
+        self._write(item, count + 1)
+        return count
+
+    def settle(self, item: Item, count: int) -> None:
+        """A stage of the item has ended well: forget that it was begun, but not what was before.
+
+        Args:
+            count: as ``begin`` returned it.
+        """
+        if count:
+            self._write(item, count)
+        else:
+            self.end(item)
 
     def end(self, item: Item) -> None:
         """The item has a result, or failed in a way that is known, or the run was interrupted."""
         self.store.delete(_name(item))
+
+    def _write(self, item: Item, count: int) -> None:
+        entry = {"out": item.out, "count": count}
+        self.store.write(_name(item), json.dumps(entry).encode(errors="backslashreplace"))
 
 
 def _name(item: Item) -> str:

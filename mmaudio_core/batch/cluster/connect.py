@@ -1,0 +1,67 @@
+"""Connecting to Ray, an optional package."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ...errors import MMAudioError
+
+LOCAL, AUTO = "local", "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A connection.
+
+    Attributes:
+        ray: the package.
+        nodes: machines, or what Ray takes for them.
+        cpus, gpus: of all nodes that are there now.
+    """
+
+    ray: Any
+    nodes: int
+    cpus: float
+    gpus: float
+
+
+@contextmanager
+def connect(address: str) -> Generator[Cluster, None, None]:
+    """Connect to a cluster, and disconnect at the end.
+
+    Args:
+        address: ``local`` starts a cluster on this machine that ends with the block; ``auto`` is
+            the one that is found (``$RAY_ADDRESS``, or one that runs on this machine); else
+            ``host:port`` or ``ray://host:port``.
+
+    Raises:
+        MMAudioError: Ray is not installed, or there is no such cluster.
+    """
+    try:
+        ray: Any = import_module("ray")
+        import_module("ray.data")
+    except ImportError as error:
+        raise MMAudioError(
+            f"--ray needs a package that cannot be imported ({error}): pip install 'ray[data]'"
+        ) from None
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="error")
+    except (ConnectionError, ValueError) as error:
+        raise MMAudioError(
+            f"got no connection to a Ray cluster at {address!r} ({error}): start one (ray start "
+            "--head), or use --ray local"
+        ) from error
+    try:
+        resources: dict[str, float] = ray.cluster_resources()
+        yield Cluster(
+            ray=ray,
+            nodes=sum(1 for node in ray.nodes() if node["Alive"]),
+            cpus=resources.get("CPU", 0.0),
+            gpus=resources.get("GPU", 0.0),
+        )
+    finally:
+        ray.shutdown()
