@@ -24,11 +24,12 @@ from .store import Store
 from .write import write_item
 
 _POLL_SECONDS = 0.2
-_CRASH = Failure(
+CRASH = Failure(
     stage="crash",
     reason="the process ended each time while this item was in hand, even alone; --retry tries it "
     "again",
 )
+"""Of an item that is not begun again."""
 
 
 class Cancelled(BaseException):
@@ -157,7 +158,7 @@ class Run:
                     self._locks.release([item])
                     _append(suspects, batch)
                 elif self._crashes(item) > CRASHES:
-                    self._fail(item, _CRASH)
+                    self._fail(item, CRASH)
                 elif suspects is None:
                     yield self._begin(batch, (place,))
                 else:
@@ -231,7 +232,7 @@ class Run:
     def _fail(self, item: Item, failure: Failure) -> None:
         self._failed.add(item.out)
         self._failures.add(item, failure)
-        self._settle(item, keep_attempts=failure is _CRASH)
+        self._settle(item, keep_attempts=failure is CRASH)
         self._listener.failed(item, failure)
 
     def _settle(self, item: Item, *, keep_attempts: bool = False) -> None:

@@ -74,6 +74,26 @@ def _add_sound(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="clips of one length that are sampled together",
     )
+    ray = command.add_argument_group("cluster")
+    ray.add_argument(
+        "--ray",
+        metavar="ADDRESS|auto|local",
+        help="run on this Ray cluster, the one that is found, or one that is started here for "
+        "this run (needs ray[data])",
+    )
+    ray.add_argument(
+        "--ray-gpus",
+        type=_fraction,
+        default=1.0,
+        metavar="SHARE",
+        help="of a GPU for one copy of the networks, such as 0.5 (default: %(default)g)",
+    )
+    ray.add_argument(
+        "--ray-actors",
+        type=_positive,
+        metavar="N",
+        help="most copies of the networks (default: as many as there is room for)",
+    )
     command.add_argument(
         "--retry", action="store_true", help="try again what ended the process before"
     )
@@ -150,6 +170,18 @@ def _positive(argument: str) -> int:
     if not argument.isdecimal() or not int(argument):
         raise argparse.ArgumentTypeError(f"got {argument!r}, expected a whole number from 1")
     return int(argument)
+
+
+def _fraction(argument: str) -> float:
+    try:
+        value = float(argument)
+    except ValueError:
+        value = 0.0
+    if not (0 < value <= 1 or value in range(1, 65)):
+        raise argparse.ArgumentTypeError(
+            f"got {argument!r}, expected a share of a GPU above 0 and up to 1, or a number of them"
+        )
+    return value
 
 
 def _gigabytes(argument: str) -> int:

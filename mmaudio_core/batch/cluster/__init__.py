@@ -5,9 +5,6 @@ networks, and results are written by CPU workers, all at the same time. Ray Data
 between them. Ray schedules and restarts; what an item has been through is kept in the store.
 """
 
-from .connect import Cluster as Cluster
 from .connect import connect as connect
-from .run import Outcome as Outcome
-from .run import run_on_cluster as run_on_cluster
-from .work import Assignment as Assignment
-from .work import Stages as Stages
+from .run import ClusterRun as ClusterRun
+from .work import Generate as Generate

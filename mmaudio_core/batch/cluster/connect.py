@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import MMAudioError
 
-LOCAL, AUTO = "local", "auto"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,18 @@ class Cluster:
     nodes: int
     cpus: float
     gpus: float
+
+    def call(self, work: Callable[[], T], *, gpus: float) -> T:
+        """The result of ``work`` in a worker that has ``gpus`` of a GPU, or its exception."""
+        try:
+            call = self.ray.remote(num_cpus=1, num_gpus=gpus)(_call)
+            return self.ray.get(call.remote(work))
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+
+
+def _call(work: Callable[[], T]) -> T:
+    return work()
 
 
 @contextmanager

@@ -1,128 +1,110 @@
-"""The driver: assignments go into Ray Data's pipeline, outcomes come out."""
+"""All items of a run on a cluster; the counterpart of ``batch.run``."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import partial
 
+from ...errors import MMAudioError
+from ..attempts import CRASHES, Attempts
+from ..batches import Batch
+from ..decode import decode_item
+from ..failures import Failures
 from ..item import Item
-from ..sidecar import Sidecar
+from ..locks import ItemLocks
+from ..run import CRASH, Listener
+from ..sidecar import RunFacts, is_done
 from ..stages import Failure
+from ..store import Store
+from ..write import write_item
 from .connect import Cluster
-from .work import Assignment, Generator, Progress, PutAside, Stages, decode_rows, from_row, to_row
-from .work import write_rows
-
-_PASSES = 3
-_ROW_ITEMS = 64
-"""Most assignments of a row that enters the pipeline: fewer rows cost Ray less."""
-_BLOCK_BYTES = 1 << 20
-"""Of what a stage hands on at once: less than one sound, so that nothing waits for others."""
-_DECODE_BYTES = 1 << 30
-"""Main memory that decoding an item may take."""
-_CPUS = 0.5
-"""Of a decoder and of a writer: where one CPU is free, both find room."""
-_MOST_ACTORS = 4096
+from .pipeline import run_on_cluster
+from .work import Assignment, MakeGenerate, Stages
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of an item."""
-
-    item: Item
-    result: Sidecar | Failure
-
-
-def run_on_cluster(
-    cluster: Cluster,
-    assignments: Sequence[Assignment],
-    stages: Stages,
-    *,
-    gpus_per_actor: float = 1.0,
-    actors: int | None = None,
-) -> Iterator[Outcome]:
-    """Do all assignments; what becomes of each item is yielded as soon as it is known.
+class ClusterRun:
+    """A run over the items of one manifest, by one driver.
 
     Args:
-        stages: sent to the workers.
-        gpus_per_actor: part of a GPU that the networks need; without GPUs in the cluster they run
-            on CPUs.
-        actors: most actors that hold the networks; None for as many as the cluster has room for,
-            which one that grows by itself is asked for, and without GPUs for one per node.
+        cluster: where the stages run; its nodes see the videos, the weights and the store under
+            the same names as the driver.
+        make_generate: called by each actor; makes the second stage, and loads what it needs.
+        store: where results go.
+        facts: of the networks as the actors run them.
+        listener: is told what becomes of the items.
+        retry: try again what crashed before.
+        gpus_per_actor, actors: see ``run_on_cluster``.
     """
-    waiting = {assignment.number: assignment for assignment in assignments}
-    suspects: list[Assignment] = []
-    for _ in range(_PASSES):  # what a worker that died has lost is done again
-        for progress in _stream(cluster, list(waiting.values()), stages, gpus_per_actor, actors):
-            assignment = waiting.pop(progress.assignment.number, None)
-            if assignment is None:  # done twice, with the same result
-                continue
-            for place, ended in progress.ended.items():
-                item = assignment.batch.items[place]
-                if isinstance(ended, PutAside):
-                    suspects.append(replace(assignment, places=(place,), alone=True))
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        make_generate: MakeGenerate,
+        store: Store,
+        facts: RunFacts,
+        listener: Listener,
+        *,
+        retry: bool = False,
+        gpus_per_actor: float = 1.0,
+        actors: int | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._facts = facts
+        self._listener = listener
+        self._retry = retry
+        self._gpus_per_actor = gpus_per_actor
+        self._actors = actors
+        self._attempts = Attempts(store)
+        self._failures = Failures(store)
+        self._done: set[str] = set()
+        self._stages = Stages(
+            decode=decode_item,
+            make_generate=make_generate,
+            write=partial(write_item, store=store, run=facts),
+            store=store,
+        )
+
+    def run(self, batches: Iterable[Batch]) -> None:
+        """Do what has no result yet; once. An exception of an item is that item's failure.
+
+        Raises:
+            MMAudioError: another process works on the same folder.
+            MediaError: the place of the results cannot be read or written.
+        """
+        with ItemLocks(self._store.local) as locks:
+            if not locks.claim_all():
+                raise MMAudioError(
+                    f"another process makes results in {self._store.local}: wait for its end, or "
+                    "end it; a cluster needs the folder for itself"
+                )
+            assignments = list(self._assign(batches))
+            outcomes = run_on_cluster(self._cluster, assignments, self._stages, actors=self._actors)
+            for outcome in outcomes:
+                if isinstance(outcome.result, Failure):
+                    self._fail(outcome.item, outcome.result)
                 else:
-                    yield Outcome(item=item, result=ended)
-        if not waiting:
-            break
-    yield from _lost(waiting.values())
-    for assignment in suspects:
-        ended = None
-        for progress in _stream(cluster, [assignment], stages, gpus_per_actor, 1):
-            ended = progress.ended.get(assignment.places[0])
-        if ended is None or isinstance(ended, PutAside):
-            yield from _lost([assignment])
-        else:
-            yield Outcome(item=assignment.batch.items[assignment.places[0]], result=ended)
+                    self._done.add(outcome.item.out)
+                    self._listener.done(outcome.item, outcome.result)
+            self._failures.drop(lambda out: out in self._done)
 
+    def _assign(self, batches: Iterable[Batch]) -> Iterator[Assignment]:
+        for number, batch in enumerate(batches):
+            places: list[int] = []
+            for place, item in enumerate(batch.items):
+                if is_done(self._store, item, self._facts):
+                    self._done.add(item.out)
+                    self._listener.skipped(item)
+                    continue
+                if self._retry:
+                    self._attempts.end(item)
+                if self._attempts.count(item) > CRASHES:
+                    self._fail(item, CRASH)
+                else:
+                    places.append(place)
+            if places:
+                yield Assignment(number=number, batch=batch, places=tuple(places))
 
-def _lost(assignments: Any) -> Iterator[Outcome]:
-    failure = Failure(stage="crash", reason="the cluster returned nothing for it: try again")
-    for assignment in assignments:
-        for place in assignment.places:
-            yield Outcome(item=assignment.batch.items[place], result=failure)
-
-
-def _stream(
-    cluster: Cluster,
-    assignments: Sequence[Assignment],
-    stages: Stages,
-    gpus_per_actor: float,
-    actors: int | None,
-) -> Iterator[Progress]:
-    if not assignments:
-        return
-    data: Any = cluster.ray.data
-    context: Any = data.DataContext.get_current()
-    context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    context.target_max_block_size = _BLOCK_BYTES
-    if cluster.gpus:
-        resources = {"num_gpus": gpus_per_actor}
-    else:  # leave some for the other stages
-        resources = {"num_cpus": max(1.0, cluster.cpus // cluster.nodes // 2)}
-    most = actors or (_MOST_ACTORS if cluster.gpus else cluster.nodes)
-    size = max(1, min(_ROW_ITEMS, int(len(assignments) / (4 * max(1.0, cluster.cpus)))))
-    rows = [to_row(assignments[i : i + size]) for i in range(0, len(assignments), size)]
-    options = {"batch_size": None, "batch_format": "numpy", "zero_copy_batch": True}
-    ended = (
-        data.from_items(rows, override_num_blocks=len(rows))
-        .map_batches(
-            decode_rows,
-            fn_args=(stages,),
-            num_cpus=_CPUS,
-            memory=_DECODE_BYTES,  # also keeps Ray from decoding in the actors of the next stage
-            **options,
-        )
-        .map_batches(
-            Generator,
-            fn_constructor_args=(stages,),
-            compute=data.ActorPoolStrategy(min_size=1, max_size=most),
-            **resources,
-            **options,
-        )
-        .map_batches(write_rows, fn_args=(stages,), num_cpus=_CPUS, **options)
-    )
-    for row in ended.iter_rows():
-        yield from_row(row)
+    def _fail(self, item: Item, failure: Failure) -> None:
+        self._failures.add(item, failure)
+        self._listener.failed(item, failure)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from ..attempts import Attempts, is_poison, is_suspect
+from ..attempts import CRASHES, Attempts
 from ..batches import Batch
 from ..item import Item
+from ..run import CRASH
 from ..sidecar import Sidecar
 from ..stages import DecodedItem, Failure, GeneratedSound, caught
 from ..store import Store
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 Decode = Callable[[Item], DecodedItem]
 Generate = Callable[[Batch, Mapping[int, DecodedItem]], dict[int, "GeneratedSound | Failure"]]
+MakeGenerate = Callable[[], Generate]
 Write = Callable[[Item, GeneratedSound], Sidecar]
 
 COLUMN = "work"
@@ -36,7 +38,7 @@ class Stages:
     """
 
     decode: Decode
-    make_generate: Callable[[], Generate]
+    make_generate: MakeGenerate
     write: Write
     store: Store
 
@@ -180,7 +182,7 @@ def _write(progress: Progress, stages: Stages) -> Progress:
             lambda i=item, s=sound: caught("write", lambda: stages.write(i, s)),
         )
     for place, found in ended.items():
-        if not isinstance(found, PutAside):
+        if not (isinstance(found, PutAside) or found == CRASH):
             attempts.end(assignment.batch.items[place])
     return Progress(assignment=assignment, ended=ended)
 
@@ -200,9 +202,8 @@ def _attempt(
 
 def _stopped(attempts: Attempts, assignment: Assignment, item: Item) -> Failure | PutAside | None:
     count = attempts.count(item)
-    if is_poison(count):
-        reason = f"the process that worked on it crashed {count} times, the last time alone"
-        return Failure(stage="crash", reason=reason)
-    if is_suspect(count) and not assignment.alone:
+    if count > CRASHES:
+        return CRASH
+    if count == CRASHES and not assignment.alone:
         return PutAside()
     return None
