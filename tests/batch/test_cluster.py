@@ -1,0 +1,170 @@
+"""Ray: three nodes make what one process makes; what crashes is found, and done once."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from mmaudio_core.batch.attempts import CRASHES, Attempts
+from mmaudio_core.batch.batches import plan_batches
+from mmaudio_core.batch.cluster.connect import Cluster, connect
+from mmaudio_core.batch.cluster.pipeline import run_on_cluster
+from mmaudio_core.batch.cluster.work import Assignment, Stages
+from mmaudio_core.batch.item import Item
+from mmaudio_core.batch.locks import ItemLocks
+from mmaudio_core.batch.options import ItemOptions
+from mmaudio_core.batch.run import CRASH
+from mmaudio_core.batch.sidecar import Sidecar
+from mmaudio_core.batch.stages import Failure
+from mmaudio_core.batch.store import LocalStore
+from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
+from mmaudio_core.config import exact_seconds
+from mmaudio_core.errors import MMAudioError
+from tests.batch.clips import clip
+from tests.batch.cluster_stages import Decode, MakeGenerate, Trail, Write
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+ROOT = Path(__file__).parents[2]
+CLIPS = 8
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of a cluster of three nodes on this machine."""
+    from ray.cluster_utils import Cluster as Nodes
+
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    for _ in range(2):
+        nodes.add_node(num_cpus=2)
+    yield nodes.address
+    nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def cluster(address: str) -> Iterator[Cluster]:
+    with connect(address) as found:
+        assert found.nodes == 3
+        yield found
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("material")
+    write_synthetic_bundle(folder / "weights", variant="small_16k")
+    for number in range(CLIPS):
+        clip(folder / "clips" / f"{number}.mp4", seconds=1.1, seed=number)
+    return folder
+
+
+def mmaudio(material: Path, out: Path, *arguments: str) -> list[str]:
+    command = [sys.executable, "-m", "mmaudio_core", "sound", str(material / "clips")]
+    command += ["--out", str(out), "--weights", str(material / "weights"), "--model", "small_16k"]
+    command += ["--steps", "1", "--duration", "1", "--batch", "2", "--threads", "1"]
+    return [*command, *arguments]
+
+
+def results(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if ".mmaudio" not in path.parts)
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in found
+        if path.is_file() and path.suffix != ".json"
+    }
+
+
+def test_there_is_no_such_cluster() -> None:
+    told = "no connection to a Ray cluster at 'localhost:1'"
+    with pytest.raises(MMAudioError, match=told), connect("localhost:1"):
+        pass
+
+
+def test_nodes_and_killed_drivers_leave_the_bytes_of_one_process(
+    address: str, material: Path, tmp_path: Path
+) -> None:
+    subprocess.run(mmaudio(material, tmp_path / "one"), cwd=ROOT, check=True, capture_output=True)
+    expected = results(tmp_path / "one")
+    assert len(expected) == CLIPS and len(set(expected.values())) == CLIPS
+    out = tmp_path / "three"
+    command = mmaudio(material, out, "--ray", address)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()  # an item is done, others are in hand
+        driver.send_signal(signal.SIGKILL)
+    found = results(out)
+    assert found and found.items() <= expected.items()
+    again = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert results(out) == expected
+    assert "0 failed" in again.stderr and " 0 were done before" not in again.stderr
+    assert not list((out / ".mmaudio" / "attempts").iterdir())
+    assert not [path for path in out.rglob("*") if "partial" in path.name]
+
+
+def make_items(count: int) -> list[Item]:
+    options = ItemOptions(duration=exact_seconds(1))
+    return [
+        Item(video=f"{number}.mp4", out=f"v{number}", options=options) for number in range(count)
+    ]
+
+
+def run(
+    cluster: Cluster, items: Sequence[Item], folder: Path, *, size: int, **crashing: int
+) -> tuple[dict[str, Sidecar | Failure], Trail, Attempts]:
+    trail = Trail(folder / "trail")
+    trail.folder.mkdir()
+    store = LocalStore(folder / "results")
+    stages = Stages(
+        decode=Decode(bad=frozenset({"v1"})),
+        make_generate=MakeGenerate(trail, crashing),
+        write=Write(trail),
+        store=store,
+    )
+    assignments = [
+        Assignment(number=number, batch=batch, places=tuple(range(len(batch.items))))
+        for number, batch in enumerate(plan_batches(items, size))
+    ]
+    outcomes = list(run_on_cluster(cluster, assignments, stages))
+    assert len(outcomes) == len(items)
+    return {o.item.out: o.result for o in outcomes}, trail, Attempts(store)
+
+
+def test_an_item_that_ends_its_process_is_tried_alone_and_fails(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    items = make_items(12)
+    found, trail, attempts = run(cluster, items, tmp_path, size=4, v6=99, v9=2)
+    bad = found.pop("v1")
+    assert isinstance(bad, Failure) and (bad.stage, bad.reason) == ("decode", "no such picture")
+    assert found.pop("v6") == CRASH
+    assert all(isinstance(result, Sidecar) for result in found.values())
+    # in a batch of four until it was suspected, then once alone
+    assert trail.lines("generate", items[6]) == ["4"] * CRASHES + ["1"]
+    assert trail.lines("generate", items[9]) == ["4"] * 3
+    assert {item.out: attempts.count(item) for item in items if attempts.count(item)} == {
+        "v6": CRASHES + 1
+    }
+    for item in items:
+        expected = 0 if item.out in ("v1", "v6") else 1
+        assert len(trail.lines("write", item)) == expected, item
+
+
+def test_an_actor_that_is_killed_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    items = make_items(300)
+    found, trail, attempts = run(cluster, items, tmp_path, size=1, v50=1, v51=1, v200=2)
+    assert sum(isinstance(result, Sidecar) for result in found.values()) == 299
+    assert not any(attempts.count(item) for item in items)
+    assert all(trail.lines("write", item) for item in items if item.out != "v1")
+
+
+def test_one_driver_a_folder(address: str, material: Path, tmp_path: Path) -> None:
+    with ItemLocks(tmp_path) as locks:
+        assert locks.claim_all()
+        command = mmaudio(material, tmp_path, "--ray", address)
+        told = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 3
+    assert "another process makes results in" in told.stderr
