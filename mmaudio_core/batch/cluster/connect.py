@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from ...errors import MMAudioError
 
 T = TypeVar("T")
+_CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ def connect(address: str) -> Generator[Cluster, None, None]:
     Args:
         address: ``local`` starts a cluster on this machine that ends with the block; ``auto`` is
             the one that is found (``$RAY_ADDRESS``, or one that runs on this machine); else
-            ``host:port`` or ``ray://host:port``.
+            ``host:port`` of its head, whose network this machine is in.
 
     Raises:
         MMAudioError: Ray is not installed, or there is no such cluster.
@@ -60,13 +62,12 @@ def connect(address: str) -> Generator[Cluster, None, None]:
         raise MMAudioError(
             f"--ray needs a package that cannot be imported ({error}): pip install 'ray[data]'"
         ) from None
+    if address not in ("local", "auto"):
+        _check_address(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError) as error:
-        raise MMAudioError(
-            f"got no connection to a Ray cluster at {address!r} ({error}): start one (ray start "
-            "--head), or use --ray local"
-        ) from error
+        raise _unreachable(address, str(error)) from error
     try:
         resources: dict[str, float] = ray.cluster_resources()
         yield Cluster(
@@ -77,3 +78,24 @@ def connect(address: str) -> Generator[Cluster, None, None]:
         )
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise MMAudioError if nothing answers there: Ray would wait for minutes, and then exit."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise MMAudioError(
+            f"got the address {address!r} of a Ray cluster, expected local, auto, or the host:port "
+            "of its head, such as 10.0.0.1:6379"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, str(error)) from error
+
+
+def _unreachable(address: str, reason: str) -> MMAudioError:
+    return MMAudioError(
+        f"got no connection to a Ray cluster at {address!r} ({reason}): start one (ray start "
+        "--head), or use --ray local"
+    )
