@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from ..mmaudio_core.scoring.score import NOT_ASKED, score_takes
 from ..mmaudio_core.scoring.types import SCORES, TakeScores
 from ..mmaudio_core.scoring.voice import VoiceResult
 from .agreement import agreement_judge
+from .score_report import unmeasured
 from .take_sampling import Takes, TakeSampler
 from .voices import VoiceHistory, find_voices, remove_voices
 
@@ -54,7 +54,7 @@ def sample_best(
     totals = rank(scores, _WEIGHTS).totals
     order = _best_first(scores, heard)
     told = [_describe_choice(takes.seeds, totals, order[:keep], order[keep:])]
-    told += _unmeasured(scores)
+    told += unmeasured(dict(enumerate(scores)))
     takes, scores = takes.select(order[:keep]), [scores[take] for take in order[:keep]]
     histories: Sequence[VoiceHistory] = ()
     if no_voice:
@@ -131,19 +131,6 @@ def _describe_choice(
 
 def _total(total: float | None) -> str:
     return "" if total is None else f" (total {total:.2f})"
-
-
-def _unmeasured(scores: Sequence[TakeScores]) -> list[str]:
-    """What does not count, a notice for each reason."""
-    names: dict[str, dict[str, None]] = defaultdict(dict)
-    for one in scores:
-        for name, reason in one.unmeasured.items():
-            if reason != NOT_ASKED:
-                names[reason][name] = None
-    return [
-        f"Not measured, so it does not count: {', '.join(of_reason)}: {reason}."
-        for reason, of_reason in names.items()
-    ]
 
 
 def _describe_voices(histories: Sequence[VoiceHistory]) -> list[str]:

@@ -54,9 +54,7 @@ def test_the_judges_of_the_pack(found: Any) -> None:
     assert set(got["scores"]) == {*SCORES, "total"}
     assert isinstance(got["scores"]["agreement"], float)
     assert got["scores"]["desync"] is None
-    assert any(
-        text.startswith("Not measured, so it does not count: desync") for text in got["told"]
-    )
+    assert any(text.startswith("Not measured: desync") for text in got["told"])
     assert "scores" not in got["plain"]
 
 
@@ -73,6 +71,7 @@ def test_a_take_with_a_voice_gets_other_seeds(found: Any) -> None:
     tried = [{"seed": 10, "voice": 0.5}, {"seed": 12, "voice": 0.2}, {"seed": 14, "voice": 0.0}]
     assert got["voices"][0] == {"tried": tried, "remade": [], "left": []}
     assert got["voices"][1] == {"tried": [{"seed": 11, "voice": 0.0}], "remade": [], "left": []}
+    assert got["of_take_1"] == got["voices"][1:]
     assert [one["voice"] for one in got["scores"]] == [0.0, 0.0]
     assert got["told"] == [
         "no_voice, take 0: voice 50% with seed 10, 20% with seed 12, none with seed 14; kept seed "

@@ -19,6 +19,7 @@ from mmaudio_pack.nodes import best_takes, comfy_sampling, take_sampling, voices
 from mmaudio_pack.nodes.latents import empty_latent
 from mmaudio_pack.nodes.region import MMAudioRegion
 from mmaudio_pack.nodes.sampler import MMAudioSampler
+from mmaudio_pack.nodes.take_notes import notes_of_one
 from torch import Tensor
 
 NETWORKS = tiny.networks()
@@ -218,7 +219,9 @@ def result(output: Any, runs: Any) -> dict[str, Any]:
 
 def case_another_seed() -> Any:
     with voiced({10: 0.5, 12: 0.2}) as runs:
-        return result(run(10, 2, no_voice=True), runs)
+        output = run(10, 2, no_voice=True)
+    of_one = notes_of_one(notes(output), 1)["voices"]
+    return result(output, runs) | {"of_take_1": of_one}
 
 
 @contextmanager
