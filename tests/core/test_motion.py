@@ -33,7 +33,7 @@ def energy(frames: Tensor, chunk: int = 1000) -> Tensor:
 
 
 def motion(video: VideoClip, *, networks: MemoryNetworks = NETWORKS, start: str = "0") -> Tensor:
-    time_range = TimeRange(duration=Fraction(0), start=Fraction(start))
+    time_range = TimeRange(duration=Fraction(0), start=Fraction(start), mask_away_clip=True)
     found = extract_visual_features(networks, video, time_range).features.motion
     assert found is not None
     return found
