@@ -175,8 +175,8 @@ class MuxAudioVideo(Node):
         saved = [ui.SavedResult(r.path.name, subfolder, io.FolderType.output) for r in results]
         shown = dict(ui.PreviewVideo(saved).as_dict())
         if is_of_page(cls.hidden.extra_pnginfo):
-            picture = Picture(dict(saved[0]))
-            shown |= panel(sound, read_notes(audio), lambda: picture, start_offset, take)
+            picture = Picture(dict(saved[0]), name=saved[0]["filename"])
+            shown |= panel(sound, read_notes(audio), lambda: picture, start_offset, take, saved)
         first = InputImpl.VideoFromFile(str(results[0].path))
         return with_notices(first, notices=notices, ui=shown)
 

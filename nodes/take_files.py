@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -42,10 +42,12 @@ class Picture:
 
     Attributes:
         start: seconds into the file where the picture begins.
+        name: what the user knows it by; empty if it was no file.
     """
 
     file: dict[str, str]
     start: float = 0.0
+    name: str = ""
 
 
 def is_of_page(extra_pnginfo: object) -> bool:
@@ -59,20 +61,27 @@ def panel(
     picture: Callable[[], Picture | None],
     audio_start: float,
     take: int,
+    saved: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, list[Any]]:
-    """The node's UI output for the panel; nothing if its files cannot be written.
+    """The node's UI output for the panel; an empty list if its files cannot be written.
 
     Args: as ``panel_data``; ``picture`` may write one of the files.
     """
     try:
-        return {UI_KEY: [panel_data(audio, notes, picture(), audio_start, take)]}
+        return {UI_KEY: [panel_data(audio, notes, picture(), audio_start, take, saved)]}
     except (OSError, MMAudioError) as error:  # a full disk, say: the node's own result is there
         log.warning("MMAudio: the take panel cannot be shown: %s", error)
-        return {}
+        # of a list, ComfyUI expects every item to have the keys of the first
+        return {UI_KEY: []}
 
 
 def panel_data(
-    audio: Audio, notes: Notes, picture: Picture | None, audio_start: float, take: int
+    audio: Audio,
+    notes: Notes,
+    picture: Picture | None,
+    audio_start: float,
+    take: int,
+    saved: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """What the panel shows, as JSON of a few KB a take.
 
@@ -82,6 +91,7 @@ def panel_data(
         notes: see ``take_notes``.
         audio_start: where in the picture the sound begins, in seconds; below 0, before it.
         take: the one that is chosen; -1 for all.
+        saved: the files that were made of what is chosen, as ``/view`` names them.
     """
     folder = Path(folder_paths.get_temp_directory()) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +109,8 @@ def panel_data(
         "takes": takes,
         "count": len(audio.waveforms),
         "take": take,
+        "saved": [dict(file) for file in saved],
+        "name": "" if picture is None else picture.name,
         "duration": float(audio.duration),
         "audio_start": audio_start,
         "video": None if picture is None else {**picture.file, "start": picture.start},
@@ -116,13 +128,13 @@ def picture_of(video: Input.Video, start: float) -> Picture:
     if isinstance(source, str) and Path(source).is_file():
         path = Path(source)
         if file := _view(path):
-            return Picture(file, start)
+            return Picture(file, start, path.name)
         stat = path.stat()
         identity = f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}"
         copy = folder / f"{_digest(identity.encode())}{path.suffix.lower()}"
         if not copy.exists():
             _copy(path, copy)
-        return Picture(_entry(copy), start)
+        return Picture(_entry(copy), start, path.name)
     copy = folder / f"{uuid.uuid4().hex}.mp4"
     try:
         video.save_to(str(copy))  # encodes frames; copies what was a file in memory

@@ -344,6 +344,20 @@ class ComfyPage:
         )
         self.settle()
 
+    def look_at(self, node: str, zoom: float) -> None:
+        """Zoom to a node, so that it begins at the upper left."""
+        self.page.evaluate(
+            """([id, zoom]) => {
+              const {ds, graph} = window.app.canvas;
+              const [x, y] = graph.getNodeById(id).pos;
+              ds.scale = zoom;
+              ds.offset = [300 / zoom - x, 120 / zoom - y];
+              window.app.canvas.setDirty(true, true);
+            }""",
+            [node, zoom],
+        )
+        self.settle()
+
     def boxes(self) -> list[Box]:
         """The nodes of the graph that is in view, as drawn."""
         return [Box(**box) for box in self.page.evaluate(_BOXES[self.renderer])]

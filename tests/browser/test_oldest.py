@@ -9,7 +9,7 @@ from dev.server import ComfyServer
 from tests.nodes.graphs import muxed, sound
 
 from .page import SIZE, ComfyPage
-from .test_takes import Panel
+from .takes import Panel
 
 
 @pytest.mark.every_version

@@ -67,4 +67,4 @@ def test_the_oldest_files_go_first(inside: Inside) -> None:
 
 def test_a_panel_that_cannot_be_shown_takes_no_result(inside: Inside) -> None:
     shown, shape = inside("takes")("a_folder_that_cannot_be_written_takes_no_result")
-    assert shown == ["text"] and shape == [1, 1, 16_000]
+    assert shown == {"mmaudio_takes": [], "text": []} and shape == [1, 1, 16_000]

@@ -31,3 +31,9 @@ export function nodeOf(executionId) {
 export function widgetOf(node, name) {
   return node.widgets?.find((widget) => widget.name === name);
 }
+
+// Let the page keep the graph as it is now, for undo and for a reload, as after a click on the canvas.
+export function noteChange() {
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+  (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker); // the latter: ComfyUI 0.8.0
+}

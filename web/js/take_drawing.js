@@ -1,5 +1,5 @@
 // What the take panel draws: waveforms and the time axis.
-const MAX_TICKS = 8;
+const TICK_PX = 44; // at least, between two of them
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300];
 
 // Low and high of each stretch, from -1 to 1.
@@ -34,13 +34,14 @@ export function drawRuler(canvas, { duration, cuts, windows }, color) {
   context.fillStyle = context.strokeStyle = color;
   context.font = "11px sans-serif";
   context.textBaseline = "top";
-  const step = STEPS.find((size) => duration / size <= MAX_TICKS) ?? duration;
+  const step = STEPS.find((size) => (width * size) / duration >= TICK_PX) ?? duration;
   for (let time = 0; time <= duration + 1e-6; time += step) {
     const x = Math.min(place(time), width - 1);
     context.fillRect(x, 0, 1, 5);
-    const text = formatTime(time);
+    const text = duration < 60 ? `${Math.round(time * 10) / 10} s` : formatTime(time, duration);
     const room = context.measureText(text).width;
-    context.fillText(text, Math.min(Math.max(0, x - room / 2), width - room), 6);
+    // the first one beside the playhead, which begins there
+    context.fillText(text, Math.min(Math.max(3, x - room / 2), width - room), 6);
   }
   for (const [index, [start, end]] of windows.entries()) {
     const y = height - 3 - (index % 2) * 3;
@@ -55,10 +56,11 @@ export function drawRuler(canvas, { duration, cuts, windows }, color) {
   }
 }
 
-export function formatTime(time) {
-  const tenths = Math.round(time * 10) / 10;
-  if (tenths < 60) return `${tenths.toFixed(tenths % 1 ? 1 : 0)} s`;
-  return `${Math.floor(tenths / 60)}:${String(Math.floor(tenths % 60)).padStart(2, "0")}`;
+// Minutes and seconds, as many digits as a sound of that duration needs.
+export function formatTime(time, duration) {
+  if (duration < 60) return time.toFixed(1);
+  const seconds = Math.floor(time);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
 // The canvas at the pixels of the screen, empty.

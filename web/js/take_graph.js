@@ -1,38 +1,37 @@
 // The nodes around a take panel: the region and the schedule whose widgets it writes.
-import { widgetOf } from "./nodes.js";
+import { findAbove } from "./graph_sources.js";
+import { noteChange, widgetOf } from "./nodes.js";
 
 const TIME = String.raw`(?:\d+:[0-5])?\d+(?:\.\d+)?`;
 const ENTRY = new RegExp(String.raw`^(\s*)(${TIME})(\s*-\s*)(${TIME})?(\s*:)([\s\S]*)$`);
 
-// The nearest node of that type among those that `node` gets its sound from, itself left out.
-export function findAbove(node, type) {
-  const seen = new Set();
-  let level = [node];
-  while (level.length) {
-    const above = [];
-    for (const here of level) {
-      for (const slot of (here.inputs ?? []).keys()) {
-        const source = here.getInputNode?.(slot);
-        if (!source || seen.has(source)) continue;
-        seen.add(source);
-        if ((source.constructor.nodeData?.name ?? source.type) === type) return source;
-        above.push(source);
-      }
-    }
-    level = above;
-  }
-  return undefined;
+// Whether a widget's value counts, and does not come from another node.
+export function isOwn(node, name) {
+  const input = node.inputs?.find((one) => (one.widget?.name ?? one.name) === name);
+  return Boolean(widgetOf(node, name)) && (input?.link ?? null) === null;
 }
 
-// Set a widget as a user does: the page redraws it and notes the change.
-export function setWidget(node, name, value) {
-  const widget = widgetOf(node, name);
-  if (!widget) return false;
-  widget.value = value;
-  widget.callback?.(value);
+// Set widgets as a user does, in one step that can be undone. Whether their values count.
+export function setWidgets(node, values) {
+  if (!Object.keys(values).every((name) => isOwn(node, name))) return false;
+  for (const [name, value] of Object.entries(values)) {
+    const widget = widgetOf(node, name);
+    widget.value = value;
+    widget.callback?.(value);
+  }
   node.graph?.setDirtyCanvas?.(true, true);
-  node.graph?.change?.();
+  noteChange();
   return true;
+}
+
+// Write a region, in seconds, into the MMAudioRegion above `node`; what there is to tell about it.
+export function writeRegion(node, ...region) {
+  const target = findAbove(node, "MMAudioRegion");
+  if (!target) return "";
+  const [start, end] = region.map((time) => Math.round(time * 100) / 100);
+  if (!setWidgets(target, { start, end }))
+    return `${target.title} takes a time from another node, and stays as it is.`;
+  return `${target.title}: ${start.toFixed(2)} to ${end.toFixed(2)} s.`;
 }
 
 // The entries of a schedule's text: where each begins and ends, and its prompt. Undefined where the
@@ -52,7 +51,8 @@ export function readSchedule(text, duration) {
 // The text after the border between entry `index` and the next was moved to `time`; all else stays.
 export function moveBorder(text, duration, index, time) {
   const entries = readSchedule(text, duration);
-  const [left, right] = [entries[index], entries[index + 1]];
+  const [left, right] = [entries?.[index], entries?.[index + 1]];
+  if (!left || !right) return text; // it was changed by hand meanwhile
   const shift = time - (left.end + right.start) / 2;
   const parts = [
     { entry: left, field: 4, value: left.end + shift },

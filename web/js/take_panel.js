@@ -3,7 +3,7 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { listen, onRestore } from "./node_texts.js";
-import { nodeOf, widgetOf } from "./nodes.js";
+import { nodeOf, noteChange, widgetOf } from "./nodes.js";
 import { TakeView } from "./take_view.js";
 
 const NODES = new Set(["MuxAudioVideo", "MMAudioTakes"]);
@@ -12,6 +12,8 @@ const GONE = "The takes of the last run are no longer on disk. Run again to hear
 
 const REMOVED_MS = 1000; // after which what is not shown is let go
 const BEFORE_RUN = "Run to hear the takes.";
+const WIDTH = 360; // px, at least
+const MARGIN = 10; // px; of the classic canvas around such a widget
 
 const views = new WeakMap(); // node -> its TakeView
 let inApp = new Set(); // ids of the nodes whose panel stands in the App of the graph that is opened
@@ -23,16 +25,22 @@ function fileUrl({ filename, subfolder, type }) {
 function viewOf(node) {
   const known = views.get(node);
   if (known) return known;
+  let height = 0; // that the node has made room for
   const view = new TakeView(node, {
     fileUrl,
     spectrogramUrl: ({ file }) => api.apiURL(`/mmaudio_takes/${file.filename.split(".")[0]}.png`),
+    onHeight: () => {
+      resize(node, height && view.height - height);
+      height = view.height;
+    },
   });
   views.set(node, view);
+  const room = () => view.height + (window.LiteGraph.vueNodesMode ? 0 : 2 * MARGIN);
   const widget = node.addDOMWidget(WIDGET, WIDGET, view.element, {
     serialize: false,
     hideOnZoom: false,
-    getMinHeight: () => view.height,
-    getMaxHeight: () => view.height,
+    getMinHeight: room,
+    getMaxHeight: room,
   });
   widget.serialize = false;
   widget.label = "takes";
@@ -41,7 +49,7 @@ function viewOf(node) {
     view.pause();
     setTimeout(() => {
       if (view.element.isConnected) return; // an App still shows it
-      view.end();
+      view.dispose();
       views.delete(node);
     }, REMOVED_MS);
     onRemoved?.call(this);
@@ -49,28 +57,40 @@ function viewOf(node) {
   return view;
 }
 
-function resize(node) {
+// Make room for the panel, which has become higher by `growth`.
+function resize(node, growth = 0) {
   const [width, height] = node.computeSize();
-  node.setSize([Math.max(node.size[0], width, 360), Math.max(node.size[1], height)]);
+  node.setSize([Math.max(node.size[0], width, WIDTH), Math.max(node.size[1] + growth, height)]);
   node.setDirtyCanvas?.(true, true);
 }
 
-function show(node, data) {
+// `items`: what there is to show, an entry for each item of a list that the node ran for.
+function show(node, items) {
   const view = viewOf(node);
-  view.show(data);
+  const names = items.map(({ name }, index) => (name ? `${index + 1}: ${name}` : `${index + 1}`));
+  const showItem = (index) => {
+    node.properties[WIDGET] = index; // kept with the graph
+    noteChange();
+    view.show(items[index], names, index);
+  };
+  view.onItem = showItem;
+  const last = node.properties[WIDGET];
+  if (last in items) view.show(items[last], names, last);
+  else view.show(items[0], names, 0);
   resize(node);
 }
 
-// The takes in an output of one of the nodes that have a panel.
+// What an output of one of the nodes that have a panel has to show; undefined if there is nothing.
 function takesIn(node, output) {
-  return NODES.has(node?.constructor.nodeData.name) ? output?.mmaudio_takes?.[0] : undefined;
+  const items = NODES.has(node?.constructor.nodeData?.name) ? output?.mmaudio_takes : undefined;
+  return items?.length ? items : undefined;
 }
 
 // What was shown before the page was loaded again, if it is still there.
-async function restore(node, data) {
-  const answer = await fetch(fileUrl(data.takes[0].file), { method: "HEAD" });
+async function restore(node, items) {
+  const answer = await fetch(fileUrl(items[0].takes[0].file), { method: "HEAD" });
   if (views.get(node)?.data) return; // it ran meanwhile
-  if (answer.ok) show(node, data);
+  if (answer.ok) show(node, items);
   else {
     viewOf(node).tell(GONE);
     resize(node);
@@ -82,12 +102,12 @@ app.registerExtension({
   setup() {
     listen("executed", ({ node, display_node, output }) => {
       const target = nodeOf(display_node ?? node);
-      const data = takesIn(target, output);
-      if (data) show(target, data);
+      const items = takesIn(target, output);
+      if (items) show(target, items);
     });
     onRestore((node, output) => {
-      const data = takesIn(node, output);
-      if (data) void restore(node, data);
+      const items = takesIn(node, output);
+      if (items) void restore(node, items);
     });
   },
   beforeConfigureGraph(graph) {
@@ -101,6 +121,12 @@ app.registerExtension({
   },
   nodeCreated(node) {
     if (!NODES.has(node.constructor.nodeData?.name)) return;
+    // the panel plays the file that was saved, too: a second player of it is one too many
+    const { onExecuted } = node;
+    node.onExecuted = function (output) {
+      this.hideOutputImages = Boolean(takesIn(this, output));
+      onExecuted?.apply(this, arguments);
+    };
     // the choice may be made in the widget, too
     const widget = widgetOf(node, "take");
     if (!widget) return;

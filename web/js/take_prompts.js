@@ -2,7 +2,8 @@
 // text of that node stays the truth.
 import { widgetOf } from "./nodes.js";
 import { make } from "./take_elements.js";
-import { findAbove, moveBorder, readSchedule, setWidget } from "./take_graph.js";
+import { findAbove } from "./graph_sources.js";
+import { isOwn, moveBorder, readSchedule, setWidgets } from "./take_graph.js";
 
 const LEAST = 0.1; // s that a prompt keeps
 const STEP = 0.1; // s, of the arrow keys
@@ -12,7 +13,7 @@ export class PromptStrip {
   // the time under the pointer, and where to tell what has happened.
   static above(node, duration, view) {
     const schedule = findAbove(node, "MMAudioPromptSchedule");
-    if (!schedule || !widgetOf(schedule, "schedule")?.value) return null;
+    if (!schedule || !isOwn(schedule, "schedule") || !widgetOf(schedule, "schedule").value) return null;
     const strip = new PromptStrip(schedule, duration, view);
     return strip.entries?.length ? strip : null;
   }
@@ -20,14 +21,18 @@ export class PromptStrip {
   constructor(node, duration, view) {
     Object.assign(this, { node, duration, view });
     this.element = make("div", { class: "schedule", role: "group", "aria-label": "Prompts" });
+    // it may have been changed by hand
+    for (const kind of ["pointerenter", "focusin"])
+      this.element.addEventListener(kind, () => this.text !== this.drawn && this.draw());
     this.draw();
   }
 
   get text() {
-    return widgetOf(this.node, "schedule").value;
+    return widgetOf(this.node, "schedule")?.value ?? "";
   }
 
   draw() {
+    this.drawn = this.text;
     this.entries = readSchedule(this.text, this.duration);
     const parts = [];
     for (const [index, entry] of (this.entries ?? []).entries()) {
@@ -81,10 +86,10 @@ export class PromptStrip {
   }
 
   move(index, time) {
-    setWidget(this.node, "schedule", moveBorder(this.text, this.duration, index, time));
+    setWidgets(this.node, { schedule: moveBorder(this.text, this.duration, index, time) });
     const focused = this.element.contains(document.activeElement);
     this.draw();
     if (focused) this.element.querySelectorAll(".border")[index]?.focus();
-    this.view.status.textContent = `The border is at ${time.toFixed(2)} s. Run again to hear it.`;
+    this.view.tell(`The border is at ${time.toFixed(2)} s. Run again to hear it.`);
   }
 }

@@ -1,0 +1,154 @@
+"""What the take panel lets a user choose from: items of a list, and takes by their scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.core.made_videos import steady, write_video
+from tests.nodes.graphs import muxed, node, sound
+
+from .page import ComfyPage
+from .takes import Panel
+
+ITEMS, TAKES = 2, 3
+# By hand: as MMAudio Score Takes writes them, with a score that no take has and one that one lacks.
+SCORES: list[dict[str, float | None]] = [
+    {"total": 0.61, "desync": 0.31, "sync_offset": 0.2, "voice": 0.03, "agreement": None},
+    {"total": 0.83, "desync": 0.12, "sync_offset": -0.04, "voice": 0.0, "agreement": None},
+    {"total": 0.44, "desync": None, "sync_offset": 0.04, "voice": 0.41, "agreement": None},
+]
+
+
+@pytest.fixture(scope="module")
+def mux(opened_page: ComfyPage) -> str:
+    """Mux on a list of two batches of images; its id."""
+    page = opened_page
+    write_video(page.server.input / "list.mp4", steady(50, 25))
+    graph = sound(video="list.mp4", sample={"num_samples": TAKES})
+    graph["parts"] = node("GetVideoComponents", video=["video", 0])
+    graph["list"] = node("RebatchImages", images=["parts", 0], batch_size=25)
+    ids = page.add_nodes(muxed(graph, images=["list", 0]))
+    page.set_widgets(ids["sample"], control_after_generate="fixed")
+    page.set_widgets(ids["mux"], filename_prefix=f"list/{page.renderer}")
+    page.page.evaluate(
+        """() => window.app.api.addEventListener('executed', ({detail}) => {
+          if (detail.output?.mmaudio_takes) window.shown = detail;
+        })"""
+    )
+    assert page.run() == "success"
+    page.look_at(ids["mux"], 0.8)
+    return ids["mux"]
+
+
+@pytest.fixture
+def panel(page: ComfyPage, mux: str) -> Panel:
+    return Panel(page, mux)
+
+
+def names(panel: Panel) -> list[str]:
+    return panel.root.get_by_label("Item").locator("option").all_inner_texts()
+
+
+def test_each_item_of_a_list_is_shown(page: ComfyPage, panel: Panel) -> None:
+    files = [f"{number}: {page.renderer}_0000{number}_.mp4" for number in (1, 2)]
+    assert names(panel) == files
+    video = panel.root.locator("video")
+    assert "_00001_.mp4" in (video.get_attribute("src") or "")
+    panel.choose("Item", files[1])
+    assert "_00002_.mp4" in (video.get_attribute("src") or "")
+    assert panel.root.get_by_role("link", name="Download").get_attribute("download") == (
+        f"{page.renderer}_00002_.mp4"
+    )
+    assert panel.violations() == []
+    page.reload()
+    again = Panel(page, panel.node_id)
+    assert names(again) == files
+    assert "_00002_.mp4" in (again.root.locator("video").get_attribute("src") or "")
+
+
+@pytest.fixture
+def scored(page: ComfyPage, panel: Panel) -> Panel:
+    """The panel, with scores."""
+    page.page.evaluate(
+        """async ([id, scores]) => {
+          const {app} = window;
+          const answer = await app.api.fetchApi('/history?max_items=1');
+          const [{outputs}] = Object.values(await answer.json());
+          const [data] = outputs[id].mmaudio_takes;
+          for (const [index, take] of data.takes.entries()) take.scores = scores[index];
+          const output = {...outputs[id], mmaudio_takes: [data]};
+          app.api.dispatchCustomEvent('executed', {node: id, display_node: id, output});
+        }""",
+        [panel.node_id, SCORES],
+    )
+    panel.root.get_by_label("Sort by").wait_for()
+    return panel
+
+
+def told(panel: Panel) -> list[list[str]]:
+    """The scores in the lanes, from above."""
+    lanes = panel.root.locator(".lane").all()
+    return [lane.locator(".score").all_inner_texts() for lane in lanes]
+
+
+def test_scores_are_told_with_their_units(scored: Panel) -> None:
+    best = " ★\n(best)"
+    assert told(scored) == [
+        ["total 0.61", "desync 0.31 s", "sync offset +200 ms", "voice 3 %"],
+        [
+            f"total 0.83{best}",
+            f"desync 0.12 s{best}",
+            f"sync offset −40 ms{best}",
+            f"voice 0 %{best}",
+        ],
+        ["total 0.44", "desync not measured", f"sync offset +40 ms{best}", "voice 41 %"],
+    ]
+    assert scored.root.get_by_text("Not measured: agreement").is_visible()
+    assert scored.violations() == []
+
+
+def test_takes_are_sorted_by_a_score(page: ComfyPage, scored: Panel) -> None:
+    """With keys alone; numbers, and what is kept, mean the takes as they were made."""
+    assert scored.order() == ["Take 0", "Take 1", "Take 2"]
+    wanted = {
+        "total": [1, 0, 2],
+        "desync": [1, 0, 2],  # what was not measured comes last
+        "sync offset": [1, 2, 0],
+        "voice": [1, 0, 2],
+    }
+    sort = scored.root.get_by_label("Sort by")
+    assert sort.locator("option").all_inner_texts() == ["take number", *wanted]
+    sort.focus()
+    for name, order in wanted.items():
+        page.page.keyboard.press("ArrowDown")
+        assert scored.order() == [f"Take {take}" for take in order], name
+        assert told(scored)[0][0].startswith(name)
+    assert "sorted by voice" in scored.status()
+    scored.choose("Sort by", "sync offset")
+    scored.press("3")
+    assert scored.root.locator(".lane.picked").inner_text().startswith("Take 2")
+    scored.root.locator(".lane", has_text="Take 2").get_by_role("button", name="Keep").click()
+    assert scored.widget("take") == 2
+    scored.choose("Sort by", "take number")
+    assert scored.order() == ["Take 0", "Take 1", "Take 2"]
+
+
+def test_the_node_is_as_high_as_its_panel(page: ComfyPage, scored: Panel) -> None:
+    """Nothing is cut off, whatever there is to tell."""
+    room: dict[str, Any] = scored.root.evaluate(
+        """(panel) => {
+          const low = (element) => element.getBoundingClientRect().bottom;
+          return {panel: low(panel), parts: [...panel.children].map(low)};
+        }"""
+    )
+    assert max(room["parts"]) <= room["panel"] + 0.5
+    box = next(box for box in page.boxes() if box.id == scored.node_id)
+    scale, top = page.page.evaluate(
+        """() => {
+          const {ds, canvas} = window.app.canvas;
+          return [ds.scale, canvas.getBoundingClientRect().top + ds.offset[1] * ds.scale];
+        }"""
+    )
+    assert room["panel"] <= top + (box.y + box.height) * scale + 1
