@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,16 +39,19 @@ WINDOW_SECONDS = (WINDOW_SEGMENTS - 1) * STEP_SECONDS + SEGMENT_SECONDS
 """4.8 s."""
 _WINDOW_STEP = 3
 """Segments from one window to the next: 0.96 s."""
+_SILENCE = "the sound is silent"
 _SILENT = 1e-4
 """Peak (-80 dB) below which there is nothing to hear; the head would still name an offset."""
-_SEGMENT_BATCH, _WINDOW_BATCH = 128, 48
-_SEGMENT_TOKENS, _WINDOW_TOKENS = 74, 198
+_SEGMENT_BATCH, _WINDOW_BATCH = 128, 40  # a batch of windows has fewer tokens
+_SEGMENT_TOKENS = 74
 _LIVE_TENSORS = 14  # of (tokens, width), at the peak of a block
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyncScore:
     """How one take goes together with the picture.
+
+    Windows in which there is nothing to hear are left out.
 
     Attributes:
         desync: the published DeSync score: mean of the distances, in seconds, of the first and the
@@ -57,7 +60,6 @@ class SyncScore:
         offsets: the same for each window.
         times: middle of each window, in seconds.
         reason: why nothing was measured.
-        notice: what was left out of what was measured.
     """
 
     desync: float | None = None
@@ -65,7 +67,6 @@ class SyncScore:
     offsets: tuple[float, ...] = ()
     times: tuple[float, ...] = ()
     reason: str | None = None
-    notice: str | None = None
 
 
 def score_sync(
@@ -105,28 +106,35 @@ def score_sync(
     if count < WINDOW_SEGMENTS:
         return [SyncScore(reason=_too_short(seconds, pictures, sounds))] * takes
     used = waveforms[..., : math.ceil(_seconds(count) * sample_rate)]
-    audible = [take for take in range(takes) if used[take].abs().max() >= _SILENT]
-    scores = [SyncScore(reason="the sound is silent")] * takes
-    if not audible:
-        return scores
-    starts = window_starts(count)
+    mono = [resample(mix_to_mono(take)[None], sample_rate, SYNC_RATE) for take in used]
+    samples = _fitted(mono, count)
+    windows = _audible_windows(samples, window_starts(count))
+    if not windows:
+        return [SyncScore(reason=_SILENCE)] * takes
     try:
-        head = networks.acquire(PartKind.SYNC_HEAD, _bytes(networks, len(audible), count))
+        head = networks.acquire(PartKind.SYNC_HEAD, _bytes(networks, takes * count))
     except NoSyncHeadError as error:
         return [SyncScore(reason=str(error))] * takes
     _check_features(sync, head)
-    mono = [resample(mix_to_mono(used[take])[None], sample_rate, SYNC_RATE) for take in audible]
-    offsets = _offsets(head, sync, _fitted(mono, count), starts, progress)
-    notice = None if pictures == sounds else _left_out(seconds, pictures, count)
-    for take, found in zip(audible, offsets, strict=True):
-        scores[take] = SyncScore(
-            desync=(abs(found[0]) + abs(found[-1])) / 2,
-            sync_offset=statistics.median(found),
-            offsets=tuple(found),
-            times=tuple(round(start * STEP_SECONDS + WINDOW_SECONDS / 2, 3) for start in starts),
-            notice=notice,
-        )
-    return scores
+    measured: list[dict[int, float]] = [{} for _ in range(takes)]
+    for (take, start), offset in zip(
+        windows, _offsets(head, sync, samples, windows, progress), strict=True
+    ):
+        measured[take][start] = offset
+    return [_score(offsets) for offsets in measured]
+
+
+def _score(measured: Mapping[int, float]) -> SyncScore:
+    """The score of a take from the offset of each window, by its first segment."""
+    if not measured:
+        return SyncScore(reason=_SILENCE)
+    offsets = tuple(measured.values())
+    return SyncScore(
+        desync=(abs(offsets[0]) + abs(offsets[-1])) / 2,
+        sync_offset=statistics.median(offsets),
+        offsets=offsets,
+        times=tuple(round(start * STEP_SECONDS + WINDOW_SECONDS / 2, 3) for start in measured),
+    )
 
 
 def window_starts(count: int) -> list[int]:
@@ -148,13 +156,6 @@ def _too_short(seconds: float, pictures: int, sounds: int) -> str:
     return f"{got}, expected at least {WINDOW_SECONDS:g} s"
 
 
-def _left_out(seconds: float, pictures: int, count: int) -> str:
-    return (
-        f"the sound is {seconds:.2f} s long and the picture's sync features cover "
-        f"{_seconds(pictures):.2f} s: the first {_seconds(count):.2f} s were compared"
-    )
-
-
 def _check_features(sync: Tensor, head: LoadedModel) -> None:
     assert isinstance(head.network, SyncHead)
     width = head.network.params.width
@@ -165,31 +166,47 @@ def _check_features(sync: Tensor, head: LoadedModel) -> None:
         )
 
 
-def _bytes(networks: ModelProvider, takes: int, count: int) -> int:
+def _bytes(networks: ModelProvider, segments: int) -> int:
     """Memory for the activations of the largest batch."""
-    segments = min(_SEGMENT_BATCH, takes * count) * _SEGMENT_TOKENS
-    windows = min(_WINDOW_BATCH, takes * len(window_starts(count))) * _WINDOW_TOKENS
-    values = max(segments, windows) * networks.params.sync_dim * _LIVE_TENSORS
+    tokens = min(_SEGMENT_BATCH, segments) * _SEGMENT_TOKENS
+    values = tokens * networks.params.sync_dim * _LIVE_TENSORS
     return values * networks.compute_dtype(PartKind.SYNC_HEAD).itemsize
 
 
 def _fitted(mono: Sequence[Tensor], count: int) -> Tensor:
-    """(takes, count, 10240) segments, a view of samples cut or padded to them."""
-    samples = SEGMENT_SAMPLES + (count - 1) * SEGMENT_STEP_SAMPLES
-    fitted = torch.zeros(len(mono), samples)
+    """(takes, samples of ``count`` segments), cut or padded to them."""
+    fitted = torch.zeros(len(mono), SEGMENT_SAMPLES + (count - 1) * SEGMENT_STEP_SAMPLES)
     for row, waveform in zip(fitted, mono, strict=True):
-        row[: waveform.shape[1]] = waveform[0, :samples]
-    return fitted.unfold(1, SEGMENT_SAMPLES, SEGMENT_STEP_SAMPLES)
+        length = min(len(row), waveform.shape[1])
+        row[:length] = waveform[0, :length]
+    return fitted
+
+
+def _audible_windows(samples: Tensor, starts: Sequence[int]) -> list[tuple[int, int]]:
+    """Take and first segment of each window in which there is something to hear."""
+    steps = torch.unflatten(samples, 1, (-1, SEGMENT_STEP_SAMPLES))
+    loud = torch.maximum(steps.amax(dim=2), -steps.amin(dim=2)) >= _SILENT
+    steps_of_window = WINDOW_SEGMENTS + 1  # a segment is two steps long
+    return [
+        (take, start)
+        for take in range(len(samples))
+        for start in starts
+        if loud[take, start : start + steps_of_window].any()
+    ]
 
 
 def _offsets(
-    head: LoadedModel, sync: Tensor, segments: Tensor, starts: Sequence[int], progress: Progress
-) -> list[list[float]]:
-    """By how many seconds each take's sound is late, window by window."""
+    head: LoadedModel,
+    sync: Tensor,
+    samples: Tensor,
+    windows: Sequence[tuple[int, int]],
+    progress: Progress,
+) -> list[float]:
+    """By how many seconds the sound is late in each window."""
     network = head.network
     assert isinstance(network, SyncHead)
+    segments = samples.unfold(1, SEGMENT_SAMPLES, SEGMENT_STEP_SAMPLES)
     takes, count = len(segments), segments.shape[1]
-    windows = torch.cartesian_prod(torch.arange(takes), torch.tensor(starts)).reshape(-1, 2)
     total, done = takes * count + len(windows), 0
 
     def batches(indices: Tensor, size: int, run: Callable[[Tensor], Tensor]) -> Tensor:
@@ -214,7 +231,9 @@ def _offsets(
     with torch.no_grad(), tick_on_forward(network, lambda: progress(SYNC_SCORE_STAGE, done, total)):
         sounds = batches(torch.arange(takes * count), _SEGMENT_BATCH, encode)
         sounds = torch.unflatten(sounds, 0, (takes, count))
-        logits = check_finite(batches(windows, _WINDOW_BATCH, compare), SYNC_SCORE_STAGE, head)
+        logits = check_finite(
+            batches(torch.tensor(windows), _WINDOW_BATCH, compare), SYNC_SCORE_STAGE, head
+        )
     progress(SYNC_SCORE_STAGE, total, total)
-    early = network.params.seconds[logits.argmax(dim=1)].reshape(takes, -1)
-    return [[round(-float(seconds), 3) + 0.0 for seconds in take] for take in early]  # no -0.0
+    early = network.params.seconds[logits.argmax(dim=1)]
+    return [round(-float(seconds), 3) + 0.0 for seconds in early]  # no -0.0

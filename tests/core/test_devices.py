@@ -25,7 +25,7 @@ from mmaudio_core.models.bigvgan import BigVGAN
 from mmaudio_core.models.clip import CLIP
 from mmaudio_core.models.flow import FlowNetwork
 from mmaudio_core.models.flow.conditions import Conditions
-from mmaudio_core.models.synchformer import Synchformer
+from mmaudio_core.models.synchformer import SyncHead, Synchformer
 from mmaudio_core.models.vae import VAE
 from mmaudio_core.sampling.guidance import predict_velocity, project_conditions
 from mmaudio_core.sampling.windows import WindowParams, plan_windows
@@ -124,6 +124,7 @@ def test_encoders_and_decoders_stay_on_their_device(
     with fake():
         clip: CLIP = on_gpu(PartKind.CLIP, variant, dtype)
         sync: Synchformer = on_gpu(PartKind.SYNCHFORMER, variant, dtype)
+        head: SyncHead = on_gpu(PartKind.SYNC_HEAD, variant, dtype)
         vae: VAE = on_gpu(PartKind.VAE, variant, dtype)
         vocoder: BigVGAN = on_gpu(PartKind.VOCODER, variant, dtype)
         pixels = values(2, 3, 384, 384, dtype=torch.uint8)
@@ -134,6 +135,8 @@ def test_encoders_and_decoders_stay_on_their_device(
             clip.encode_image(pixels),
             clip.encode_text(values(2, 77, dtype=torch.int64)),
             sync.encode_segments(segments),
+            head.encode_segments(values(14, 128, 66)),
+            head.offset_logits(values(1, 14 * 8, 128), values(1, 14 * 6, 128)),
             *vae.decode_chunks(latents, 100),
             *(moment for chunk in vae.encode_chunks(mel, 100) for moment in chunk),
             *vocoder.decode_chunks(mel, 300),
