@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,7 +25,14 @@ from .voice import find_voice
 _MOST_MISSING = 0.1  # s at the end, of which agreement would take the silence for the take's
 NOT_ASKED = "its weight is 0"
 """Why a score was not measured if nobody asked for it."""
-STAGES = {SYNC_SCORE_STAGE: 4.0, ENCODER_STAGE: 4.0, AGREEMENT_STAGE: 16.0}
+ONSETS_STAGE, VOICE_STAGE = "onsets", "voices"
+STAGES = {
+    SYNC_SCORE_STAGE: 4.0,
+    ENCODER_STAGE: 4.0,
+    AGREEMENT_STAGE: 16.0,
+    ONSETS_STAGE: 0.5,
+    VOICE_STAGE: 1.0,
+}
 """Stages that ``score_takes`` reports, and how long they last relative to each other."""
 
 
@@ -142,7 +149,8 @@ def _agreement(job: _Job) -> list[TakeScores]:
 
 def _onsets(job: _Job) -> list[TakeScores]:
     found = [
-        match_motion(job.features.motion, waveform, job.sample_rate) for waveform in job.waveforms
+        match_motion(job.features.motion, waveform, job.sample_rate)
+        for waveform in _one_by_one(job, ONSETS_STAGE)
     ]
     return [
         TakeScores(
@@ -156,7 +164,7 @@ def _onsets(job: _Job) -> list[TakeScores]:
 
 
 def _voice(job: _Job) -> list[TakeScores]:
-    found = [find_voice(waveform, job.sample_rate) for waveform in job.waveforms]
+    found = [find_voice(one, job.sample_rate) for one in _one_by_one(job, VOICE_STAGE)]
     return [TakeScores(voice=one.share, unmeasured=_reasons(one.reason, "voice")) for one in found]
 
 
@@ -172,6 +180,15 @@ def _levels(job: _Job, asked: Collection[str]) -> list[TakeScores]:
         )
         for one in found
     ]
+
+
+def _one_by_one(job: _Job, stage: str) -> Iterator[Tensor]:
+    """The takes; between them, progress is reported."""
+    total = len(job.waveforms)
+    for number, waveform in enumerate(job.waveforms):
+        job.progress(stage, number, total)
+        yield waveform
+    job.progress(stage, total, total)
 
 
 def _reasons(reason: str | None, *names: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from mmaudio_core.features.types import Features
 from mmaudio_core.scoring import voice
 from mmaudio_core.scoring.agreement import score_agreement
 from mmaudio_core.scoring.rank import ScoreWeights, rank
-from mmaudio_core.scoring.score import score_takes
+from mmaudio_core.scoring.score import STAGES, score_takes
 from mmaudio_core.scoring.sync import score_sync
 from mmaudio_core.scoring.timing import Timing, find_timing
 from mmaudio_core.scoring.types import SCORES
@@ -146,6 +146,19 @@ def test_levels_are_those_of_what_is_compared() -> None:
     assert of_one.loudness is not None and of_two.loudness is not None
     (silent,) = score_takes(MemoryNetworks(), features(1), 0 * take, 16000, NOTHING)
     assert silent.loudness is None and "-70 LUFS" in silent.unmeasured["loudness"]
+
+
+def test_a_judge_of_many_takes_can_be_stopped() -> None:
+    """Those without a network, too, between the takes; the stages are those that are named."""
+    seen: list[tuple[str, int, int]] = []
+    film = replace(features(2), motion=motion_of((20, 33), 2))
+    weights = replace(NOTHING, onsets=1, voice=1)
+    takes = clicks([0.8, 1.32], seconds=2).expand(3, 1, -1)
+    score_takes(
+        MemoryNetworks(), film, takes, 16000, weights, progress=lambda *told: seen.append(told)
+    )
+    assert {stage for stage, _, _ in seen} == {"onsets", "voices"} < set(STAGES)
+    assert [told for told in seen if told[0] == "voices"] == [("voices", n, 3) for n in range(4)]
 
 
 def test_samples_that_are_no_numbers() -> None:
