@@ -1,0 +1,15 @@
+"""A few real clips through the command, killed three times on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.batch.many import main
+
+
+@pytest.mark.slow
+def test_clips_killed_on_the_way_end_as_they_do_at_once(tmp_path: Path) -> None:
+    figures = main(6, tmp_path)
+    assert set(figures) >= {"all", "again", "decode", "features", "sampling", "sound", "write"}
