@@ -16,15 +16,13 @@ from ..batch.generate import generate
 from ..batch.item import Item, is_url
 from ..batch.run import Listener
 from ..batch.sidecar import RunFacts
-from ..batch.store import Store
+from ..batch.store import open_store
 from ..errors import MMAudioError
 from .exit_codes import StartError
 from .models import find_weights, load_networks, run_facts
 
 
-def run_on_ray(
-    arguments: argparse.Namespace, items: Iterable[Item], store: Store, listener: Listener
-) -> None:
+def run_on_ray(arguments: argparse.Namespace, items: Iterable[Item], listener: Listener) -> None:
     """Make the sound of all items on a Ray cluster.
 
     Raises:
@@ -40,14 +38,18 @@ def run_on_ray(
             run = ClusterRun(
                 cluster,
                 partial(_make_generate, arguments),
-                store,
+                open_store(arguments.out),
                 facts,
                 listener,
                 retry=arguments.retry,
                 gpus_per_actor=arguments.ray_gpus,
                 actors=arguments.ray_actors,
             )
-            run.run(plan_batches((_absolute(item) for item in items), arguments.batch))
+            found = (
+                item if item.video is None else replace(item, video=_absolute(item.video))
+                for item in items
+            )
+            run.run(plan_batches(found, arguments.batch))
     except MMAudioError as error:
         raise StartError(str(error)) from error
 
@@ -56,13 +58,12 @@ def _for_workers(arguments: argparse.Namespace) -> argparse.Namespace:
     """The arguments, without what a worker would read otherwise than the driver."""
     folder = find_weights(arguments.weights).resolve()
     threads = arguments.threads or torch.get_num_threads()  # it can decide the last bits
-    return argparse.Namespace(**{**vars(arguments), "weights": str(folder), "threads": threads})
+    paths = {"weights": str(folder), "out": _absolute(arguments.out)}
+    return argparse.Namespace(**{**vars(arguments), **paths, "threads": threads})
 
 
-def _absolute(item: Item) -> Item:
-    if item.video is None or is_url(item.video):
-        return item
-    return replace(item, video=os.path.abspath(item.video))
+def _absolute(path: str) -> str:
+    return path if is_url(path) else os.path.abspath(path)
 
 
 def _facts(arguments: argparse.Namespace) -> RunFacts:

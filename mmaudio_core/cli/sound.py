@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 from ..batch.batches import plan_batches
 from ..batch.expand import expand
-from ..batch.item import Item
 from ..batch.run import Run
-from ..batch.store import Store, open_store
+from ..batch.store import open_store
 from ..errors import MMAudioError
 from .arguments import item_options
 from .cluster import run_on_ray
@@ -32,23 +30,17 @@ def sound(arguments: argparse.Namespace) -> int:
         items = expand(arguments.sources, defaults, store.local)
     except MMAudioError as error:
         raise UsageError(str(error)) from None
+    networks = None if arguments.ray else load_networks(arguments)
     report = Report(len(items), arguments.out, events=arguments.json)
     try:
-        if arguments.ray is None:
-            _run_here(arguments, items, store, report)
+        if networks is None:
+            run_on_ray(arguments, items, report)
         else:
-            run_on_ray(arguments, items, store, report)
+            facts = run_facts(networks, arguments.model)
+            run = Run(networks, store, facts, report, retry=arguments.retry)
+            run.run(plan_batches(items, arguments.batch))
     except BaseException as error:
         report.end(interrupted=isinstance(error, KeyboardInterrupt))
         raise
     report.end()
     return SOME_FAILED if report.failed_count else DONE
-
-
-def _run_here(
-    arguments: argparse.Namespace, items: Sequence[Item], store: Store, report: Report
-) -> None:
-    networks = load_networks(arguments)
-    facts = run_facts(networks, arguments.model)
-    run = Run(networks, store, facts, report, retry=arguments.retry)
-    run.run(plan_batches(items, arguments.batch))
