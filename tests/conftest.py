@@ -33,6 +33,20 @@ def _versions() -> list[Path | None]:
     return [comfyui, *(path for path in other_versions(comfyui) if is_current(side_env(path)))]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the marker ``newest`` leaves to the newest ComfyUI."""
+    newest = _versions()[0]
+
+    def left_out(item: pytest.Item) -> bool:
+        callspec = getattr(item, "callspec", None)
+        path = callspec.params.get("comfy_path", newest) if callspec else newest
+        return path != newest and item.get_closest_marker("newest") is not None
+
+    if dropped := [item for item in items if left_out(item)]:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if not left_out(item)]
+
+
 class _Scheduling(LoadScopeScheduling):
     """Tests of one server, and those of one module, run in one process of a parallel run.
 
@@ -62,6 +76,12 @@ def comfy_path(request: pytest.FixtureRequest) -> Path:
     if request.param is None:
         pytest.fail(f"found no ComfyUI: run dev.py test, or set {VARIABLE}.")
     return request.param
+
+
+@pytest.fixture(scope="session")
+def newest(comfy_path: Path) -> bool:
+    """Whether that is the newest one."""
+    return comfy_path == _versions()[0]
 
 
 @pytest.fixture(scope="session")

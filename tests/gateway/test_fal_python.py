@@ -304,6 +304,7 @@ def test_webhook(client: Client, secure: Served, tls: Tls, ends: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.newest  # another one is killed in test_restart
 def test_client_polls_through_a_crash(
     comfy_path: Path, host: VideoHost, tls: Tls, tmp_path: Path
 ) -> None:

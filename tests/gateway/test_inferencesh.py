@@ -296,6 +296,7 @@ def test_cancel(client: Client, served: Served) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.newest
 @pytest.mark.parametrize("client", ["async_inference"], indirect=True)
 def test_a_task_that_tells_nothing_for_long(
     client: Client, served: Served, clip_bytes: bytes

@@ -98,6 +98,7 @@ async def load(server: ComfyServer, video: str) -> tuple[list[dict], list[float]
 
 
 @pytest.mark.slow
+@pytest.mark.newest
 @pytest.mark.timeout(900)
 def test_two_hundred_jobs_of_twenty_clients(server: ComfyServer, secure_host: VideoHost) -> None:
     began = time.monotonic()

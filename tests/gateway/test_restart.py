@@ -36,9 +36,17 @@ def seconds_of(content: bytes, path: Path) -> float:
         return container.duration / av.time_base
 
 
+@pytest.fixture
+def refused(secure_host: VideoHost) -> Iterator[str]:
+    """The path of a webhook that is answered with 503 until the test changes that."""
+    secure_host.answer = 503
+    yield f"/owed/{time.time_ns()}"  # the host also serves the tests of another version
+    secure_host.answer = 200
+
+
 @pytest.mark.slow
-def test_every_job_ends_once_under_its_id(
-    server: ComfyServer, secure_host: VideoHost, tmp_path: Path
+def test_every_job_ends_once_under_its_id_and_webhooks_owed_are_sent(
+    server: ComfyServer, secure_host: VideoHost, refused: str, tmp_path: Path
 ) -> None:
     release = threading.Event()
     clip = secure_host.files["/clip.mp4"]
@@ -58,8 +66,11 @@ def test_every_job_ends_once_under_its_id(
         poller = Poller(f"{server.url}/mmaudio", KEYS[0])
         for number in range(JOBS):
             name = "slow" if number % 5 == 4 else "clip"
-            ids.append(poller.create(f"{secure_host.url}/{name}.mp4", prompt=f"sound {number}"))
+            hook = {} if number else {"webhook_url": f"{secure_host.url}{refused}"}
+            video = f"{secure_host.url}/{name}.mp4"
+            ids.append(poller.create(video, prompt=f"sound {number}", **hook))
         first = poller.wait(ids[0])
+        (sent,) = secure_host.wait_for(1, refused)
         deadline = time.monotonic() + 120
         while poller.get(ids[1])["status"] == "processing":
             assert time.monotonic() < deadline
@@ -73,6 +84,7 @@ def test_every_job_ends_once_under_its_id(
         follower = threading.Thread(target=follow)
         follower.start()
         server.kill()
+    secure_host.answer = 200
     release.set()
     secure_host.handlers.pop("/slow.mp4")
     secure_host.files["/slow.mp4"] = clip
@@ -91,27 +103,7 @@ def test_every_job_ends_once_under_its_id(
         assert not list((server.input / "mmaudio-gateway").iterdir())  # fetched videos are gone
         history = requests.get(f"{server.url}/history", timeout=60).json()
         assert set(history) <= set(ids)
-
-
-def test_a_webhook_owed_is_sent_after_a_restart(
-    server: ComfyServer, secure_host: VideoHost
-) -> None:
-    secure_host.answer = 503
-    path = f"/owed/{time.time_ns()}"  # the host also serves the tests of another version
-    try:
-        with server:
-            poller = Poller(f"{server.url}/mmaudio", KEYS[0])
-            job = poller.create(
-                f"{secure_host.url}/clip.mp4", webhook_url=f"{secure_host.url}{path}"
-            )
-            poller.wait(job)
-            first = secure_host.wait_for(1, path)[0]
-            server.kill()
-        secure_host.answer = 200
-        with server:
-            again = secure_host.wait_for(2, path)[1]
-    finally:
-        secure_host.answer = 200
-    assert first.json() == again.json()
-    assert first.headers["webhook-id"] == again.headers["webhook-id"]
-    assert again.json()["exec_id"] == job
+        again = secure_host.wait_for(2, refused)[1]
+    assert sent.json() == again.json()
+    assert sent.headers["webhook-id"] == again.headers["webhook-id"]
+    assert again.json()["exec_id"] == ids[0]

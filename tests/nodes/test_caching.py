@@ -104,6 +104,7 @@ def test_repeated_frames_are_encoded_once(comfy: ComfyServer) -> None:
     assert done.encoded == (1, 1, 2)
 
 
+@pytest.mark.newest
 def test_a_minute_of_video(comfy: ComfyServer) -> None:
     """60 s of 64, at 8 frames per second of which no two are equal."""
     write_video(comfy.input / "minute.mp4", steady(512, 8), size=(64, 64))

@@ -84,11 +84,15 @@ def is_whole(path: Path) -> bool:
         return sum(1 for _ in container.demux(video=0)) > 100
 
 
-def test_killed_in_every_stage(server: ComfyServer) -> None:
-    """Each start finds what the kill before it left; nothing half done ever has a final name."""
+def test_killed_in_every_stage(server: ComfyServer, newest: bool) -> None:
+    """Each start finds what the kill before it left; nothing half done ever has a final name.
+
+    What is left depends on the stage, and the start on ComfyUI: with an older one, one stage.
+    """
     left: dict[str, int] = {}
     expected: np.ndarray | None = None
-    for stage, (graph, trigger) in STAGES.items():
+    for stage in STAGES if newest else ("encoding",):
+        graph, trigger = STAGES[stage]
         with server:
             wait_for_the_sweep(server)
             if stage != "extracting":
@@ -102,7 +106,7 @@ def test_killed_in_every_stage(server: ComfyServer) -> None:
         assert all(is_whole(path) for path in new) and (not new or stage == "copying"), new
         check_cache(server.folder / "features")
     print(left)
-    assert left["encoding"] == 1 and left["copying"] <= 1
+    assert left["encoding"] == 1 and left.get("copying", 0) <= 1
     with server:
         wait_for_the_sweep(server)
         check_following(server, expected)

@@ -272,6 +272,7 @@ def with_folder(
         yield server
 
 
+@pytest.mark.newest
 def test_features_on_disk_are_not_encoded_again(with_folder: ComfyServer) -> None:
     graph = saved(sound(video="0.mp4", extract={"duration": 1.0}))
 

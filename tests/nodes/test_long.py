@@ -34,6 +34,7 @@ def lasts(path: Path) -> dict[str, Fraction]:
 
 
 @pytest.mark.slow
+@pytest.mark.newest
 @pytest.mark.timeout(900)
 def test_five_minutes_of_bikes(comfy: ComfyServer) -> None:
     source = repeat_video(sample_video(), SECONDS, comfy.input / "long.mp4")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import requests
+
 from dev.server import ALIAS, ComfyServer
 
 NODES = ("LoadMMAudioModel", "MMAudioFeatureExtract", "MMAudioSampler", "MuxAudioVideo")
@@ -25,3 +27,10 @@ def test_no_other_pack_is_loaded(comfy: ComfyServer) -> None:
     assert {name for name in modules if name.startswith("custom_nodes.")} == {
         f"custom_nodes.{ALIAS}"
     }
+
+
+def test_the_gateway_is_off(comfy: ComfyServer) -> None:
+    status = "/fal/queue/fal-ai/mmaudio-v2/requests/a/status"
+    for path in ("", "/", status, "/inferencesh/tasks/a"):
+        assert requests.get(f"{comfy.url}/mmaudio{path}", timeout=30).status_code == 404, path
+    assert "gateway" not in comfy.log_text()

@@ -50,21 +50,24 @@ class Usage:
     temporary: int
 
 
-@pytest.fixture
-def server(comfy_path: Path, tmp_path: Path) -> Iterator[ComfyServer]:
-    """A ComfyUI of its own, with a cache of features on disk."""
+@pytest.fixture(scope="module")
+def server(comfy_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    """A ComfyUI with a cache of features on disk, in which each kind of job has run."""
+    folder = tmp_path_factory.mktemp("soak")
     for variant in SYNTHETIC_VARIANTS:
-        write_synthetic_bundle(tmp_path / "models" / "mmaudio" / variant, variant=variant)
+        write_synthetic_bundle(folder / "models" / "mmaudio" / variant, variant=variant)
     environment = {
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
-        "MMAUDIO_FEATURE_CACHE": str(tmp_path / "features"),
+        "MMAUDIO_FEATURE_CACHE": str(folder / "features"),
     }
-    with ComfyServer(comfy_path, tmp_path, env=environment) as running:
+    with ComfyServer(comfy_path, folder, env=environment) as running:
         for number in range(3):
             sound_track = bool(number)
             path = running.input / f"clip{number}.mp4"
             write_video(path, steady(50 + 40 * number, 25), sound=sound_track)
+        for number in range(KINDS):
+            do(running, number)
         yield running
 
 
@@ -102,6 +105,12 @@ def job(number: int) -> Graph:
     return muxed(made, images=["images", 0], frame_rate=5.0, **given)
 
 
+def do(server: ComfyServer, number: int) -> None:
+    result = server.client.run(job(number))
+    assert result.status == "success", f"{number}: {result.message}"
+    assert all(path.stat().st_size for path in paths(server, result))
+
+
 def report(title: str, readings: dict[int, Usage]) -> None:
     print(f"\n{title}")
     for done, reading in readings.items():
@@ -119,12 +128,10 @@ def check_flat(readings: dict[int, Usage]) -> None:
 
 @pytest.mark.timeout(1800)
 def test_jobs_of_changing_kind(server: ComfyServer) -> None:
-    readings: dict[int, Usage] = {}
-    marks = {KINDS, 20, 60, JOBS} if JOBS >= 60 else {KINDS, JOBS}
-    for number in range(JOBS):
-        result = server.client.run(job(number))
-        assert result.status == "success", f"{number}: {result.message}"
-        assert all(path.stat().st_size for path in paths(server, result))
+    readings = {KINDS: usage(server)}
+    marks = {20, 60, JOBS} if JOBS >= 60 else {JOBS}
+    for number in range(KINDS, JOBS):
+        do(server, number)
         if number + 1 in marks:
             readings[number + 1] = usage(server)
     report("jobs of changing kind", readings)
@@ -132,15 +139,14 @@ def test_jobs_of_changing_kind(server: ComfyServer) -> None:
     assert not [path for path in server.output.rglob("*") if path.name.startswith(".")]
 
 
+@pytest.mark.newest
 @pytest.mark.timeout(1800)
 def test_a_long_queue(server: ComfyServer) -> None:
     """All of it is queued before the first job has run; every job gives a file of its own."""
     queued = JOBS // 2
     client = server.client  # each has connections of its own
-    for number in range(KINDS):
-        client.run(job(number))
     before = usage(server)
-    executions = [client.submit(job(number)) for number in range(KINDS, KINDS + queued)]
+    executions = [client.submit(job(number)) for number in range(JOBS, JOBS + queued)]
     results = [execution.result() for execution in executions]
     assert {result.status for result in results} == {"success"}
     told = [path for result in results for path in paths(server, result)]
@@ -150,6 +156,7 @@ def test_a_long_queue(server: ComfyServer) -> None:
     check_flat(readings)
 
 
+@pytest.mark.newest  # test_cancel has each stage with every one
 @pytest.mark.timeout(1800)
 def test_random_cancels(server: ComfyServer) -> None:
     """Canceled at any moment, a job leaves the next one bit for bit as it was."""
