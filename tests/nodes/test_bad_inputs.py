@@ -410,8 +410,10 @@ def with_nan(path: Path, kind: PartKind, target: Path) -> Path:
     """A copy of a part's file with NaN as one weight."""
     pickled = kind is PartKind.VOCODER
     state = torch.load(path, weights_only=True)["generator"] if pickled else load_file(path)
-    matrices = [key for key, value in state.items() if value.ndim > 2] or [
-        key for key, value in state.items() if key.endswith("weight") and value.ndim == 2
+    layout = LAYOUTS[kind]  # a file may hold another network too, such as the head of Synchformer
+    own = {key: state[key] for key in layout.rename(state, layout.prefixes(state)[0]).values()}
+    matrices = [key for key, value in own.items() if value.ndim > 2] or [
+        key for key, value in own.items() if key.endswith("weight") and value.ndim == 2
     ]
     state[matrices[0]].view(-1)[0] = float("nan")
     named = target / f"broken_{kind.value}{path.suffix}"
@@ -422,7 +424,11 @@ def with_nan(path: Path, kind: PartKind, target: Path) -> Path:
     return named
 
 
-@pytest.mark.parametrize("kind", PartKind, ids=lambda kind: kind.value)
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in PartKind if kind is not PartKind.SYNC_HEAD],  # which makes no sound
+    ids=lambda kind: kind.value,
+)
 def test_weights_with_nan(
     comfy: ComfyServer, refused: Refused, odd: Path, clip: str, kind: PartKind
 ) -> None:
