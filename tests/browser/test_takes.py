@@ -108,6 +108,29 @@ def test_picture_and_takes_stay_together(panel: Panel) -> None:
     assert statistics.median(apart) < 0.04  # the worst is the machine's, where it is busy
 
 
+def test_the_picture_waits_for_a_sound_that_starts_before_it(
+    page: ComfyPage, ids: dict[str, str]
+) -> None:
+    page.set_widgets(ids["takes"], start_offset=-3)
+    try:
+        assert page.run() == "success"
+        panel = Panel(page, ids["takes"])
+        panel.play()
+        early = panel.media()
+        assert early["audios"][0]["time"] < 3
+        assert early["video"] == {"time": 0, "muted": True, "paused": True}
+        panel.until(lambda: panel.media()["audios"][0]["time"] > 3.5)
+        media = [panel.media() for _ in range(15) if page.page.wait_for_timeout(100) is None]
+        apart = [abs(one["audios"][0]["time"] - 3 - one["video"]["time"]) for one in media]
+        panel.pause()
+        assert statistics.median(apart) < 0.04  # the worst is the machine's, where it is busy
+        panel.press("Home")
+        panel.until(lambda: panel.media()["video"]["time"] == 0)
+    finally:
+        page.set_widgets(ids["takes"], start_offset=0)
+        assert page.run() == "success"
+
+
 def test_keys(panel: Panel) -> None:
     panel.press("Home")
     panel.press("Space")
