@@ -50,7 +50,7 @@ def sample_best(
     """
     takes = sampler.sample(range(first, first + sampler.count))
     scores = _score(sampler, takes)
-    heard = _find(sampler, takes) if no_voice else []
+    heard = find_voices(sampler, takes) if no_voice else []
     totals = rank(scores, _WEIGHTS).totals
     order = _best_first(scores, heard)
     told = [_describe_choice(takes.seeds, totals, order[:keep], order[keep:])]
@@ -81,7 +81,7 @@ def sample_best(
 def sample_without_voices(sampler: TakeSampler, first: int, voice_retries: int) -> BestTakes:
     """Sample all takes of a job; those with voices are sampled again. Nothing else is measured."""
     takes = sampler.sample(range(first, first + sampler.count))
-    cleaned = remove_voices(sampler, takes, _find(sampler, takes), first, voice_retries)
+    cleaned = remove_voices(sampler, takes, find_voices(sampler, takes), first, voice_retries)
     not_asked = {name: NOT_ASKED for name in SCORES if name != "voice"}
     return BestTakes(
         takes=cleaned.takes,
@@ -105,10 +105,6 @@ def _score(sampler: TakeSampler, takes: Takes) -> list[TakeScores]:
         judge_agreement=agreement_judge(sampler.model, sampler.features, sampler.progress),
         progress=sampler.progress,
     )
-
-
-def _find(sampler: TakeSampler, takes: Takes) -> list[VoiceResult]:
-    return find_voices(takes, sampler.networks.params.audio.sample_rate)
 
 
 def _best_first(scores: Sequence[TakeScores], heard: Sequence[VoiceResult]) -> list[int]:

@@ -10,7 +10,7 @@ from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.sampling.euler import SAMPLING_STAGE
-from ..mmaudio_core.scoring.score import STAGES
+from ..mmaudio_core.scoring.score import STAGES, VOICE_STAGE
 from . import inputs
 from .best_takes import BestTakes, sample_best, sample_without_voices
 from .comfy_model import flow_network
@@ -170,7 +170,7 @@ class MMAudioSampler(Node):
             sampler_name=sampler_name,
             scheduler=scheduler,
             alone=best_of > 1 or no_voice,
-            progress=NodeProgress({**_STAGES, **(STAGES if best_of > 1 else {})}),
+            progress=NodeProgress(_stages(best_of > 1, no_voice)),
         )
         if best_of > 1:
             best = sample_best(
@@ -181,6 +181,12 @@ class MMAudioSampler(Node):
         else:
             best = BestTakes(takes=sampler.sample(range(seed, seed + num_samples)))
         return _output(best, sampler)
+
+
+def _stages(scored: bool, no_voice: bool) -> dict[str, float]:
+    """Parts of the progress bar; what is tried again has none."""
+    found = {VOICE_STAGE: STAGES[VOICE_STAGE]} if no_voice else {}
+    return {**_STAGES, **(STAGES if scored else found)}
 
 
 def _output(best: BestTakes, sampler: TakeSampler) -> io.NodeOutput:

@@ -14,6 +14,7 @@ from ..mmaudio_core.config import exact_seconds
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.sampling.inpaint import region_mask
 from ..mmaudio_core.scoring import voice
+from ..mmaudio_core.scoring.score import VOICE_STAGE
 from ..mmaudio_core.scoring.voice import VoiceResult
 from .take_sampling import Takes, TakeSampler
 
@@ -102,9 +103,14 @@ def check_detector() -> None:
         )
 
 
-def find_voices(takes: Takes, sample_rate: int) -> list[VoiceResult]:
+def find_voices(sampler: TakeSampler, takes: Takes) -> list[VoiceResult]:
     """Voices of each take."""
-    return [voice.find_voice(waveform, sample_rate) for waveform in takes.waveforms]
+    rate, total = sampler.networks.params.audio.sample_rate, len(takes.seeds)
+    results: list[VoiceResult] = []
+    for waveform in takes.waveforms:
+        sampler.progress(VOICE_STAGE, len(results), total)
+        results.append(voice.find_voice(waveform, rate))
+    return results
 
 
 def retry_seed(first: int, count: int, place: int, attempt: int) -> int:
@@ -137,7 +143,7 @@ def remove_voices(
     histories = [
         VoiceHistory(tried=((seed, one),)) for seed, one in zip(takes.seeds, heard, strict=True)
     ]
-    rate, count = sampler.networks.params.audio.sample_rate, sampler.count
+    count = sampler.count
 
     def voiced() -> list[int]:
         """Takes with a voice that can be sampled anew."""
@@ -155,7 +161,7 @@ def remove_voices(
             break
         places = [takes.places[take] for take in again]
         made = sampler.sample([retry_seed(first, count, p, attempt) for p in places], places)
-        results = find_voices(made, rate)
+        results = find_voices(sampler, made)
         better: dict[int, int] = {}
         for number, take in enumerate(again):
             tried = (*histories[take].tried, (made.seeds[number], results[number]))
@@ -174,7 +180,7 @@ def remove_voices(
         made = sampler.remake(
             chosen, seeds, torch.stack(masks), TEXT_STRENGTH * cfg, VIDEO_STRENGTH * cfg
         )
-        results = find_voices(made, rate)
+        results = find_voices(sampler, made)
         better = {}
         for number, take in enumerate(again):
             remade = Remade(seed=seeds[number], heard=results[number])

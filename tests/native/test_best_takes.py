@@ -132,6 +132,10 @@ def test_what_is_not_sampled_is_not_tried_again(found: Any) -> None:
         assert "A voice is left at 0.5-1.0 s" in got["told"][0], name
 
 
+def test_an_interrupt_ends_the_search_for_voices(found: Any) -> None:
+    assert found("an_interrupt_between_takes") == ["interrupted", [10]]
+
+
 def test_without_a_detector_nothing_is_sampled(found: Any) -> None:
     message, runs = found("without_a_detector")
     assert message.startswith("got no_voice, but voices cannot be found: install silero-vad")

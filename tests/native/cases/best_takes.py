@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import av
+import comfy.model_management as mm
 import numpy as np
 import tiny
 import torch
@@ -307,6 +308,25 @@ def case_nothing_is_sampled() -> Any:
     latent = empty_latent(FEATURES.duration, NETWORKS.params.audio)
     with voiced({None: 0.5}) as runs:
         return result(run(10, 1, no_voice=True, latent=latent, denoise=0.0), runs)
+
+
+def case_an_interrupt_between_takes() -> list[Any]:
+    """Asked for while voices are looked for in the first of three takes."""
+    looked: list[int | None] = []
+
+    def find(waveform: Tensor, _rate: int) -> VoiceResult:
+        if waveform.shape == SINGLE[10][0].shape:
+            looked.append(closest(waveform))
+            mm.interrupt_current_processing()
+        return QUIET
+
+    with patch.object(voice, "find_voice", find):
+        try:
+            run(10, 3, no_voice=True)
+            outcome = "finished"
+        except mm.InterruptProcessingException:
+            outcome = "interrupted"
+    return [outcome, looked]
 
 
 def case_without_a_detector() -> list[Any]:
