@@ -10,7 +10,7 @@ from typing import Any
 
 from .item import Item
 from .stages import Failure
-from .store import Store
+from .store import Store, store_failure
 
 FILE = "failures.jsonl"
 
@@ -69,6 +69,9 @@ def _append(store: Store, line: bytes) -> None:
     if folder is None:
         store.write(FILE, (store.read(FILE) or b"") + line)
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / FILE).open("ab", buffering=0) as file:
-        file.write(line)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / FILE).open("ab", buffering=0) as file:
+            file.write(line)
+    except OSError as error:
+        raise store_failure(folder / FILE, "written", error) from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .item import STATE, Item
+from .store import store_failure
 
 if sys.platform == "win32":
     import msvcrt
@@ -33,6 +34,9 @@ class ItemLocks:
 
     Args:
         folder: of the results; None where it is on no disk, and nothing can be locked.
+
+    Raises:
+        MediaError: the folder cannot be made or written to.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -40,8 +44,11 @@ class ItemLocks:
         self._file: int | None = None
         if folder is not None:
             path = folder / STATE / _FILE
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise store_failure(path, "made", error) from error
 
     def __enter__(self) -> ItemLocks:
         return self

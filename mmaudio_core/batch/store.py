@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -68,7 +68,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _failure(self._path(name), "read", error) from error
+            raise store_failure(self._path(name), "read", error) from error
 
     def write(self, name: str, content: bytes) -> None:
         path = self._path(name)
@@ -78,11 +78,15 @@ class LocalStore:
                 partial.write_bytes(content)
                 os.replace(partial, path)
         except OSError as error:
-            raise _failure(path, "written", error) from error
+            raise store_failure(path, "written", error) from error
 
     def delete(self, name: str) -> None:
-        with suppress(FileNotFoundError, NotADirectoryError):
+        try:
             self._path(name).unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise store_failure(self._path(name), "deleted", error) from error
 
     def size(self, name: str) -> int | None:
         try:
@@ -96,7 +100,7 @@ class LocalStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _failure(path.parent, "made", error) from error
+            raise store_failure(path.parent, "made", error) from error
         yield path
 
     def _path(self, name: str) -> Path:
@@ -108,7 +112,8 @@ def open_store(place: str) -> Store:
     return RemoteStore(place) if is_url(place) else LocalStore(Path(place))
 
 
-def _failure(path: Path, what: str, error: OSError) -> MediaError:
+def store_failure(path: Path, what: str, error: OSError) -> MediaError:
+    """The error for a place on a disk that refuses."""
     return MediaError(
         f"'{path}' could not be {what} ({error.strerror or error}); expected a folder with write "
         "permission and free space"

@@ -27,6 +27,7 @@ _WEIGHTS = {
     VOCODER_STAGE: 4,
 }
 """How long the stages last, relative to each other."""
+_JOB_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 _EVENT_SECONDS = 1.0
 """Between two events of progress."""
 
@@ -139,6 +140,7 @@ class Report:
                 self._job.update(0)
                 if time.monotonic() - self._told >= _EVENT_SECONDS:
                     self._told = time.monotonic()
+                    self._all.refresh()
                     self._event(
                         "progress",
                         out=[item.out for item in items],
@@ -182,7 +184,8 @@ def _bar(total: int, name: str, position: int, *, shown: bool) -> Any:
         leave=position == 0,
         disable=not shown,
         dynamic_ncols=True,
-        unit="item" if position == 0 else "%",
+        unit="item",
+        bar_format=None if position == 0 else _JOB_FORMAT,
         file=sys.stderr,
         smoothing=0.1,
     )

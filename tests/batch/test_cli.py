@@ -90,6 +90,17 @@ def test_what_is_asked_wrongly_ends_with_2(
     assert not (tmp_path / "out").exists()
 
 
+def test_results_that_cannot_be_written_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.jsonl").write_text('{"out": "rain", "duration": 1}\n')
+    (tmp_path / "file").touch()
+    assert (
+        main(["sound", str(tmp_path / "one.jsonl"), "--out", str(tmp_path / "file"), *QUICK]) == 1
+    )
+    assert "expected a folder with write permission" in capsys.readouterr().err
+
+
 def test_missing_weights_are_listed_with_where_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
