@@ -1,7 +1,7 @@
 """One browser for the session, and in it a page of the running ComfyUI for every file of tests.
 
 The tests run with the newest ComfyUI, whose page has both renderers; those with the marker
-``every_version`` run with the older ones too.
+``every_version`` run with the older ones too, and those with ``older`` only there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         callspec = getattr(item, "callspec", None)
         path = callspec.params.get("comfy_path") if callspec else None
         old = path is not None and _version(path) < _OLDEST
-        (dropped if old and not item.get_closest_marker("every_version") else kept).append(item)
+        older = item.get_closest_marker("older") is not None
+        everywhere = item.get_closest_marker("every_version") is not None
+        (kept if (older or everywhere if old else not older) else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
@@ -74,6 +76,22 @@ def page(opened_page: ComfyPage) -> Iterator[ComfyPage]:
     opened_page.errors.clear()
     yield opened_page
     assert opened_page.errors == []
+
+
+@pytest.fixture(scope="session")
+def opened_classic_page(browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
+    """The page with the classic canvas, which every version has, for the tests of all files."""
+    context = browser.new_context(viewport=SIZE)
+    yield ComfyPage(context, comfy, "classic")
+    context.close()
+
+
+@pytest.fixture
+def classic_page(opened_classic_page: ComfyPage) -> Iterator[ComfyPage]:
+    """``opened_classic_page``, in which nothing may go wrong."""
+    opened_classic_page.errors.clear()
+    yield opened_classic_page
+    assert opened_classic_page.errors == []
 
 
 @pytest.fixture(scope="session")

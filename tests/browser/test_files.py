@@ -1,4 +1,7 @@
-"""Files that the pack saves carry their graph: dropped onto the page, they open it."""
+"""Files that the pack saves: they carry their graph, are played, and are not made anew.
+
+Dropped onto the page, they open their graph.
+"""
 
 from __future__ import annotations
 
@@ -61,3 +64,52 @@ def test_tokens_in_file_names(page: ComfyPage, comfy: ComfyServer, clip: str) ->
     (made,) = (comfy.output / "tokens").glob("*.mp4")
     assert made.name == "96x96_1_a door_00001_.mp4"
     made.unlink()
+
+
+# --- played, and made once
+
+
+def kept(**inputs: str) -> Graph:
+    """A second of sound, saved."""
+    keep = node("MMAudioSaveAudio", audio=["sample", 0], **inputs)
+    return sound(extract={"duration": 1.0}, keep=keep)
+
+
+def check_player(page: ComfyPage) -> None:
+    for file_format in ("flac", "m4a"):
+        ids = page.add_nodes(kept(filename_prefix="page/sound", format=file_format))
+        assert page.widgets(ids["keep"])[:2] == ["filename_prefix", "format"]
+        assert "audioUI" not in page.prompt()[ids["keep"]]["inputs"]
+        assert page.run() == "success"
+        assert page.results() == [pytest.approx(1.0, abs=1e-3)], file_format
+        values = page.graph()["nodes"][-1]["widgets_values"]
+        assert values[:2] == ["page/sound", file_format], values
+
+
+def test_a_sound_is_played(page: ComfyPage) -> None:
+    check_player(page)
+
+
+def test_a_sound_that_did_not_change_is_not_made_again(page: ComfyPage) -> None:
+    ids = page.add_nodes(kept(filename_prefix=f"again/{page.renderer}_sound"))
+    page.set_widgets(ids["sample"], seed=12, control_after_generate="fixed")
+    for _ in range(3):
+        assert page.run() == "success"
+    assert len(list((page.server.output / "again").glob(f"{page.renderer}_sound*"))) == 1
+
+
+@pytest.mark.older
+def test_the_oldest_page_plays_it(classic_page: ComfyPage) -> None:
+    check_player(classic_page)
+
+
+def test_a_video_that_did_not_change_is_not_made_again(page: ComfyPage, clip: str) -> None:
+    graph = sound(video=clip, extract={"prompt": page.renderer})
+    ids = page.add_nodes(muxed(graph, video=["video", 0]))
+    page.set_widgets(ids["mux"], filename_prefix=f"again/{page.renderer}_video")
+    page.set_widgets(ids["sample"], seed=11, control_after_generate="fixed")
+    for _ in range(3):
+        assert page.run() == "success"
+        assert page.results()  # the page has loaded the video, and keeps its own widget for it
+    found = list((page.server.output / "again").glob(f"{page.renderer}_video*"))
+    assert len(found) == 1

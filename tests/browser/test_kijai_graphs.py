@@ -10,7 +10,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
 
 from dev.server import ComfyServer
 from tests.kijai_graphs import (
@@ -34,7 +33,7 @@ from tests.kijai_graphs import (
 from tests.nodes.graphs import generate, read_audio
 from tests.pack import load_pack_module
 
-from .page import SIZE, ComfyPage
+from .page import ComfyPage
 
 OURS = {"LoadMMAudioModel", "MMAudioFeatureExtract", "MMAudioSampler", "MuxAudioVideo"}
 SAYS = load_pack_module("nodes.kijai_convert").TABLE["says"]
@@ -121,13 +120,9 @@ def test_it_opens_as_ours_and_runs(page: ComfyPage, comfy: ComfyServer, clip: st
     opens_and_runs(page, comfy, clip, f"kijai-{page.renderer}")
 
 
-@pytest.mark.every_version
-def test_in_the_oldest_page(browser: Browser, comfy: ComfyServer, clip: str) -> None:
-    context = browser.new_context(viewport=SIZE)
-    page = ComfyPage(context, comfy, "classic")
-    opens_and_runs(page, comfy, clip, "kijai-oldest")
-    assert page.errors == []
-    context.close()
+@pytest.mark.older
+def test_in_the_oldest_page(classic_page: ComfyPage, comfy: ComfyServer, clip: str) -> None:
+    opens_and_runs(classic_page, comfy, clip, "kijai-oldest")
 
 
 def test_the_page_and_the_server_agree(page: ComfyPage, clip: str) -> None:
@@ -185,10 +180,9 @@ def test_a_dropped_file(page: ComfyPage, comfy: ComfyServer, clip: str) -> None:
 
 
 @pytest.mark.every_version
-def test_a_dropped_api_prompt(browser: Browser, comfy: ComfyServer, clip: str) -> None:
+def test_a_dropped_api_prompt(classic_page: ComfyPage, comfy: ComfyServer, clip: str) -> None:
     """As programs have them, also in the oldest page."""
-    context = browser.new_context(viewport=SIZE)
-    page = ComfyPage(context, comfy, "classic")
+    page = classic_page
     path = comfy.output / "theirs_api.json"
     theirs = numbered(their_prompt(clip))
     path.write_text(json.dumps(theirs), encoding="utf-8")
@@ -204,9 +198,7 @@ def test_a_dropped_api_prompt(browser: Browser, comfy: ComfyServer, clip: str) -
     }
     for key, one in expected.items():
         assert made[key]["inputs"].items() >= one["inputs"].items()
-    assert page.errors == []
     path.unlink()
-    context.close()
 
 
 # --- what is left alone

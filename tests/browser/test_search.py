@@ -1,4 +1,7 @@
-"""What people type finds the node of the pack that they want first."""
+"""What people type finds the node of the pack that they want first, and the blueprint.
+
+The blueprint "Sound for video" runs between two nodes of ComfyUI.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,25 @@ import pytest
 from .page import ComfyPage
 
 OURS = ("MMAudio Feature Extract", "MMAudio Sampler", "Mux Audio and Video", "MMAudio Encode")
+BLUEPRINT = "Sound for video"
+EMPTY = {"version": 0.4, "nodes": [], "links": [], "last_node_id": 0, "last_link_id": 0}
+# Load Video -> the only node there is -> Save Video; returns that node's id and its widgets.
+_CONNECT = """(clip) => {
+  const {app, LiteGraph} = window;
+  const [sound] = app.rootGraph.nodes;
+  const add = (type, x) => {
+    const node = LiteGraph.createNode(type);
+    app.rootGraph.add(node);
+    node.pos = [x, 0];
+    return node;
+  };
+  sound.pos = [500, 0];
+  const [load, save] = [add('LoadVideo', 0), add('SaveVideo', 1000)];
+  load.widgets.find(({name}) => name === 'file').value = clip;
+  load.connect(0, sound, sound.inputs.findIndex(({name}) => name === 'video'));
+  sound.connect(0, save, 0);
+  return [String(sound.id), sound.widgets.map(({name}) => name)];
+}"""
 
 
 @pytest.mark.parametrize(
@@ -25,3 +47,24 @@ def test_search(page: ComfyPage, words: str, node: str) -> None:
     """First of the pack's nodes; some words stand in the names of ComfyUI's own nodes, too."""
     found = page.search_nodes(words)
     assert next(name for name in found if name in OURS) == node, found
+
+
+def test_the_blueprint(page: ComfyPage, clip: str) -> None:
+    page.open_graph(EMPTY)
+    page.page.mouse.dblclick(700, 500)
+    page.page.keyboard.type(BLUEPRINT)
+    page.page.get_by_text(BLUEPRINT).filter(visible=True).first.click()
+    assert page.wait(lambda: len(page.graph()["nodes"]) == 1)
+    page.page.mouse.click(700, 500)  # where to put it
+
+    node, widgets = page.page.evaluate(_CONNECT, clip)
+    assert widgets == ["prompt", "negative_prompt", "seed", "model", "download_missing"]
+    page.set_widgets(node, prompt="rain", seed=5)
+    inner = {entry["class_type"]: entry["inputs"] for entry in page.prompt().values()}
+    assert inner["MMAudioFeatureExtract"]["prompt"] == "rain"
+    assert inner["MMAudioSampler"]["seed"] == 5
+
+    assert page.run() == "success", page.messages()
+    page.fit_view()
+    assert page.results() == [2.0]
+    assert page.complaints() == [] and page.errors == []
