@@ -37,7 +37,7 @@ STEPS = 2
 FRAMES = 100  # mel frames of a span: 1.6 s, all of a join
 _PIECE = 500  # latents
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # some 90 s on two idle cores
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # some 100 s of a core
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,9 +182,9 @@ def test_joins_are_like_what_lies_between_them() -> None:
 def test_windows_joined_afterwards_are_told() -> None:
     """Averages of two noises change less from frame to frame, frames taken in turns change more."""
     swapped = compare([log_mel(joined_afterwards(seed, JoinMode.INTERLEAVE)) for seed in SEEDS])
-    assert swapped.flux < 1e-6, str(swapped)
+    assert swapped.flux < 1e-5, str(swapped)
     averaged = compare([log_mel(joined_afterwards(seed, JoinMode.AVERAGE)) for seed in SEEDS])
-    assert averaged.flux < 1e-2, str(averaged)
+    assert averaged.flux < 1e-5, str(averaged)
 
 
 def test_quieter_and_duller_joins_are_told() -> None:
