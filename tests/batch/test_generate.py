@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from mmaudio_core.batch import decode as decoding
+from mmaudio_core.batch import generate as generating
 from mmaudio_core.batch.batches import Batch, plan_batches
 from mmaudio_core.batch.decode import decode_item
 from mmaudio_core.batch.generate import generate
 from mmaudio_core.batch.item import Item
 from mmaudio_core.batch.stages import DecodedItem, Failure, GeneratedSound
+from mmaudio_core.features.types import TextFeatures
 from mmaudio_core.features.visual import TimeRange, VideoClip
 from mmaudio_core.pipeline import generate_audio
 from tests.batch.clips import QUICK, clip, item, networks, sounds
@@ -118,6 +121,45 @@ def test_one_item_that_fails_leaves_the_others(
     assert failure.stage == "generate" and "decodable video" in failure.reason
     assert "encode_video" in failure.trace
     assert torch.equal(sound.waveforms, together[2])
+
+
+def test_a_clip_whose_numbers_are_not_finite_fails_alone(
+    items: Sequence[Item], together: dict[int, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = generating.encode_prompts
+
+    def broken(networks: Any, prompt: str, *others: Any) -> TextFeatures:
+        text = real(networks, prompt, *others)
+        return replace(text, prompt=text.prompt * torch.nan) if prompt == "b" else text
+
+    monkeypatch.setattr(generating, "encode_prompts", broken)
+    frames = {place: decode_item(one) for place, one in enumerate(items)}
+    found = generate(networks(), Batch(items=tuple(items)), frames)
+    failure = found[1]
+    assert isinstance(failure, Failure) and "NaN" in failure.reason
+    for place in (0, 2):
+        sound = found[place]
+        assert isinstance(sound, GeneratedSound)
+        assert torch.equal(sound.waveforms, together[place])
+
+
+def test_what_fails_together_is_tried_one_by_one(
+    items: Sequence[Item], together: dict[int, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when memory runs out once."""
+    real, tries = generating.sample_clips, 0
+
+    def failing(*arguments: Any, **others: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("out of memory")
+        return real(*arguments, **others)
+
+    monkeypatch.setattr(generating, "sample_clips", failing)
+    found = sounds(*items)
+    assert tries == 4
+    assert all(torch.equal(found[place], together[place]) for place in range(3))
 
 
 def test_batches_follow_from_the_list_alone(tmp_path: Path) -> None:

@@ -169,6 +169,29 @@ def test_a_result_in_another_form_replaces_the_one_before(clips: Path, tmp_path:
         assert set(contents(tmp_path)) == expected | {"a.json"}
 
 
+def test_a_result_that_is_half_replaced_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file may be the new one, although its old sidecar would fit the old options."""
+    old, new = (item(None, "a", replace(AUDIO, seed=seed)) for seed in (1, 2))
+    go([old], tmp_path)
+    before = contents(tmp_path)
+    real = LocalStore.write
+
+    def refuse(store: LocalStore, name: str, content: bytes) -> None:
+        if name == "a.json" and json.loads(content)["digest"] is not None:
+            raise OSError("the disk is full")
+        real(store, name, content)
+
+    monkeypatch.setattr(LocalStore, "write", refuse)
+    assert go([new], tmp_path).failures["a"].stage == "write"
+    assert contents(tmp_path)["a.flac"] != before["a.flac"]
+    monkeypatch.undo()
+    monkeypatch.setattr(LocalStore, "size", lambda store, name: len(before["a.flac"]))
+    assert go([old], tmp_path).done_items == ["a"]
+    assert contents(tmp_path) == before
+
+
 def test_a_batch_that_is_resumed_in_part_ends_alike(tmp_path: Path) -> None:
     items = [item(None, f"{seed}", replace(AUDIO, seed=seed)) for seed in range(3)]
     go(items, tmp_path, size=3)
