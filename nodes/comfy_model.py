@@ -159,9 +159,23 @@ class MMAudioBaseModel(comfy.model_base.BaseModel):
         )
         place = {"device": inputs["device"], "dtype": self.get_dtype()}
         clip, sync = (None if x is None else x.to(**place) for x in (clip, sync))
-        with torch.no_grad():  # in training, every step goes backward through the same conditions
+        # in training, every step goes backward through the same conditions
+        with self._as_trained(place["device"]), torch.no_grad():
             branch = project_conditions(network, plan, clip, sync, text.to(**place), lengths)
         return {_PROJECTED: CondProjected(ProjectedConditions(plan=plan, branches=(branch,)))}
+
+    def _as_trained(self, device: torch.device | str) -> torch.autocast:
+        """The precision of a trainer's steps; nothing outside of training.
+
+        What it adds to a layer (``bypass_mode``) may be of another dtype than the layer.
+        """
+        dtype = self.manual_cast_dtype or self.get_dtype()
+        half = dtype in (torch.bfloat16, torch.float16)
+        return torch.autocast(
+            torch.device(device).type,
+            dtype if half else torch.bfloat16,
+            enabled=half and torch.is_grad_enabled(),
+        )
 
     def memory_required(self, input_shape: Sequence[int], cond_shapes: Any = None) -> float:
         """Bytes of activations for latents of ``input_shape``."""

@@ -52,3 +52,12 @@ def test_comfyuis_trainer_takes_them(inside: Inside) -> None:
         assert result["changed"] and all(math.isfinite(x) for x in result["losses"]), name
     plain, other = found["plain"]["losses"], found["checkpointing, bf16"]["losses"]
     assert abs(other[0] / plain[0] - 1) < 0.02
+
+
+def test_every_layout_and_precision_is_trained(inside: Inside) -> None:
+    """The three layouts of the five variants; fp8 weights in the way that the version has."""
+    found = inside("training_set")("variants")
+    assert len(found) == 9
+    for name, result in found.items():
+        assert all(math.isfinite(x) for x in result["losses"]), name
+        assert result["changed"] > 30 and result["known"] > 50, (name, result)

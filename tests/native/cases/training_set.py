@@ -14,7 +14,10 @@ import tiny
 import torch
 from comfy_api.input_impl import VideoFromComponents, VideoFromFile
 from comfy_api.util import VideoComponents
-from mmaudio_pack.nodes.conditioning import CLIP, SYNC
+from mmaudio_pack.mmaudio_core.checkpoint.lora.load import match_lora
+from mmaudio_pack.nodes.conditioning import CLIP, SYNC, to_conditioning
+from mmaudio_pack.nodes.latents import empty_latent
+from mmaudio_pack.nodes.lora import weight_shapes
 from mmaudio_pack.nodes.training_objective import MMAudioTrainingObjective
 from mmaudio_pack.nodes.training_set import MMAudioTrainingSet
 from mmaudio_pack.nodes.training_sources import folder_names
@@ -171,4 +174,34 @@ def case_training() -> dict[str, Any]:
     single = make(sounds=[{"waveform": wave(1, 700)[None], "sample_rate": RATE}], copies=1)
     _, losses = core_training.train(model, single["latents"], single["positive"], steps=1)
     results["one example"] = {"losses": losses, "changed": 1}
+    return results
+
+
+def case_variants() -> dict[str, Any]:
+    """Losses of every layout and precision, on conditions of the right widths."""
+    results: dict[str, Any] = {}
+    for variant in ("small_16k", "small_44k", "large_44k_v2"):
+        for precision in ("fp32", "bf16", "fp8_e4m3fn"):
+            networks = tiny.networks(variant, precision)
+            of = tiny.features(networks.params)
+            start = empty_latent(of.duration, networks.params.audio)
+            draw = torch.Generator().manual_seed(1)
+            start["samples"] = torch.randn(start["samples"].shape, generator=draw)
+            ways: dict[str, Any] = {"training_dtype": "fp32" if precision == "fp32" else "bf16"}
+            if precision == "fp8_e4m3fn":
+                ways |= {"bypass_mode": True, "gradient_checkpointing": False}
+            lora, losses = core_training.train(
+                MMAudioTrainingObjective.execute(networks.model).args[0],
+                [start],
+                [to_conditioning(of)[0]],
+                steps=2,
+                learning_rate=0.001,
+                **ways,
+            )
+            changes = match_lora(lora, weight_shapes(networks.model))
+            results[f"{variant} {precision}"] = {
+                "losses": losses,
+                "changed": sum(bool(v.any()) for k, v in lora.items() if "down" in k),
+                "known": len(changes),
+            }
     return results
