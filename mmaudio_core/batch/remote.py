@@ -1,18 +1,15 @@
-"""Files at URLs, through fsspec: read in pieces, written whole, tried again when a call fails."""
+"""Files at URLs, through fsspec: read in pieces, and tried again when a call fails."""
 
 from __future__ import annotations
 
 import io
 import os
-import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from ..errors import MediaError
 from .item import file_name
@@ -25,8 +22,6 @@ _FIRST_WAIT = 0.1
 """Seconds before the second try; doubled before each further one."""
 _FINAL = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, ImportError)
 """Errors that the next try would have too."""
-_ATOMIC = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "az", "oci", "memory"))
-"""Stores in which a file appears when all of it is there."""
 _VERSION_KEYS = ("ETag", "etag", "md5Hash", "md5", "generation", "LastModified", "updated", "mtime")
 _BLOCK_BYTES = 4 << 20
 _BUFFER_BYTES = 1 << 16
@@ -59,7 +54,7 @@ class RemoteFile:
         Raises:
             MediaError: it cannot be reached, or is a folder.
         """
-        info = _retried(self._info, self.url, "read")
+        info = retried(self._info, self.url, "read")
         if info.get("type") == "directory":
             raise MediaError(f"{self} is a folder; expected a video file. Check the URL.")
         if info.get("size") is None:
@@ -100,7 +95,7 @@ class _RetriedFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
-        content = _retried(lambda: self._read(len(view)), self._url, "read")
+        content = retried(lambda: self._read(len(view)), self._url, "read")
         view[: len(content)] = content
         self._position += len(content)
         return len(content)
@@ -121,76 +116,6 @@ class _RetriedFile(io.RawIOBase):
             return self._file.read(count)
         except Exception:
             self._file = None
-            raise
-
-
-@dataclass(frozen=True)
-class RemoteStore:
-    """A ``Store`` at a URL."""
-
-    url: str
-
-    @property
-    def local(self) -> Path | None:
-        return None
-
-    def read(self, name: str) -> bytes | None:
-        return self._call(lambda fs, path: fs.cat_file(path), name, "read")
-
-    def write(self, name: str, content: bytes) -> None:
-        self._publish(name, lambda fs, path: fs.pipe_file(path, content))
-
-    def delete(self, name: str) -> None:
-        self._call(lambda fs, path: fs.rm_file(path), name, "deleted")
-
-    def size(self, name: str) -> int | None:
-        info = self._call(lambda fs, path: fs.info(path), name, "read")
-        return None if info is None else int(info["size"])
-
-    @contextmanager
-    def staged(self, name: str) -> Generator[Path, None, None]:
-        with tempfile.TemporaryDirectory(prefix="mmaudio-") as folder:
-            target = Path(folder, name.rpartition("/")[2])
-            yield target
-            above = name[: -len(target.name)]
-            for path in sorted(Path(folder).iterdir()):
-                if path.name.startswith(target.name):
-                    self._publish(above + path.name, lambda fs, to, p=path: fs.put_file(str(p), to))
-
-    def _publish(self, name: str, write: Callable[[Any, str], None]) -> None:
-        """Write a file so that it appears complete or not at all."""
-
-        def work(fs: Any, path: str) -> None:
-            protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
-            if protocols & _ATOMIC:
-                write(fs, path)
-                return
-            folder = path.rpartition("/")[0]
-            fs.makedirs(folder, exist_ok=True)
-            partial = f"{folder}/.mmaudio-{uuid4().hex}.tmp"
-            try:
-                write(fs, partial)
-                fs.mv(partial, path)
-            except BaseException:
-                with suppress(Exception):
-                    fs.rm_file(partial)
-                raise
-
-        self._call(work, name, "written")
-
-    def _call(self, work: Callable[[Any, str], T], name: str, what: str) -> T | None:
-        """What ``work`` returns; None if there is no such file."""
-        url = f"{self.url.rstrip('/')}/{name}"
-
-        def once() -> T:
-            fs, path = file_system(url)
-            return work(fs, path)
-
-        try:
-            return _retried(once, url, what)
-        except MediaError as error:
-            if isinstance(error.__cause__, FileNotFoundError) and what != "written":
-                return None
             raise
 
 
@@ -232,7 +157,7 @@ def list_remote(url: str) -> dict[str, str]:
             fs.unstrip_protocol(name): name.removeprefix(root).lstrip("/") for name in sorted(found)
         }
 
-    return _retried(work, url, "listed")
+    return retried(work, url, "listed")
 
 
 def read_text(url: str) -> str:
@@ -246,15 +171,19 @@ def read_text(url: str) -> str:
         fs, path = file_system(url)
         return fs.cat_file(path)
 
-    content = _retried(work, url, "read")
+    content = retried(work, url, "read")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MediaError(f"'{url}' is no UTF-8 text ({error.reason})") from None
 
 
-def _retried(work: Callable[[], T], url: str, what: str) -> T:
-    """What ``work`` returns, in as many tries as it takes within reason."""
+def retried(work: Callable[[], T], url: str, what: str) -> T:
+    """What ``work`` returns, in as many tries as it takes within reason.
+
+    Raises:
+        MediaError: it cannot be, with what it is about as its cause.
+    """
     wait = _FIRST_WAIT
     for tries_left in reversed(range(_TRIES)):
         try:

@@ -12,7 +12,7 @@ from typing import Protocol
 from ..errors import MediaError
 from ..partial_files import partial_file
 from .item import is_url
-from .remote import RemoteStore
+from .remote_store import RemoteStore
 
 
 class Store(Protocol):
