@@ -18,6 +18,12 @@ from dev.server import ComfyServer
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 
 SYNTHETIC_VARIANTS = ("large_44k_v2", "small_16k")
+# A parallel run begins with them: few tests, which would otherwise be the last, and long.
+_LONG = (
+    "tests/core/test_joins.py",
+    "tests/core/test_scaling.py",
+    "tests/core/test_media_memory.py",
+)
 
 
 def pytest_configure() -> None:
@@ -62,6 +68,12 @@ class _Scheduling(LoadScopeScheduling):
         if module.startswith("tests/native/"):
             return f"{version} {module}"
         return f"{version} {module.split('/')[1]}"
+
+    def _assign_work_unit(self, node: Any) -> None:
+        for scope in reversed(_LONG):
+            if scope in self.workqueue:
+                self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
 
 
 @pytest.hookimpl(optionalhook=True)
