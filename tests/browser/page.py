@@ -315,11 +315,19 @@ class ComfyPage:
             [f"{self.server.url}/view?{query}", name.name, mimetypes.guess_type(path.name)[0]],
         )
 
+    def type_into_box(self, words: str) -> None:
+        """Type into the box that has just been opened, once it has the focus.
+
+        What is typed before goes to the canvas, whose keys are commands.
+        """
+        self.page.wait_for_function("() => document.activeElement?.matches('input')")
+        self.page.keyboard.type(words)
+
     def search_nodes(self, words: str) -> list[str]:
         """Names of the nodes that the search box lists, best first."""
         command = "window.app.extensionManager.command.execute('Workspace.SearchBox.Toggle')"
         self.page.evaluate(f"() => void {command}")
-        self.page.keyboard.type(words)
+        self.type_into_box(words)
         found: list[str] = []
 
         def steady() -> bool:

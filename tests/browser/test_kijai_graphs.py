@@ -175,6 +175,7 @@ def test_a_dropped_file(page: ComfyPage, comfy: ComfyServer, clip: str) -> None:
     page.open_graph(copy.deepcopy(EMPTY))
     page.drop(path)
     assert page.wait(lambda: "LoadMMAudioModel" in json.dumps(page.graph()))
+    page.page.locator(".p-toast-message", has_text="MMAudio").wait_for()
     assert SAYS["done"] in toasts(page)[0]
     path.unlink()
 

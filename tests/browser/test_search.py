@@ -52,7 +52,7 @@ def test_search(page: ComfyPage, words: str, node: str) -> None:
 def test_the_blueprint(page: ComfyPage, clip: str) -> None:
     page.open_graph(EMPTY)
     page.page.mouse.dblclick(700, 500)
-    page.page.keyboard.type(BLUEPRINT)
+    page.type_into_box(BLUEPRINT)
     page.page.get_by_text(BLUEPRINT).filter(visible=True).first.click()
     assert page.wait(lambda: len(page.graph()["nodes"]) == 1)
     page.page.mouse.click(700, 500)  # where to put it
