@@ -1,8 +1,7 @@
 """Takes the pictures of the page for the README and the templates dialog.
 
 ``python -m tests.browser.screenshots [name ...]`` writes ``workflows/<template>.jpg`` for each
-template, ``docs/images/told.jpg`` and ``docs/images/takes.jpg``, or only those named. Look at them
-before they are committed.
+template, and those of ``docs/images``, or only those named. Look at them before they are committed.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import io
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,18 @@ from dev.server import ComfyServer
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from tests.core.made_flashes import clicks
 from tests.core.made_sounds import with_sound
-from tests.nodes.graphs import muxed, node, paths, run, sound
+from tests.nodes.graphs import muxed, paths, run, sound
 
 from .chromium import ARGUMENTS, MISSING, find_chromium
 from .page import ComfyPage
+from .take_pictures import ALONE, STATES, put_together, takes_graph
+from .takes import Panel
 
-WIDTH, TEMPLATE_WIDTH, QUALITY = 1200, 900, 82
+WIDTH, PANEL_WIDTH, TEMPLATE_WIDTH, QUALITY = 1200, 800, 900, 82
+MAX_BYTES = 60_000  # of a picture in docs/images
 MARGIN = 24  # px around the nodes
 MODEL = "large_44k_v2"
-IMAGES = {name: ROOT / "docs" / "images" / f"{name}.jpg" for name in ("told", "takes")}
+IMAGES = {name: ROOT / "docs" / "images" / f"{name}.jpg" for name in ("told", *STATES)}
 TEMPLATES = {path.stem: path.with_suffix(".jpg") for path in (ROOT / "workflows").glob("*.json")}
 # What differs from the templates: a file, and little work, of which the picture shows nothing.
 CHOICES: dict[str, dict[str, Any]] = {
@@ -73,7 +76,8 @@ def main(names: list[str]) -> int:
                 if name in TEMPLATES:
                     _write(_template(page, name), TEMPLATES[name], TEMPLATE_WIDTH)
                 else:
-                    _write({"told": _told, "takes": _takes}[name](page), IMAGES[name], WIDTH)
+                    png = _told(page) if name == "told" else _takes(page, name)
+                    _write(png, IMAGES[name], PANEL_WIDTH if name in ALONE else WIDTH)
                 page.page.context.close()
             browser.close()
     return 0
@@ -94,7 +98,7 @@ def _open(browser: Browser, server: ComfyServer) -> ComfyPage:
     context = browser.new_context(
         viewport={"width": 1600, "height": 900}, device_scale_factor=1.5, color_scheme="dark"
     )
-    return ComfyPage(context, server, "nodes2")
+    return ComfyPage(context, server, "nodes2", **{"Comfy.ColorPalette": "dark"})
 
 
 def _template(page: ComfyPage, name: str) -> bytes:
@@ -118,35 +122,17 @@ def _told(page: ComfyPage) -> bytes:
     return _nodes(page, ids["extract"], ids["sample"], ids["mux"])
 
 
-def _takes(page: ComfyPage) -> bytes:
-    """Three takes under a schedule of prompts, at the third second."""
-    graph = sound(
-        video="bikes.mp4",
-        load={"model": MODEL},
-        extract={"duration": 8.0},
-        sample={"num_samples": 3, "features": ["schedule", 0]},
-    )
-    graph["schedule"] = node(
-        "MMAudioPromptSchedule",
-        mmaudio=["load", 0],
-        features=["extract", 0],
-        schedule="0-3.5: traffic | 3.5-: bicycles on gravel",
-    )
-    graph["takes"] = node("MMAudioTakes", audio=["sample", 0], video=["video", 0])
-    ids = page.add_nodes(graph)
-    page.page.evaluate(
-        """([id, width]) => {
-          const node = window.app.canvas.graph.getNodeById(id);
-          node.setSize([width, node.size[1]]);
-        }""",
-        [ids["takes"], 640],
-    )
+def _takes(page: ComfyPage, name: str) -> bytes:
+    """The take panel in one of its states."""
+    ids = page.add_nodes(takes_graph(MODEL))
+    for sampler in ("sample", "first"):
+        page.set_widgets(ids[sampler], control_after_generate="fixed")
+    put_together(page, ids)
     _run(page, "success")
-    panel = page.page.locator(".mmaudio-takes")
-    panel.focus()
-    for _ in range(3):
-        page.page.keyboard.press("ArrowRight")
-    return _nodes(page, ids["schedule"], ids["takes"])
+    page.look_at(ids["takes"], 0.8)
+    reach, nodes = STATES[name]
+    reach(Panel(page, ids["takes"]))
+    return _nodes(page, *(ids[node] for node in nodes))
 
 
 def _run(page: ComfyPage, end: str) -> None:
@@ -168,6 +154,8 @@ def _nodes(page: ComfyPage, *only: str) -> bytes:
         "() => window.app.extensionManager.command.execute('Workspace.ToggleFocusMode')"
     )
     page.fit_view()
+    if only:
+        _fit(page, only)
     page.page.wait_for_timeout(1500)  # videos draw their first frame, messages go
     boxes = [
         one.bounding_box()
@@ -183,10 +171,32 @@ def _nodes(page: ComfyPage, *only: str) -> bytes:
     )
 
 
+def _fit(page: ComfyPage, nodes: Sequence[str]) -> None:
+    boxes = [box for box in page.boxes() if box.id in nodes]
+    left, top = min(box.x for box in boxes), min(box.y for box in boxes)
+    width = max(box.x + box.width for box in boxes) - left
+    height = max(box.y + box.height for box in boxes) - top
+    page.page.evaluate(
+        """([left, top, width, height, margin]) => {
+          const {ds, canvas} = window.app.canvas;
+          const room = [canvas.clientWidth - 2 * margin, canvas.clientHeight - 2 * margin];
+          ds.scale = Math.min(room[0] / width, room[1] / height, 1.5);
+          ds.offset = [margin / ds.scale - left, margin / ds.scale - top];
+          window.app.canvas.setDirty(true, true);
+        }""",
+        [left, top, width, height, 2 * MARGIN],
+    )
+
+
 def _write(png: bytes, path: Path, width: int) -> None:
     picture = Image.open(io.BytesIO(png)).convert("RGB")
+    width = min(width, picture.width)
     height = round(picture.height * width / picture.width)
-    picture.resize((width, height), Image.Resampling.LANCZOS).save(path, quality=QUALITY)
+    picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    for quality in range(QUALITY, 30, -5):
+        picture.save(path, quality=quality, optimize=True)
+        if path.stat().st_size <= MAX_BYTES or path.parent != IMAGES["told"].parent:
+            break
     print(f"{path}: {width} x {height}, {path.stat().st_size // 1000} kB")
 
 

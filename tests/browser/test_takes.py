@@ -345,7 +345,7 @@ def region_ids(opened_page: ComfyPage, ids: dict[str, str]) -> dict[str, str]:
     graph = sound(
         video="takes.mp4",
         extract={"duration": SECONDS},
-        sample={"num_samples": 1, "steps": 1, "features": ["schedule", 0], "latent": ["region", 0]},
+        sample={"num_samples": 1, "steps": 1, "features": ["schedule", 0], "latent": ["dot", 0]},
     )
     graph["schedule"] = node(
         "MMAudioPromptSchedule",
@@ -358,6 +358,7 @@ def region_ids(opened_page: ComfyPage, ids: dict[str, str]) -> dict[str, str]:
         "MMAudioEncode", mmaudio=["load", 0], audio=["first", 0], features=["extract", 0]
     )
     graph["region"] = node("MMAudioRegion", samples=["encoded", 0], start=0.0, end=1.0)
+    graph["dot"] = node("Reroute", **{"": ["region", 0]})
     graph["takes"] = node("MMAudioTakes", audio=["sample", 0], video=["video", 0])
     ids = page.add_nodes(graph)
     for sampler in ("sample", "first"):
@@ -384,6 +385,10 @@ def test_a_region_is_written_into_the_region_node(
     assert start == pytest.approx(SECONDS / 4, abs=0.06)
     assert end == pytest.approx(SECONDS / 2, abs=0.06)
     assert "MMAudio Region" in panel.status()
+    page.page.mouse.click(1500, 900)
+    page.page.keyboard.press("Control+z")  # both at once
+    assert page.wait(lambda: widget(page, region_ids["region"], "start") == 0)
+    assert widget(page, region_ids["region"], "end") == 1
 
 
 def test_borders_of_prompts_are_dragged(page: ComfyPage, region_ids: dict[str, str]) -> None:
@@ -413,6 +418,29 @@ def test_borders_of_prompts_are_dragged(page: ComfyPage, region_ids: dict[str, s
 
 
 def test_in_a_subgraph(page: ComfyPage, region_ids: dict[str, str]) -> None:
+    """The panel in one, the region in another one behind a node that stands for a link."""
+    page.page.evaluate(
+        """([region, sample]) => {
+          const {LiteGraph} = window, {graph} = window.app.canvas;
+          class Get extends LiteGraph.LGraphNode {
+            constructor(title) {
+              super(title);
+              this.isVirtualNode = true;
+              this.addOutput('samples', 'LATENT');
+            }
+            resolveVirtualOutput() {
+              return {node: graph.getNodeById(this.properties.of), slot: 0};
+            }
+          }
+          LiteGraph.registerNodeType('test/Get', Get);
+          const node = LiteGraph.createNode('test/Get');
+          node.properties.of = region;
+          graph.add(node);
+          const target = graph.getNodeById(sample);
+          node.connect(0, target, target.inputs.findIndex((one) => one.name === 'latent'));
+        }""",
+        [region_ids["region"], region_ids["sample"]],
+    )
     subgraph = page.into_subgraph(region_ids["takes"])
     page.set_widgets(region_ids["sample"], seed=3)
     assert page.run() == "success"
@@ -420,7 +448,10 @@ def test_in_a_subgraph(page: ComfyPage, region_ids: dict[str, str]) -> None:
     panel = Panel(page, inner)
     panel.play()
     assert panel.heard() == [0]
+    panel.pause()
+    drag(page, panel.root.locator(".lane .sound").first, 0.5, 0.75)
     page.leave()
+    assert widget(page, region_ids["region"], "start") == pytest.approx(SECONDS / 2, abs=0.06)
 
 
 @pytest.mark.slow

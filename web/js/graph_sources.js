@@ -26,7 +26,7 @@ function sourcesOf(node) {
 
 function originsOf(graph, link) {
   if (!link) return [];
-  if (link.origin_id === INPUTS) {
+  if (Number(link.origin_id) === INPUTS) {
     // every node that stands for this subgraph: which one is meant is not known in it
     return instancesOf(graph).flatMap((node) => {
       const outer = linkOf(node.graph, node.inputs?.[link.origin_slot]?.link);

@@ -39,7 +39,8 @@ const STYLE = `
 .mmaudio-takes .fact, .mmaudio-takes .scores { user-select: text; }
 .mmaudio-takes .fact { white-space: nowrap; padding: 0 2px; }
 .mmaudio-takes .name { flex: 1; overflow: hidden; text-overflow: ellipsis; min-width: 0; }
-.mmaudio-takes .scores { display: flex; flex-wrap: wrap; gap: 0 10px; padding: 0 2px; }
+.mmaudio-takes .scores { display: flex; flex-wrap: wrap; gap: 0 10px; padding: 0 2px;
+  position: relative; z-index: 2; }
 .mmaudio-takes .score { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .mmaudio-takes .best { font-weight: bold; }
 .mmaudio-takes .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden;

@@ -1,6 +1,7 @@
 // A lane of the take panel: what is told of a take, its buttons, and its sound as a picture.
 import { decodePeaks, drawWaveform } from "./take_drawing.js";
 import { button, make } from "./take_elements.js";
+import { minus } from "./take_scores.js";
 
 export class TakeLane {
   // `acts`: pick, keep, tell, and the address of a spectrogram.
@@ -11,7 +12,7 @@ export class TakeLane {
     this.keep = button("Keep", () => acts.keep(index), `Set take to ${index}`);
     const head = make("div", { class: "row" }, [this.pick, this.keep]);
     if (take.loudness !== null)
-      head.append(make("span", { class: "fact" }, [`${take.loudness.toFixed(1)} LUFS`]));
+      head.append(make("span", { class: "fact" }, [minus(`${take.loudness.toFixed(1)} LUFS`)]));
     if (take.seed !== undefined) {
       const seed = button(`Seed ${take.seed}`, () => this.copySeed(), "Copy the seed of this take");
       seed.setAttribute("aria-label", `Copy seed ${take.seed}`);

@@ -1,7 +1,7 @@
 // What is measured of takes: how it is called, its unit, and which way is better.
 const share = (digits) => (value) => `${(100 * value).toFixed(digits)} %`;
 const plain = (value) => value.toFixed(2);
-const shift = (value) => `${value < 0 ? "−" : "+"}${Math.round(Math.abs(value) * 1000)} ms`;
+const shift = (value) => `${value > 0 ? "+" : ""}${Math.round(value * 1000)} ms`;
 const high = (value) => value;
 const low = (value) => -value;
 const near = (value) => -Math.abs(value);
@@ -66,9 +66,9 @@ export class Scores {
 
   // The takes that are best by a score: none if it tells nothing apart.
   best(name) {
-    const { worth } = SCORES[name] ?? {};
+    const { worth, text } = SCORES[name] ?? {};
     const measured = this.values(name).filter(isNumber);
-    if (!worth || new Set(measured.map(worth)).size < 2) return [];
+    if (!worth || new Set(measured.map(text)).size < 2) return [];
     const top = Math.max(...measured.map(worth));
     return [...this.takes.keys()].filter((take) => {
       const value = this.takes[take][name];
@@ -94,7 +94,7 @@ export class Scores {
     const names = [...this.names].sort((a, b) => (b === first) - (a === first));
     return names.map((name) => {
       const value = this.takes[take][name];
-      const text = isNumber(value) ? (SCORES[name]?.text ?? plain)(value) : "not measured";
+      const text = isNumber(value) ? minus((SCORES[name]?.text ?? plain)(value)) : "not measured";
       return {
         name,
         // a loudness tells by its unit what it is
@@ -108,6 +108,11 @@ export class Scores {
 
 export function labelOf(name) {
   return SCORES[name]?.label ?? name.replaceAll("_", " ");
+}
+
+// A number below 0 as it is typeset.
+export function minus(text) {
+  return text.replace("-", "−");
 }
 
 function isNumber(value) {
