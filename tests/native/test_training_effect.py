@@ -19,8 +19,9 @@ def test_training_lowers_the_loss_of_the_other_half_too(inside: Inside) -> None:
     assert found["pieces"] == [6, 6]
     for name in (name for name in found if name.startswith("right")):
         right, wrong = found[name], found[name.replace("right", "wrong")]
-        for loss in (right["learned"], right["held out"], right["distance"]):
-            assert loss[0] > loss[1] > 0 and loss[2] < 0.8 * loss[0], found
+        assert set(right) == {"learned", "held out", "distance, learned", "distance, held out"}
+        for error in right.values():
+            assert error[0] > error[1] > 0 and error[2] < 0.8 * error[0], found
         # pictures and captions of other recordings teach less
         assert right["held out"][2] < wrong["held out"][2], found
 
