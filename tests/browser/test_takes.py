@@ -332,6 +332,10 @@ def test_what_is_gone_is_said(page: ComfyPage, ids: dict[str, str]) -> None:
     page.page.wait_for_selector(".mmaudio-takes", state="attached")
     texts = page.page.locator(".mmaudio-takes").all_inner_texts()
     assert texts and all("no longer on disk" in text for text in texts)
+    page.settle()
+    assert (
+        max(box.height for box in page.boxes() if box.id == ids["takes"]) < 250
+    )  # not an empty box
     page.errors[:] = [error for error in page.errors if "mmaudio-takes" not in error]
 
 

@@ -93,7 +93,8 @@ async function restore(node, items) {
   if (answer.ok) show(node, items);
   else {
     viewOf(node).tell(GONE);
-    resize(node);
+    node.setSize([node.size[0], node.computeSize()[1]]); // it was saved with room for the takes
+    node.setDirtyCanvas?.(true, true);
   }
 }
 
