@@ -42,6 +42,7 @@ def address() -> Iterator[str]:
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     for _ in range(2):
         nodes.add_node(num_cpus=2)
+    assert nodes.address is not None
     yield nodes.address
     nodes.shutdown()
 

@@ -149,7 +149,7 @@ def case_batches_change_nothing() -> dict[str, Any]:
 
 def case_samplers_that_draw_noise() -> list[Any]:
     """Take by take, so that each is a single run; in a plain batch they are not."""
-    name = {"sampler_name": "euler_ancestral"}
+    name: dict[str, Any] = {"sampler_name": "euler_ancestral"}
     alone = [sound(run(seed, **name)) for seed in (10, 11)]
     with scored_by_power():
         output = run(10, 2, best_of=2, **name)
