@@ -54,7 +54,7 @@ def sample_best(
     totals = rank(scores, _WEIGHTS).totals
     order = _best_first(scores, heard)
     told = [_describe_choice(takes.seeds, totals, order[:keep], order[keep:])]
-    told += unmeasured(dict(enumerate(scores)))
+    told += unmeasured(dict(zip(takes.seeds, scores, strict=True)), "seed")
     takes, scores = takes.select(order[:keep]), [scores[take] for take in order[:keep]]
     histories: Sequence[VoiceHistory] = ()
     if no_voice:

@@ -14,7 +14,7 @@ from ..mmaudio_core.scoring.score import STAGES, VOICE_STAGE
 from . import inputs
 from .best_takes import BestTakes, sample_best, sample_without_voices
 from .comfy_model import flow_network
-from .comfy_sampling import LINEAR, SEED_RANGE, schedulers
+from .comfy_sampling import LINEAR, schedulers
 from .cures import Node
 from .feedback import NodeProgress, with_notices
 from .latents import Latent
@@ -191,8 +191,7 @@ def _stages(scored: bool, no_voice: bool) -> dict[str, float]:
 
 def _output(best: BestTakes, sampler: TakeSampler) -> io.NodeOutput:
     fmt = sampler.networks.params.audio
-    seeds = [seed % SEED_RANGE for seed in best.takes.seeds]
-    notes = notes_of_takes(seeds, sampler.features, sampler.model, fmt)
+    notes = notes_of_takes(best.takes.seeds, sampler.features, sampler.model, fmt)
     if best.ranking is not None:
         notes = with_scores(notes, best.scores, best.ranking)
     if best.histories:

@@ -109,8 +109,13 @@ def _measurements(scores: TakeScores) -> str:
     return "".join(f", {one}" for one in told)
 
 
-def unmeasured(scores: Mapping[int, TakeScores]) -> list[str]:
-    """A line for each reason why something of some takes, by their numbers, was not measured."""
+def unmeasured(scores: Mapping[int, TakeScores], named_by: str = "take") -> list[str]:
+    """A line for each reason why something of some takes was not measured.
+
+    Args:
+        scores: of each take, by its number.
+        named_by: what the numbers are.
+    """
     missing: dict[str, dict[int, list[str]]] = defaultdict(dict)
     for number, one in scores.items():
         for name, reason in one.unmeasured.items():
@@ -120,6 +125,6 @@ def unmeasured(scores: Mapping[int, TakeScores]) -> list[str]:
     for reason, by_take in missing.items():
         names = ", ".join(dict.fromkeys(name for some in by_take.values() for name in some))
         numbers = ", ".join(map(str, sorted(by_take)))
-        whose = "" if len(by_take) == len(scores) else f" of take {numbers}"
+        whose = "" if len(by_take) == len(scores) else f" of {named_by} {numbers}"
         lines.append(f"Not measured: {names}{whose}: {reason}.")
     return lines

@@ -18,7 +18,7 @@ from ..mmaudio_core.config import sequence_lengths
 from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.features.types import Features
 from ..mmaudio_core.progress import Progress
-from .comfy_sampling import sample
+from .comfy_sampling import SEED_RANGE, sample
 from .conditioning import to_conditioning
 from .latents import Latent, empty_latent, make_latent, read_latent
 from .model_manager import ComfyModels
@@ -33,7 +33,7 @@ class Takes:
 
     Attributes:
         places: number of each among those that were sampled first, counted from 0.
-        seeds: of each, 0 to 2**64 - 1 unless the first was close to that.
+        seeds: of each, 0 to 2**64 - 1; 0 follows the highest.
         latents: (takes, 1, N, C) on the VAE's scale.
         waveforms: (takes, 1, T).
     """
@@ -169,7 +169,7 @@ class TakeSampler:
         made = torch.cat(latents)
         return Takes(
             places=tuple(places),
-            seeds=tuple(seeds),
+            seeds=tuple(seed % SEED_RANGE for seed in seeds),
             latents=made,
             waveforms=decode(self.networks, made[:, 0], self.features.duration, self.progress),
         )

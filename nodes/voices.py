@@ -16,6 +16,7 @@ from ..mmaudio_core.sampling.inpaint import region_mask
 from ..mmaudio_core.scoring import voice
 from ..mmaudio_core.scoring.score import VOICE_STAGE
 from ..mmaudio_core.scoring.voice import VoiceResult
+from .comfy_sampling import SEED_RANGE
 from .take_sampling import Takes, TakeSampler
 
 # Where a voice is made anew, prompt and picture get these multiples of cfg.
@@ -122,7 +123,7 @@ def retry_seed(first: int, count: int, place: int, attempt: int) -> int:
         place: number of the take among them, counted from 0.
         attempt: counted from 1; 0 is the take itself.
     """
-    return first + attempt * count + place
+    return (first + attempt * count + place) % SEED_RANGE
 
 
 def remove_voices(

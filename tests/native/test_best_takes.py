@@ -38,6 +38,14 @@ def test_the_size_of_batches_changes_nothing(found: Any) -> None:
     assert all(sound == seeds for _, seeds, sound in got.values())
 
 
+def test_seeds_beyond_the_highest_begin_at_0(found: Any) -> None:
+    got = found("beyond_the_highest_seed")
+    assert sorted(got["seeds"]) == [0, 1, 2**64 - 1]
+    assert max(got["errors"]) < SAME
+    assert all(f"seed {seed} (" in got["told"][0] for seed in got["seeds"])
+    assert got["retry"] == 3
+
+
 def test_with_samplers_that_draw_noise_each_take_is_a_single_run(found: Any) -> None:
     alone, in_a_batch = found("samplers_that_draw_noise")
     assert max(alone) < SAME

@@ -147,6 +147,23 @@ def case_batches_change_nothing() -> dict[str, Any]:
     return found
 
 
+def case_beyond_the_highest_seed() -> Any:
+    """0 follows it; each seed that is told makes its take alone."""
+    with scored_by_power():
+        output = run(2**64 - 1, 3, best_of=3)
+    seeds = notes(output)["seeds"]
+    alone = [sound(run(seed)) for seed in seeds]
+    return {
+        "seeds": seeds,
+        "errors": [
+            tiny.relative_error(one, single[0])
+            for one, single in zip(sound(output), alone, strict=True)
+        ],
+        "told": told(output),
+        "retry": voices.retry_seed(2**64 - 1, 3, 1, 1),
+    }
+
+
 def case_samplers_that_draw_noise() -> list[Any]:
     """Take by take, so that each is a single run; in a plain batch they are not."""
     name: dict[str, Any] = {"sampler_name": "euler_ancestral"}
