@@ -16,9 +16,9 @@ TAKES = {
     "INT": set(),
     "COMBO": set(),
 }
-FILES = {"model", "vae", "vocoder", "clip", "synchformer", "lora_name"}
+FILES = {"model", "vae", "vocoder", "clip", "synchformer", "lora_name", "folder"}
 READ_LATER = {"AUDIO", "VHS_VIDEOINFO"}  # by read_audio and images_rate, with the rest at hand
-OPTIONAL = {"VIDEO", "IMAGE", "MASK", "LATENT", "MODEL", "MMAUDIO_FEATURES"}
+OPTIONAL = {"VIDEO", "IMAGE", "MASK", "LATENT", "MODEL", "MMAUDIO_FEATURES", "MMAUDIO_TRAINING_SET"}
 GOT = {
     "dict": "got a dict ({'a': 1})",
     "text": "got a str (zigzag)",
@@ -78,7 +78,8 @@ def test_what_to_connect(inside: Inside, node: str, key: str, words: str) -> Non
 def test_what_nodes_deliver_is_taken(inside: Inside) -> None:
     told = inside("links")("right")
     assert {key for key, said in told.items() if "number from" not in said} == set()
-    assert set(told) == {"MMAudioLongForm.window"}  # at least 2 s; all get 0.5
+    # at least 2 and 1 s; all get 0.5
+    assert set(told) == {"MMAudioLongForm.window", "MMAudioTrainingSet.piece_seconds"}
 
 
 def test_numbers_become_what_the_input_has(inside: Inside) -> None:

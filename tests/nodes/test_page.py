@@ -183,7 +183,8 @@ def test_folded_inputs(comfy: ComfyServer) -> None:
 
     assert plain("MuxAudioVideo") == ["filename_prefix", "frame_rate", "start_offset", "take"]
     assert plain("LoadMMAudioModel") == ["model", "precision", "download_missing"]
-    assert plain("MMAudioSampler") == ["seed", "steps", "cfg", "num_samples"]
+    chosen = ["seed", "steps", "cfg", "num_samples", "best_of", "no_voice"]
+    assert plain("MMAudioSampler") == chosen
 
 
 @pytest.mark.parametrize("script", ["advanced_inputs", "node_texts"])

@@ -35,8 +35,9 @@ def nodes() -> list[Any]:
 
 def message(node: Any, name: str, value: Any) -> str:
     """What the node says of one value; its other inputs are missing, so it never gets further."""
+    given = [value] if node.GET_SCHEMA().is_input_list else value
     try:
-        node.execute(**{name: value})
+        node.execute(**{name: given})
     except (MMAudioError, MMAudioNodeError) as error:
         return str(error)
     except TypeError as error:
