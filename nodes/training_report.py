@@ -10,11 +10,14 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ..mmaudio_core.checkpoint.published import CC_BY_NC
+from ..mmaudio_core.errors import MMAudioError
+from ..mmaudio_core.scoring.voice import find_voice
 from ..mmaudio_core.training.dataset import Example, TrainingSet
-from ..mmaudio_core.training.pieces import Piece
+from ..mmaudio_core.training.pieces import Piece, PieceOptions
 
 _CELL, _LABEL, _GAP, _COLUMNS, _MOST = (256, 96), 34, 8, 4, 48
 _BACK, _INK, _HELD = (22, 22, 26), (225, 225, 230), (255, 190, 92)
+_TOLD = 5  # recordings and pieces left out that a notice names
 _LETTERS = 42  # of a caption that fit above a piece
 
 
@@ -69,3 +72,25 @@ def draw_pieces(chosen: TrainingSet) -> Tensor:
         mel = Image.fromarray(piece.spectrogram.numpy(), "L").resize(_CELL)
         picture.paste(mel.convert("RGB"), (left, top + _LABEL))
     return torch.from_numpy(np.asarray(picture).astype(np.float32) / 255)[None]
+
+
+def check_any(chosen: TrainingSet, left_out: Sequence[str]) -> None:
+    """Raise MMAudioError if there is nothing to learn."""
+    if not chosen.training:
+        reasons = "; ".join(left_out[:_TOLD]) or "the folder is empty"
+        raise MMAudioError(f"got no recording that can be learned ({reasons}). Add recordings.")
+
+
+def notices_of(chosen: TrainingSet, left_out: Sequence[str], options: PieceOptions) -> list[str]:
+    """What of a training set the user should know."""
+    notices = list(left_out[:_TOLD])
+    if len(left_out) > _TOLD:
+        notices.append(f"{len(left_out) - _TOLD} more were left out: see the report")
+    if not chosen.held_out:
+        notices.append(
+            "no recording is held out, so nothing will show whether too much is learned: there is "
+            "only one, or held_out is 0"
+        )
+    if options.skip_voices and (reason := find_voice(torch.zeros(1, 16_000), 16_000).reason):
+        notices.append(f"voices were not looked for: {reason}")
+    return notices

@@ -5,45 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from comfy_api.latest import Input, io
 
 from ..mmaudio_core.config import exact_seconds
-from ..mmaudio_core.errors import MediaError, MMAudioError, NumericsError
+from ..mmaudio_core.errors import MediaError
 from ..mmaudio_core.features.types import Features
-from ..mmaudio_core.progress import Progress
-from ..mmaudio_core.providers import ModelProvider
-from ..mmaudio_core.scoring.voice import find_voice
 from ..mmaudio_core.training.dataset import (
     DROP,
     Example,
-    TrainingSet,
     draw_examples,
     split_recordings,
 )
-from ..mmaudio_core.training.pieces import PieceOptions, PreparedRecording, prepare_recording
+from ..mmaudio_core.training.pieces import PieceOptions
 from . import inputs, wiring
 from .comfy_model import flow_network
 from .conditioning import Conditioning, to_conditioning, without_picture
 from .cures import Node
 from .feature_cache import with_cache_on_disk
-from .feedback import NodeProgress, with_notices
+from .feedback import with_notices
 from .latents import make_latent
 from .model_manager import ComfyModels
-from .training_report import describe, draw_pieces
+from .training_report import check_any, describe, draw_pieces, notices_of
 from .training_sources import (
     NO_FOLDER,
-    Source,
     folder_fingerprint,
     folder_names,
     list_folder,
     list_sources,
+    prepare_recordings,
 )
 from .types import TRAINING, MMAudioTraining
 
 _LOUDNESS = {"off": None, "-16 LUFS": -16.0, "-23 LUFS": -23.0}
-_STAGE = "recordings"
-_TOLD = 5  # recordings and pieces left out that a notice names
 
 
 class MMAudioTrainingSet(Node):
@@ -246,10 +239,10 @@ class MMAudioTrainingSet(Node):
         listing = list_folder(folder[0])
         sources = list_sources(listing, videos, sounds, captions)
         networks = with_cache_on_disk(mmaudio[0]) if keep_features[0] else mmaudio[0]
-        recordings, left_out = _prepare(networks, sources, options)
+        recordings, left_out = prepare_recordings(networks, sources, options)
         left_out = [*listing.left_out, *left_out]
         chosen = split_recordings(recordings, held_out[0])
-        _check_any(chosen, left_out)
+        check_any(chosen, left_out)
         examples = draw_examples(
             chosen.training,
             copies=copies[0],
@@ -264,46 +257,8 @@ class MMAudioTrainingSet(Node):
             describe(chosen, examples, left_out),
             draw_pieces(chosen),
             chosen,
-            notices=_notices(chosen, left_out, options),
+            notices=notices_of(chosen, left_out, options),
         )
-
-
-def _prepare(
-    networks: ModelProvider, sources: Sequence[Source], options: PieceOptions
-) -> tuple[list[PreparedRecording], list[str]]:
-    """Every recording that can be used, and what was left out, a sentence each."""
-    bar = NodeProgress({_STAGE: 1})
-    prepared: dict[str, PreparedRecording] = {}
-    left_out: list[str] = []
-    for number, source in enumerate(sources):
-        progress = _ticking(bar, number, len(sources))
-        try:
-            recording = prepare_recording(networks, source.read(), options, progress)
-        except NumericsError:
-            raise
-        except (MMAudioError, OSError) as error:
-            left_out.append(f"{source.name}: {error}")
-            continue
-        if recording.digest in prepared:
-            same = prepared[recording.digest].name
-            left_out.append(f"{source.name}: the same sound as {same}")
-            continue
-        prepared[recording.digest] = recording
-        left_out += recording.left_out
-    return list(prepared.values()), left_out
-
-
-def _ticking(bar: NodeProgress, number: int, count: int) -> Progress:
-    def tick(_stage: str, _done: int, _total: int, /) -> None:
-        bar(_STAGE, number, count)
-
-    return tick
-
-
-def _check_any(chosen: TrainingSet, left_out: Sequence[str]) -> None:
-    if not chosen.training:
-        reasons = "; ".join(left_out[:_TOLD]) or "the folder is empty"
-        raise MMAudioError(f"got no recording that can be learned ({reasons}). Add recordings.")
 
 
 def _condition(example: Example, empty_text: Any) -> Conditioning:
@@ -315,17 +270,3 @@ def _condition(example: Example, empty_text: Any) -> Conditioning:
     if not example.text:
         positive = [[empty_text, entries] for _, entries in positive]
     return positive
-
-
-def _notices(chosen: TrainingSet, left_out: Sequence[str], options: PieceOptions) -> list[str]:
-    notices = list(left_out[:_TOLD])
-    if len(left_out) > _TOLD:
-        notices.append(f"{len(left_out) - _TOLD} more were left out: see the report")
-    if not chosen.held_out:
-        notices.append(
-            "no recording is held out, so nothing will show whether too much is learned: there is "
-            "only one, or held_out is 0"
-        )
-    if options.skip_voices and (reason := find_voice(torch.zeros(1, 16_000), 16_000).reason):
-        notices.append(f"voices were not looked for: {reason}")
-    return notices

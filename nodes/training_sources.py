@@ -12,15 +12,20 @@ import folder_paths
 from comfy_api.latest import Input, InputImpl
 
 from ..mmaudio_core.audio.waveform import read_audio
-from ..mmaudio_core.errors import MediaError
+from ..mmaudio_core.errors import MediaError, MMAudioError, NumericsError
 from ..mmaudio_core.file_identity import file_identity
+from ..mmaudio_core.progress import Progress
+from ..mmaudio_core.providers import ModelProvider
 from ..mmaudio_core.training.folder import Listing, find_subfolder, list_recordings
+from ..mmaudio_core.training.pieces import PieceOptions, PreparedRecording, prepare_recording
 from ..mmaudio_core.training.recording import Recording, read_recording, record_video
 from . import compat
+from .feedback import NodeProgress
 from .footage import to_clip
 from .inputs import FRAME_RATE
 
 NO_FOLDER = "none"
+_STAGE = "recordings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,3 +112,35 @@ def _record_video(name: str, caption: str, video: Input.Video) -> Recording:
 
 def _record_sound(name: str, caption: str, audio: Input.Audio) -> Recording:
     return Recording(name=name, caption=caption, sound=read_audio(audio))
+
+
+def prepare_recordings(
+    networks: ModelProvider, sources: Sequence[Source], options: PieceOptions
+) -> tuple[list[PreparedRecording], list[str]]:
+    """Every recording that can be used, and what was left out, a sentence each."""
+    bar = NodeProgress({_STAGE: 1})
+    prepared: dict[str, PreparedRecording] = {}
+    left_out: list[str] = []
+    for number, source in enumerate(sources):
+        progress = _ticking(bar, number, len(sources))
+        try:
+            recording = prepare_recording(networks, source.read(), options, progress)
+        except NumericsError:
+            raise
+        except (MMAudioError, OSError) as error:
+            left_out.append(f"{source.name}: {error}")
+            continue
+        if recording.digest in prepared:
+            same = prepared[recording.digest].name
+            left_out.append(f"{source.name}: the same sound as {same}")
+            continue
+        prepared[recording.digest] = recording
+        left_out += recording.left_out
+    return list(prepared.values()), left_out
+
+
+def _ticking(bar: NodeProgress, number: int, count: int) -> Progress:
+    def tick(_stage: str, _done: int, _total: int, /) -> None:
+        bar(_STAGE, number, count)
+
+    return tick

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,7 +86,7 @@ def run_on_cluster(
             yield Outcome(item=assignment.batch.items[assignment.places[0]], result=ended)
 
 
-def _lost(assignments: Any) -> Iterator[Outcome]:
+def _lost(assignments: Iterable[Assignment]) -> Iterator[Outcome]:
     failure = Failure(stage="crash", reason="the cluster returned nothing for it: try again")
     for assignment in assignments:
         for place in assignment.places:
