@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -36,6 +36,8 @@ _MAX_VIDEOS = 256
 
 Digest = bytes
 VideoKey = tuple[Hashable, ...]
+Record = Mapping[str, Tensor]
+"""Named tensors that are kept together; not to be written to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ class FeatureCache:
     def __init__(self, max_bytes: int = DEFAULT_BYTES, folder: Path | None = None) -> None:
         self._max_bytes = max_bytes
         self._folder = folder
-        self._entries: OrderedDict[Digest, Tensor] = OrderedDict()
+        self._entries: OrderedDict[Digest, Record] = OrderedDict()
         self._videos: OrderedDict[VideoKey, VideoDigests] = OrderedDict()
         self._bytes = 0
         self._warned = False
@@ -83,6 +85,15 @@ class FeatureCache:
 
     def get(self, digest: Digest) -> Tensor | None:
         """Features of one item, or None; not to be written to."""
+        found = self.get_record(digest)
+        return None if found is None else found.get(_TENSOR)
+
+    def put(self, digest: Digest, features: Tensor) -> None:
+        """Store the features of one item, on the CPU."""
+        self.put_record(digest, {_TENSOR: features})
+
+    def get_record(self, digest: Digest) -> Record | None:
+        """What was stored under a digest, or None."""
         with self._lock:
             found = self._entries.get(digest)
             if found is not None:
@@ -93,11 +104,12 @@ class FeatureCache:
             self._keep(digest, found)
         return found
 
-    def put(self, digest: Digest, features: Tensor) -> None:
-        """Store the features of one item, on the CPU."""
-        features = features.detach().clone()  # a row of a batch would keep the whole batch alive
-        self._keep(digest, features)
-        self._write(digest, features)
+    def put_record(self, digest: Digest, record: Record) -> None:
+        """Store tensors, on the CPU."""
+        # a row of a batch would keep the whole batch alive
+        record = {name: tensor.detach().clone() for name, tensor in record.items()}
+        self._keep(digest, record)
+        self._write(digest, record)
 
     def get_all(self, digests: Sequence[Digest]) -> Tensor | None:
         """Features of all items, (n, ...), or None if any is missing."""
@@ -117,16 +129,15 @@ class FeatureCache:
             while len(self._videos) > _MAX_VIDEOS:
                 self._videos.popitem(last=False)
 
-    def _keep(self, digest: Digest, features: Tensor) -> None:
-        if features.nbytes > self._max_bytes:
+    def _keep(self, digest: Digest, record: Record) -> None:
+        if _nbytes(record) > self._max_bytes:
             return
         with self._lock:
-            previous = self._entries.pop(digest, None)
-            self._bytes += features.nbytes - (0 if previous is None else previous.nbytes)
-            self._entries[digest] = features
+            self._bytes += _nbytes(record) - _nbytes(self._entries.pop(digest, {}))
+            self._entries[digest] = record
             while self._bytes > self._max_bytes:
                 _, oldest = self._entries.popitem(last=False)
-                self._bytes -= oldest.nbytes
+                self._bytes -= _nbytes(oldest)
 
     def _path(self, digest: Digest) -> Path | None:
         if self._folder is None:
@@ -134,23 +145,23 @@ class FeatureCache:
         name = digest.hex()
         return self._folder / name[:2] / f"{name}.safetensors"
 
-    def _read(self, digest: Digest) -> Tensor | None:
+    def _read(self, digest: Digest) -> Record | None:
         path = self._path(digest)
         if path is None:
             return None
         try:
-            return load(path.read_bytes())[_TENSOR]
-        except (OSError, SafetensorError, KeyError):
+            return load(path.read_bytes())
+        except (OSError, SafetensorError):
             return None
 
-    def _write(self, digest: Digest, features: Tensor) -> None:
+    def _write(self, digest: Digest, record: Record) -> None:
         path = self._path(digest)
         if path is None:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial_file(path.parent) as partial:
-                partial.write_bytes(save({_TENSOR: features.contiguous()}))
+                partial.write_bytes(save({k: tensor.contiguous() for k, tensor in record.items()}))
                 os.replace(partial, path)
         except OSError as error:  # a full or read-only disk costs speed, not the result
             if not self._warned:
@@ -163,6 +174,10 @@ class FeatureCache:
             self._warned = True
 
 
+def _nbytes(record: Record) -> int:
+    return sum(tensor.nbytes for tensor in record.values())
+
+
 def item_digests(items: Tensor, encoder: str) -> list[Digest]:
     """A digest of each item (n, ...) as ``encoder`` sees it.
 
@@ -173,6 +188,12 @@ def item_digests(items: Tensor, encoder: str) -> list[Digest]:
     salt = hashlib.sha256(b"\0".join((_VERSION, encoder.encode(), _layout(items)))).digest()
     rows = items.contiguous().flatten(1).view(torch.uint8).numpy()
     return [_digest(salt, row) for row in rows]
+
+
+def text_digest(*parts: str) -> Digest:
+    """A digest of what is told apart by words."""
+    text = "\0".join((_VERSION.decode(), *parts))
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 def _layout(items: Tensor) -> bytes:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..mmaudio_core.audio.onsets import Onsets
-from .plot_sheet import LABEL, MARGIN, ONSET, PLOT, SOUND, Sheet
+from .plot_sheet import LABEL, MARGIN, ONSET, PLOT, SOUND, Sheet, paste_frames
 from .take_spectrograms import spectrogram
 
 _FRAMES, _MOTION, _WAVE, _MEL = 104, 72, 96, 120
@@ -55,22 +55,13 @@ def draw(plot: Plot) -> Tensor:
     sheet = Sheet(plot.duration, shown)
     tops = {name: top for (name, _), top in zip(shown, sheet.tops, strict=True)}
     if plot.frames is not None:
-        _draw_frames(sheet.image, plot.frames, tops["frames"])
+        paste_frames(sheet.image, plot.frames, (LABEL, tops["frames"]), (PLOT, _FRAMES))
     _draw_mel(sheet, plot, tops["mel"])
     _draw_wave(sheet, plot, tops["sound"])
     if plot.motion is not None:
         _draw_motion(sheet.pen, plot.motion, tops["motion"])
     _draw_times(sheet, plot)
     return sheet.finish()
-
-
-def _draw_frames(image: Image.Image, frames: Tensor, top: int) -> None:
-    width = PLOT // len(frames)
-    for number, frame in enumerate(frames):
-        picture = Image.fromarray(frame.numpy())
-        picture.thumbnail((width - 2, _FRAMES))
-        left = LABEL + number * width + (width - picture.width) // 2
-        image.paste(picture, (left, top + (_FRAMES - picture.height) // 2))
 
 
 def _draw_motion(pen: ImageDraw.ImageDraw, motion: Tensor, top: int) -> None:

@@ -62,3 +62,21 @@ class Sheet:
             self.pen.line((x, self.axis, x, self.axis + 5), INK)
             self.text(x, self.axis + 7, f"{tick * step:g} s")
         return torch.from_numpy(np.asarray(self.image).copy()).float()[None] / 255
+
+
+def paste_frames(
+    image: Image.Image, frames: Tensor, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """Paste frames side by side, each as large as it fits.
+
+    Args:
+        image: to paste into.
+        frames: (n, H, W, 3) uint8.
+        corner, size: of the row, x and y.
+    """
+    width = size[0] // len(frames)
+    for number, frame in enumerate(frames):
+        picture = Image.fromarray(frame.numpy())
+        picture.thumbnail((width - 2, size[1]))
+        left = corner[0] + number * width + (width - picture.width) // 2
+        image.paste(picture, (left, corner[1] + (size[1] - picture.height) // 2))

@@ -14,8 +14,9 @@ from ..mmaudio_core.errors import MMAudioError
 from ..mmaudio_core.scoring.voice import find_voice
 from ..mmaudio_core.training.dataset import Example, TrainingSet
 from ..mmaudio_core.training.pieces import Piece, PieceOptions
+from .plot_sheet import paste_frames
 
-_CELL, _LABEL, _GAP, _COLUMNS, _MOST = (256, 96), 34, 8, 4, 48
+_CELL, _LABEL, _STRIP, _GAP, _COLUMNS, _MOST = (256, 96), 34, 66, 8, 4, 48
 _BACK, _INK, _HELD = (22, 22, 26), (225, 225, 230), (255, 190, 92)
 _TOLD = 5  # recordings and pieces left out that a notice names
 _LETTERS = 42  # of a caption that fit above a piece
@@ -52,12 +53,16 @@ def _dropped(examples: Sequence[Example]) -> str:
 
 
 def draw_pieces(chosen: TrainingSet) -> Tensor:
-    """The mel spectrograms of the first pieces, those held out in another color: an IMAGE."""
+    """Mel spectrograms of the first pieces, below frames of those with a picture: an IMAGE.
+
+    Pieces that are held out have another color.
+    """
     pieces = [(p, False) for p in chosen.training] + [(p, True) for p in chosen.held_out]
     shown = pieces[: _MOST - min(8, len(chosen.held_out))] if len(pieces) > _MOST else pieces
     if len(shown) < len(pieces):
         shown += [(piece, True) for piece in chosen.held_out[: _MOST - len(shown)]]
-    width, height = _CELL[0] + _GAP, _CELL[1] + _LABEL
+    strip = _STRIP if any(piece.frames is not None for piece, _ in shown) else 0
+    width, height = _CELL[0] + _GAP, _CELL[1] + strip + _LABEL
     rows = -(-len(shown) // _COLUMNS)
     picture = Image.new("RGB", (_COLUMNS * width + _GAP, rows * height + _GAP), _BACK)
     draw = ImageDraw.Draw(picture)
@@ -69,8 +74,10 @@ def draw_pieces(chosen: TrainingSet) -> Tensor:
         for line, text in enumerate((f"held out: {name}" if held else name, piece.caption)):
             plain = text[:_LETTERS].encode("latin-1", "replace").decode("latin-1")
             draw.text((left, top + 6 + 13 * line), plain, fill=_HELD if held else _INK, font=font)
+        if piece.frames is not None:
+            paste_frames(picture, piece.frames, (left, top + _LABEL), (_CELL[0], strip - 2))
         mel = Image.fromarray(piece.spectrogram.numpy(), "L").resize(_CELL)
-        picture.paste(mel.convert("RGB"), (left, top + _LABEL))
+        picture.paste(mel.convert("RGB"), (left, top + _LABEL + strip))
     return torch.from_numpy(np.asarray(picture).astype(np.float32) / 255)[None]
 
 

@@ -163,8 +163,8 @@ class MMAudioTrainingSet(Node):
                     default=True,
                     optional=True,
                     tooltip=(
-                        "Keep what CLIP and Synchformer encode on disk, about 1 MB a piece: the "
-                        "next run need not encode it again."
+                        "Keep the encoded pieces on disk, about 1 MB each: the next run neither "
+                        "decodes nor encodes them again."
                     ),
                 ),
             ],
@@ -178,7 +178,9 @@ class MMAudioTrainingSet(Node):
                 io.String.Output(
                     display_name="report", tooltip="What is learned, held out and left out."
                 ),
-                io.Image.Output(display_name="preview", tooltip="The pieces' mel spectrograms."),
+                io.Image.Output(
+                    display_name="preview", tooltip="The pieces' frames and mel spectrograms."
+                ),
                 MMAudioTraining.Output(
                     display_name="training_set",
                     tooltip="For MMAudio Evaluate LoRA and MMAudio Save LoRA.",

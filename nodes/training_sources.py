@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import folder_paths
@@ -14,11 +12,13 @@ from comfy_api.latest import Input, InputImpl
 from ..mmaudio_core.audio.waveform import read_audio
 from ..mmaudio_core.errors import MediaError, MMAudioError, NumericsError
 from ..mmaudio_core.file_identity import file_identity
+from ..mmaudio_core.media import VideoFile
 from ..mmaudio_core.progress import Progress
 from ..mmaudio_core.providers import ModelProvider
 from ..mmaudio_core.training.folder import Listing, find_subfolder, list_recordings
-from ..mmaudio_core.training.pieces import PieceOptions, PreparedRecording, prepare_recording
-from ..mmaudio_core.training.recording import Recording, read_recording, record_video
+from ..mmaudio_core.training.pieces import PieceOptions, PreparedRecording
+from ..mmaudio_core.training.prepare import Source, file_source, prepare_source
+from ..mmaudio_core.training.recording import Recording, record_video, sound_digest
 from . import compat
 from .feedback import NodeProgress
 from .footage import to_clip
@@ -26,14 +26,6 @@ from .inputs import FRAME_RATE
 
 NO_FOLDER = "none"
 _STAGE = "recordings"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A recording that is read when it is its turn."""
-
-    name: str
-    read: Callable[[], Recording]
 
 
 def folder_names() -> list[str]:
@@ -77,15 +69,13 @@ def list_sources(
     Raises:
         MediaError: there are fewer or more captions than videos and sounds.
     """
-    sources = [Source(name=f.name, read=partial(read_recording, f)) for f in listing.files]
+    sources = [file_source(file) for file in listing.files]
     each = list(_spread(captions, len(videos) + len(sounds)))
     for number, (video, caption) in enumerate(zip(videos, each, strict=False), 1):
-        name = f"video {number}"
-        sources.append(Source(name=name, read=partial(_record_video, name, caption, video)))
+        sources.append(_video_source(f"video {number}", caption, video))
     rest = each[len(videos) :]
     for number, (sound, caption) in enumerate(zip(sounds, rest, strict=True), 1):
-        name = f"sound {number}"
-        sources.append(Source(name=name, read=partial(_record_sound, name, caption, sound)))
+        sources.append(_sound_source(f"sound {number}", caption, sound))
     return sources
 
 
@@ -99,19 +89,34 @@ def _spread(captions: Sequence[str], count: int) -> Iterator[str]:
     yield from lines if len(lines) == count else (lines or [""]) * count
 
 
-def _record_video(name: str, caption: str, video: Input.Video) -> Recording:
-    clip = to_clip(video, None, FRAME_RATE)
-    if clip is None:
-        raise MediaError("got no video")
-    sound = None
-    if isinstance(video, InputImpl.VideoFromComponents) or compat.has_frame_edits(video):
-        audio = video.get_components().audio
-        sound = None if audio is None else read_audio(audio)
-    return record_video(name, caption, clip, sound)
+def _video_source(name: str, caption: str, video: Input.Video) -> Source:
+    def content() -> str | None:
+        clip = to_clip(video, None, FRAME_RATE)
+        if clip is None or not isinstance(clip.source, VideoFile):  # frames in memory
+            return None
+        return f"{clip.source.digest()} {clip.start} {clip.duration}"
+
+    def read() -> Recording:
+        clip = to_clip(video, None, FRAME_RATE)
+        if clip is None:
+            raise MediaError("got no video")
+        sound = None
+        if isinstance(video, InputImpl.VideoFromComponents) or compat.has_frame_edits(video):
+            audio = video.get_components().audio
+            sound = None if audio is None else read_audio(audio)
+        return record_video(name, caption, clip, sound)
+
+    return Source(name=name, caption=caption, content=content, read=read)
 
 
-def _record_sound(name: str, caption: str, audio: Input.Audio) -> Recording:
-    return Recording(name=name, caption=caption, sound=read_audio(audio))
+def _sound_source(name: str, caption: str, audio: Input.Audio) -> Source:
+    def content() -> str:
+        return sound_digest(read_audio(audio))
+
+    def read() -> Recording:
+        return Recording(name=name, caption=caption, sound=read_audio(audio))
+
+    return Source(name=name, caption=caption, content=content, read=read)
 
 
 def prepare_recordings(
@@ -124,7 +129,7 @@ def prepare_recordings(
     for number, source in enumerate(sources):
         progress = _ticking(bar, number, len(sources))
         try:
-            recording = prepare_recording(networks, source.read(), options, progress)
+            recording = prepare_source(networks, source, options, progress)
         except NumericsError:
             raise
         except (MMAudioError, OSError) as error:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..checkpoint import PartKind
 from ..errors import MMAudioError, Problem
-from ..feature_cache import FeatureCache, VideoKey
+from ..feature_cache import FeatureCache, VideoDigests
 from ..media import (
     FrameReader,
     FrameSource,
@@ -145,7 +145,8 @@ def extract_visual_features(
     key = None
     if masks is None and source.identity is not None:
         key = (source.identity, start, duration, with_clip, *_fingerprints(networks))
-    features = None if key is None else _recall(networks.feature_cache, key)
+    known = None if key is None else networks.feature_cache.get_video(key)
+    features = None if known is None else recall_features(networks.feature_cache, known)
     if features is None:
         reader = FrameReader(
             source,
@@ -170,11 +171,8 @@ def _fingerprints(networks: ModelProvider) -> tuple[str, str]:
     return networks.fingerprint(PartKind.CLIP), networks.fingerprint(PartKind.SYNCHFORMER)
 
 
-def _recall(cache: FeatureCache, key: VideoKey) -> VisualFeatures | None:
+def recall_features(cache: FeatureCache, digests: VideoDigests) -> VisualFeatures | None:
     """Features of a range that was decoded before, if none of them has been dropped since."""
-    digests = cache.get_video(key)
-    if digests is None:
-        return None
     sync = cache.get_all(digests.sync)
     clip = None if digests.clip is None else cache.get_all(digests.clip)
     if sync is None or (clip is None) != (digests.clip is None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Hashable
@@ -27,6 +28,7 @@ class OpenableFile(Protocol):
         ...
 
 
+_BLOCK_BYTES = 4 * 1024 * 1024
 PathOrBytes: TypeAlias = Union[str, "os.PathLike[str]", io.BytesIO, OpenableFile]
 """A path, a file's content in memory, or a file elsewhere."""
 
@@ -72,6 +74,18 @@ class InputFile:
             head = stream.read(count)
             stream.seek(max(count, self.size() - count))
             return head + (stream.read())
+
+    def digest(self) -> str:
+        """Identifies the content of the whole file, whatever it is called.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        digest = hashlib.blake2b(digest_size=20)
+        with open(file, "rb") if isinstance(file := self.open(), str) else file as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                digest.update(block)
+        return digest.hexdigest()
 
     @property
     def identity(self) -> tuple[Hashable, ...] | None:

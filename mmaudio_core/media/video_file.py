@@ -48,6 +48,10 @@ class VideoFile(FrameSource):
         """The file's first and last bytes; see ``InputFile``."""
         return self._file.read_ends(count)
 
+    def digest(self) -> str:
+        """Identifies the content of the file; see ``InputFile``."""
+        return self._file.digest()
+
     @cached_property
     def packets(self) -> PacketIndex:
         """Times of all packets of the video stream, from one walk through the file."""

@@ -47,12 +47,13 @@ class Recording:
         rest = open_source(self.picture.source).info.duration - self.picture.start
         return rest if self.picture.duration is None else min(rest, self.picture.duration)
 
-    def digest(self) -> str:
-        """Identifies the sound, whatever the file is called."""
-        samples = self.sound.waveforms.contiguous().flatten().view(torch.uint8).numpy()
-        digest = hashlib.blake2b(str(self.sound.sample_rate).encode(), digest_size=16)
-        digest.update(samples.data)
-        return digest.hexdigest()
+
+def sound_digest(sound: Audio) -> str:
+    """Identifies a sound, whatever its file is called."""
+    samples = sound.waveforms.contiguous().flatten().view(torch.uint8).numpy()
+    digest = hashlib.blake2b(str(sound.sample_rate).encode(), digest_size=16)
+    digest.update(samples.data)
+    return digest.hexdigest()
 
 
 def read_recording(file: ListedFile) -> Recording:

@@ -10,17 +10,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor
 
 from mmaudio_core.audio.loudness import integrated_loudness
 from mmaudio_core.audio.resample import resample
 from mmaudio_core.audio.waveform import Audio
+from mmaudio_core.checkpoint import PartKind
 from mmaudio_core.codec.encode import Posterior, encode
 from mmaudio_core.errors import MediaError, MMAudioError
+from mmaudio_core.feature_cache import FeatureCache
 from mmaudio_core.features.types import Features
 from mmaudio_core.features.visual import TimeRange, VideoClip, extract_visual_features
 from mmaudio_core.scoring.voice import VoiceResult
-from mmaudio_core.training import pieces as pieces_module
+from mmaudio_core.training import prepare as prepare_module
 from mmaudio_core.training.cutting import piece_starts
 from mmaudio_core.training.dataset import draw_examples, split_recordings
 from mmaudio_core.training.folder import (
@@ -29,15 +32,11 @@ from mmaudio_core.training.folder import (
     find_subfolder,
     list_recordings,
 )
-from mmaudio_core.training.pieces import (
-    Piece,
-    PieceOptions,
-    PreparedRecording,
-    prepare_recording,
-)
+from mmaudio_core.training.pieces import Piece, PieceOptions, PreparedRecording
+from mmaudio_core.training.prepare import file_source, prepare_recording, prepare_source
 from mmaudio_core.training.recording import Recording, read_recording
 from tests.core.made_sounds import RATE, tone, with_sound
-from tests.core.made_videos import steady, write_video
+from tests.core.made_videos import numbers, steady, write_video
 from tests.core.networks import noise
 from tests.core.small import MemoryNetworks
 from tests.golden_files import relative_error
@@ -161,6 +160,65 @@ def test_a_film_is_cut_into_pieces_of_its_sound_and_picture(tmp_path: Path) -> N
     assert not torch.equal(last.features.clip, first.features.clip)  # pyright: ignore
 
 
+def test_a_known_file_is_neither_decoded_nor_encoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another process, under another name and caption; a changed file or option is."""
+    sound = torch.cat([tone(1, 440, -20), torch.zeros(1, RATE), tone(1, 880, -20)], 1)
+    path = film(tmp_path, "beep", sound)
+
+    def networks() -> MemoryNetworks:
+        return MemoryNetworks(feature_cache=FeatureCache(folder=tmp_path / "cache"))
+
+    first = prepare_source(networks(), file_source(listed(path)), SECOND)
+    renamed = listed(path.rename(tmp_path / "other.mkv"), "a beep")
+    later = networks()
+    with monkeypatch.context() as patched:
+        patched.setattr(prepare_module, "read_recording", pytest.fail)
+        again = prepare_source(later, file_source(renamed), SECOND)
+    assert not {PartKind.VAE, PartKind.SYNCHFORMER} & set(later.placed)
+    assert again.left_out == ("other.mkv at 1 s: silent",) and again.digest == first.digest
+    assert [piece.recording for piece in again.pieces] == ["other.mkv"] * 2
+    for a, b in zip(first.pieces, again.pieces, strict=True):
+        assert (a.start, b.caption) == (b.start, "a beep")
+        for name in ("clip", "sync", "motion", "text", "duration"):
+            one, other = getattr(a.features, name), getattr(b.features, name)
+            same = torch.equal(one, other) if isinstance(one, Tensor) else one == other
+            assert same is (name != "text"), name
+        assert torch.equal(a.latents.mean, b.latents.mean)
+        assert torch.equal(a.latents.std, b.latents.std)
+        assert torch.equal(a.spectrogram, b.spectrogram)
+        assert a.frames is not None and b.frames is not None and torch.equal(a.frames, b.frames)
+    longer = replace(SECOND, length=Fraction(3))
+    assert len(prepare_source(networks(), file_source(renamed), longer).pieces) == 1
+    film(tmp_path, "other", tone(1, 200, -20))
+    assert len(prepare_source(networks(), file_source(renamed), SECOND).pieces) == 1
+
+
+def test_what_the_cache_has_lost_is_made_again(tmp_path: Path) -> None:
+    path, folder = film(tmp_path, "beep", tone(1, 440, -20)), tmp_path / "cache"
+
+    def clip_features() -> Tensor:
+        networks = MemoryNetworks(feature_cache=FeatureCache(folder=folder))
+        (piece,) = prepare_source(networks, file_source(listed(path)), SECOND).pieces
+        assert piece.features.clip is not None
+        return piece.features.clip
+
+    first = clip_features()
+    for kept in sorted(folder.rglob("*.safetensors")):
+        if "features" in load_file(kept):  # not that of the recording
+            kept.write_bytes(b"damaged")
+    assert torch.equal(clip_features(), first)
+
+
+def test_frames_of_a_piece_are_kept_to_look_at(tmp_path: Path) -> None:
+    recording = read_recording(listed(film(tmp_path, "beep", tone(2, 440, -20))))
+    first, second = prepare_recording(NETWORKS, recording, SECOND).pieces
+    assert first.frames is not None and second.frames is not None
+    assert numbers(first.frames.permute(0, 3, 1, 2)) == [3, 9, 15, 21]
+    assert numbers(second.frames.permute(0, 3, 1, 2)) == [28, 34, 40, 46]
+
+
 def test_a_short_sound_is_followed_by_silence_and_a_short_film_is_left_out(tmp_path: Path) -> None:
     sound = noise(1, RATE // 2) / 8
     audio = Audio(waveforms=sound[None], sample_rate=RATE)
@@ -181,7 +239,7 @@ def test_recordings_are_brought_to_one_loudness(monkeypatch: pytest.MonkeyPatch)
         measured.append(integrated_loudness(audio.waveforms[0], audio.sample_rate))
         return Posterior(mean=torch.zeros(1, 32, 20), std=torch.zeros(1, 32, 20))
 
-    monkeypatch.setattr(pieces_module, "encode_posterior", keep)
+    monkeypatch.setattr(prepare_module, "encode_posterior", keep)
     for gain in (0.01, 0.1):
         audio = Audio(waveforms=gain * noise(1, 1, RATE), sample_rate=RATE)
         recording = Recording(name="x", caption="", sound=audio)
@@ -196,7 +254,7 @@ def test_voices_are_left_out_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def find(waveform: Tensor, _rate: int) -> VoiceResult:
         return VoiceResult(share=0.4 if waveform[0, 0] > 0 else 0.0)
 
-    monkeypatch.setattr(pieces_module, "find_voice", find)
+    monkeypatch.setattr(prepare_module, "find_voice", find)
     sound = noise(1, 1, 2 * RATE) / 8
     sound[..., 0], sound[..., RATE] = -0.1, 0.1
     recording = Recording(name="x", caption="", sound=Audio(waveforms=sound, sample_rate=RATE))

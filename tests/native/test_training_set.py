@@ -19,7 +19,10 @@ def test_a_folder_becomes_examples(inside: Inside) -> None:
     assert found["held out"] == ["wood_02.mkv"]
     assert found["same"]
     assert found["on disk"] > 20
-    assert found["preview"][0] == 1 and found["preview"][3] == 3
+    assert found["preview"] == [1, (34 + 66 + 96) + 8, 4 * (256 + 8) + 8, 3]
+    # three films with four frames each, of which the first are dark
+    assert found["colorful"] > 3 * 4 * 64 * 64 / (204 * 1064) / 2
+    assert found["colorful, sounds alone"] == 0
     left_out = (
         "bell.flac: the same sound as again.flac",
         "broken.mp4: cannot be opened as video or sound",

@@ -21,7 +21,8 @@ from mmaudio_pack.mmaudio_core.features.visual import VideoClip
 from mmaudio_pack.mmaudio_core.media import ImageSequence
 from mmaudio_pack.mmaudio_core.training.dataset import TrainingSet, draw_examples
 from mmaudio_pack.mmaudio_core.training.folder import ListedFile
-from mmaudio_pack.mmaudio_core.training.pieces import Piece, PieceOptions, prepare_recording
+from mmaudio_pack.mmaudio_core.training.pieces import Piece, PieceOptions
+from mmaudio_pack.mmaudio_core.training.prepare import prepare_recording
 from mmaudio_pack.mmaudio_core.training.recording import Recording, read_recording
 from mmaudio_pack.nodes import conditioning, latents
 from mmaudio_pack.nodes.evaluate_lora import STRENGTHS, MMAudioEvaluateLoRA

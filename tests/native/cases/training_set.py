@@ -44,6 +44,7 @@ def write(path: Path, sound: Tensor | None, frames: int = 0) -> None:
             picture.width = picture.height = 64
             for number in range(frames):
                 image = np.full((64, 64, 3), 40 + 3 * number % 200, np.uint8)
+                image[..., 0] = 0
                 output.mux(picture.encode(av.VideoFrame.from_ndarray(image)))
             output.mux(picture.encode(None))
         if track is not None and sound is not None:
@@ -94,6 +95,16 @@ def kinds(positive: list[Any]) -> list[list[bool]]:
     ]
 
 
+def sounds_alone() -> dict[str, Any]:
+    return make(sounds=[{"waveform": wave(1, 700)[None], "sample_rate": RATE}], copies=1)
+
+
+def colorful(preview: Tensor) -> float:
+    """The share of green: the films are, spectrograms and words are not."""
+    red, green, _ = preview[0].unbind(-1)
+    return float((green > red + 0.2).float().mean())
+
+
 def case_folder() -> dict[str, Any]:
     made = make(folder="steps")
     again = make(folder="steps")
@@ -104,6 +115,8 @@ def case_folder() -> dict[str, Any]:
         "kinds": kinds(made["positive"]),
         "report": made["report"],
         "preview": list(made["preview"].shape),
+        "colorful": colorful(made["preview"]),
+        "colorful, sounds alone": colorful(sounds_alone()["preview"]),
         "notices": made["notices"],
         "held out": sorted({p.recording for p in made["training_set"].held_out}),
         "same": all(
@@ -171,7 +184,7 @@ def case_training() -> dict[str, Any]:
             "losses": losses,
             "changed": sum(bool(v.any()) for k, v in lora.items() if "down" in k),
         }
-    single = make(sounds=[{"waveform": wave(1, 700)[None], "sample_rate": RATE}], copies=1)
+    single = sounds_alone()
     _, losses = core_training.train(model, single["latents"], single["positive"], steps=1)
     results["one example"] = {"losses": losses, "changed": 1}
     return results
