@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 
 from ..features.visual import TimeRange, VideoClip, shortened, used_part
@@ -32,8 +31,6 @@ def decode_item(item: Item, progress: Progress = no_progress) -> DecodedItem:
     if item.video is None:
         return DecodedItem(requested=options.duration, duration=options.duration)
     with timed(seconds, "decode"):
-        if os.path.isdir(item.video):
-            open_source(item.video).info  # noqa: B018 (raises what says that it is a folder)
         facts = input_facts(item.video, read=True)
         source = open_source(open_video(item.video))
         image = source.still_image

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from ..errors import MediaError, MMAudioError
-from .item import Item, check_names, file_name, is_url, name_of
+from .item import Item, check_names, file_name, folded, is_url, name_of
 from .manifest import read_manifest
 from .options import ItemOptions
-from .remote import list_remote, read_text
+from .remote import list_remote, not_utf8, read_text
+
+log = logging.getLogger(__name__)
 
 MANIFEST = ".jsonl"
 VIDEO_ENDINGS = (
@@ -51,14 +55,10 @@ def _expand(source: str, defaults: ItemOptions, results: Path | None) -> Iterabl
     if os.path.isfile(source):
         return [Item(video=source, out=name_of(file_name(source)), options=defaults)]
     if os.path.isdir(source):
-        root, found = source, sorted(_videos_below(source, results))
+        root, found = source, _videos_below(source, results)
     elif glob.has_magic(source):
         root = _fixed_part(source)
-        found = sorted(
-            path
-            for path in glob.glob(source, recursive=True)
-            if os.path.isfile(path) and not _is_below(path, results)
-        )
+        found = _matching(source, _left_out(root, results))
     else:
         raise MMAudioError(f"'{source}' does not exist; expected a video, a folder or a manifest")
     if not found:
@@ -66,10 +66,10 @@ def _expand(source: str, defaults: ItemOptions, results: Path | None) -> Iterabl
     return [
         Item(
             video=path,
-            out=name_of(Path(os.path.relpath(path, root or ".")).as_posix()),
+            out=name_of(Path(os.path.relpath(path, root)).as_posix()),
             options=defaults,
         )
-        for path in found
+        for path in sorted(found)
     ]
 
 
@@ -93,28 +93,62 @@ def _read(source: str, defaults: ItemOptions) -> list[Item]:
     try:
         with open(source, encoding="utf-8-sig") as file:
             text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MediaError(f"the manifest '{source}' cannot be read: {error}") from None
+    except OSError as error:
+        raise MediaError(f"the manifest '{source}' cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise not_utf8(source, error) from None
     return read_manifest(text, source, defaults, os.path.dirname(source))
 
 
-def _videos_below(folder: str, results: Path | None) -> Iterator[str]:
-    """Files that may be videos; hidden ones and what a run wrote are left out."""
-    for path, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and not _is_below(os.path.join(path, name), results)
-        )
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_ENDINGS:
-                yield os.path.join(path, name)
+def _videos_below(folder: str, results: Path | None) -> list[str]:
+    """Files that may be videos; hidden ones and what a run wrote are left out.
+
+    A folder that can be reached in several ways, by links, is searched once; those below
+    ``folder`` under the names that they have there.
+    """
+    found: list[str] = []
+    root, left_out = os.path.realpath(folder), _left_out(folder, results)
+    seen: set[str] = set()
+    for path, folders, files in os.walk(folder, onerror=_tell, followlinks=True):
+        real = os.path.realpath(path)
+        is_link = real != os.path.normpath(os.path.join(root, os.path.relpath(path, folder)))
+        if real in seen or (is_link and _is_below(real, root)) or _is_below(real, left_out):
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            os.path.join(path, name)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
+        ]
+    return found
 
 
-def _is_below(path: str, folder: Path | None) -> bool:
-    if folder is None:
-        return False
-    return Path(path).resolve().is_relative_to(folder.resolve())
+def _matching(pattern: str, left_out: str | None) -> Iterable[str]:
+    """Files that a pattern matches, each once, under the shortest of its names."""
+    found: dict[str, str] = {}
+    for path in sorted(glob.glob(pattern, recursive=True), key=lambda path: (len(path), path)):
+        real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        if not os.path.isdir(path) and not _is_below(real, left_out):
+            found.setdefault(real, path)
+    return found.values()
+
+
+def _left_out(root: str, results: Path | None) -> str | None:
+    """The folder of results as it is left out of a search; None if all is searched below it."""
+    if results is None or _is_below(root, os.path.realpath(results)):
+        return None
+    return os.path.realpath(results)
+
+
+def _is_below(path: str, folder: str | None) -> bool:
+    """Whether a path leads to ``folder``, which has no links, or to something in it."""
+    return folder is not None and Path(os.path.realpath(path)).is_relative_to(folder)
+
+
+def _tell(error: OSError) -> None:
+    log.warning("'%s' is left out: it cannot be listed (%s)", error.filename, error.strerror)
 
 
 def _fixed_part(pattern: str) -> str:
@@ -124,21 +158,22 @@ def _fixed_part(pattern: str) -> str:
         if glob.has_magic(part):
             break
         parts.append(part)
-    return os.path.join(*parts) if parts else ""
+    return os.path.join(*parts) if parts else "."
 
 
 def _check_inputs(items: Sequence[Item], results: Path) -> None:
     """Raise MMAudioError if a result could replace a video: their names are one but for the end."""
-    folder = results.resolve()
+    folder = os.path.realpath(results)
     inputs: dict[str, str] = {}
+    real_path = cache(os.path.realpath)  # of many files in few folders
     for item in items:
         if item.video is not None and not is_url(item.video):
-            path = Path(item.video)
-            stem = path.parent.resolve() / path.stem
-            inputs[str(stem).casefold()] = item.video
+            above, name = os.path.split(item.video)
+            stem = os.path.join(real_path(above), os.path.splitext(name)[0])
+            inputs[folded(stem)] = item.video
     for item in items:
         for name in item.names:
-            video = inputs.get(str(folder.joinpath(*name.split("/"))).casefold())
+            video = inputs.get(folded(os.path.join(folder, *name.split("/"))))
             if video is not None:
                 raise MMAudioError(
                     f"the result {name!r} would lie beside its input '{video}' under the same "

@@ -43,7 +43,7 @@ class Failures:
         """All that can be read."""
         content = self.store.read(FILE) or b""
         entries: list[dict[str, Any]] = []
-        for line in content.decode(errors="replace").splitlines():
+        for line in content.decode(errors="replace").split("\n"):
             try:
                 entries.append(json.loads(line))
             except ValueError:  # cut off by a kill

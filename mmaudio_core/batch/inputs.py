@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from dataclasses import replace
 from typing import BinaryIO
 
 from ..errors import MediaError
-from ..media import PathOrBytes
+from ..media import PathOrBytes, open_source
 from .item import is_url
 from .remote import RemoteFile
 from .stages import InputFacts
@@ -38,6 +39,8 @@ def input_facts(video: str, *, read: bool) -> InputFacts:
         status = os.stat(video)
         digest = None
         if read:
+            if not stat.S_ISREG(status.st_mode):  # a pipe would block whoever opens it
+                open_source(video).info  # noqa: B018 (raises what says what it is)
             with open(video, "rb") as file:
                 digest = _digest(file)
     except OSError as error:

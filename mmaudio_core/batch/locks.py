@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from .item import STATE, Item
+from .item import STATE, Item, folded
 from .store import store_failure
 
 if sys.platform == "win32":
@@ -103,7 +103,7 @@ class ItemLocks:
 
 
 def _place(item: Item) -> int:
-    digest = hashlib.blake2b(item.out.casefold().encode(errors="backslashreplace"), digest_size=8)
+    digest = hashlib.blake2b(folded(item.out).encode(errors="backslashreplace"), digest_size=8)
     return int.from_bytes(digest.digest(), "little") % _PLACES
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, cast
 
-from ..errors import MMAudioError, describe
-from .item import Item, check_names, file_name, is_url, name_of, split_out
+from ..errors import MMAudioError
+from .item import Item, as_lines, check_names, file_name, is_url, name_of, split_out
 from .options import OPTIONS, ItemOptions
 
-_MAX_FAULTS = 20
 _OF_THE_RUN = ("model", "precision", "device", "weights")
 _KEYS = ("video", "out", *OPTIONS)
+_QUOTED = 60
+"""Characters of a value, or of a key, that a message quotes."""
+_LINE_END = re.compile("\r\n|\r|\n")  # what JSON may not hold as it is, unlike U+2028
 
 
 class ManifestError(MMAudioError):
@@ -40,7 +44,7 @@ def read_manifest(text: str, name: str, defaults: ItemOptions, folder: str = "")
     """
     items: list[Item] = []
     faults: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_LINE_END.split(text), 1):
         if not line.strip():
             continue
         try:
@@ -48,9 +52,7 @@ def read_manifest(text: str, name: str, defaults: ItemOptions, folder: str = "")
         except MMAudioError as error:
             faults.append(f"{name}, line {number}: {error}")
     if faults:
-        more = len(faults) - _MAX_FAULTS
-        told = [*faults[:_MAX_FAULTS], *([f"... and {more} more"] if more > 0 else [])]
-        raise ManifestError("\n".join(told))
+        raise ManifestError(as_lines(faults))
     if not items:
         raise ManifestError(f"{name} holds no line, expected one for each item")
     try:
@@ -69,11 +71,11 @@ def _read_line(line: str, number: int, defaults: ItemOptions, folder: str) -> It
             try:
                 given[key] = option.read(entry[key])
             except ValueError:
-                faults.append(f'"{key}" is {describe(entry[key])}, expected {option.expected}')
+                faults.append(f'"{key}" is {_shown(entry[key])}, expected {option.expected}')
     for key in ("video", "out"):
-        value = entry.get(key)
-        if key in entry and not (isinstance(value, str) and value.strip()):
-            faults.append(f'"{key}" is {describe(value)}, expected text')
+        if key in entry and not _is_path(entry[key]):
+            what = "a path or URL" if key == "video" else "a name"
+            faults.append(f'"{key}" is {_shown(entry[key])}, expected {what}')
     if faults:
         raise MMAudioError("; ".join(faults))
     return _make_item(entry, given, number, defaults, folder)
@@ -87,10 +89,14 @@ def _parse(line: str) -> Mapping[str, Any]:
             f"got what is no JSON (column {error.colno}: {error.msg}), expected an object such as "
             '{"video": "clip.mp4", "prompt": "rain"}'
         ) from None
+    except MMAudioError:
+        raise
+    except ValueError as error:  # Python reads no number of so many digits
+        raise MMAudioError(f"got what is no JSON ({error}), expected shorter numbers") from None
     except RecursionError:
         raise MMAudioError("got JSON that is nested too deeply, expected an object") from None
     if not isinstance(entry, dict):
-        raise MMAudioError(f"got {describe(entry)}, expected an object")
+        raise MMAudioError(f"got {_shown(entry)}, expected an object")
     return cast(dict[str, Any], entry)
 
 
@@ -99,12 +105,31 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(entry) < len(pairs):
         keys = [key for key, _ in pairs]
         double = next(key for key in keys if keys.count(key) > 1)
-        raise MMAudioError(f'got "{double}" twice, expected each key once')
+        raise MMAudioError(f"got {_shown(double)} twice, expected each key once")
     return entry
 
 
 def _no_number(text: str) -> float:
     raise MMAudioError(f"got {text}, expected a number of JSON")
+
+
+def _shown(value: object) -> str:
+    """A value of a line as a message quotes it: as JSON, but not at length."""
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
+
+
+def _is_path(value: object) -> bool:
+    """Whether a value is text that can name a file."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _unknown_keys(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -114,8 +139,8 @@ def _unknown_keys(entry: Mapping[str, Any]) -> Iterator[str]:
         if key in _OF_THE_RUN:
             yield f'"{key}" is for the whole run, expected as --{key}'
             continue
-        near = difflib.get_close_matches(key, _KEYS, 1, 0)[:1]
-        yield f'there is no key "{key}"; the nearest is "{near[0]}"'
+        near = difflib.get_close_matches(key[:_QUOTED], (*_KEYS, *_OF_THE_RUN), 1, 0)
+        yield f'there is no key {_shown(key)}; the nearest is "{near[0]}"'
 
 
 def _make_item(
@@ -150,12 +175,18 @@ def _make_item(
 def _default_out(video: str) -> str:
     """Two folders of a data set often hold files of the same names, so these are kept."""
     pure = PurePosixPath(video.replace("\\", "/"))
-    if is_url(video) or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
-        return name_of(file_name(video))
-    return name_of(str(pure))
+    if is_url(video) or pure.is_absolute() or ".." in pure.parts or ":" in "".join(pure.parts[:1]):
+        out = name_of(file_name(video))
+    else:
+        out = name_of(str(pure))
+    if out in ("", ".", ".."):
+        raise MMAudioError(f'{_shown(video)} gives the result no name, expected "out" beside it')
+    return out
 
 
 def _locate(video: str | None, folder: str) -> str | None:
-    if video is None or not folder or is_url(video) or PurePosixPath(video).is_absolute():
+    if video is None or not folder or is_url(video):
+        return video
+    if PurePosixPath(video).is_absolute() or os.path.isabs(video):
         return video
     return f"{folder.rstrip('/')}/{video}"

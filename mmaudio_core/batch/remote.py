@@ -175,7 +175,15 @@ def read_text(url: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MediaError(f"'{url}' is no UTF-8 text ({error.reason})") from None
+        raise not_utf8(url, error) from None
+
+
+def not_utf8(name: str, error: UnicodeDecodeError) -> MediaError:
+    """The error for a manifest in another encoding, or of another kind."""
+    return MediaError(
+        f"the manifest '{name}' is no UTF-8 text ({error.reason} at byte {error.start}), expected "
+        "one JSON object a line, uncompressed. Save it as UTF-8"
+    )
 
 
 def retried(work: Callable[[], T], url: str, what: str) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +107,11 @@ def identify(path: Path) -> tuple[Part, ...]:
 
 
 def _identify(path: Path) -> tuple[Part, ...]:
-    identity = file_identity(path.stat())
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would block whoever opens it
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+        raise CheckpointError(f"{path} is {kind}; expected a weights file")
+    identity = file_identity(status)
     header = read_header(path)
     parts: list[Part] = []
     reasons: list[str] = []

@@ -63,6 +63,8 @@ class InputFile:
             if not isinstance(self._file, (str, os.PathLike)):
                 with self._file.open() as file:
                     return file.read(count)
+            if not os.path.isfile(self._file):  # a pipe would block whoever opens it
+                return b""
             with open(self._file, "rb") as file:
                 return file.read(count)
         except OSError:
@@ -110,7 +112,9 @@ class InputFile:
         elif os.path.isfile(self._file):
             size = os.path.getsize(self._file)
         else:
-            problem = "is a folder" if os.path.isdir(self._file) else "does not exist"
+            problem = "is a pipe or a device" if os.path.exists(self._file) else "does not exist"
+            if os.path.isdir(self._file):
+                problem = "is a folder"
             raise MediaError(f"{self} {problem}; expected a video file. Check the path.")
         if size == 0:
             raise MediaError(

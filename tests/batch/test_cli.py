@@ -154,6 +154,12 @@ def test_files_are_inspected(
     told = capsys.readouterr().out
     assert "flow network (width 64" in told and "does not exist" in told
     assert "a video, 1.2 s, 64x48, 25 frames per second, h264" in told
+    if hasattr(os, "mkfifo"):
+        pipes = [tmp_path / "pipe.mp4", tmp_path / "pipe.safetensors"]
+        for pipe in pipes:
+            os.mkfifo(pipe)
+        assert main(["inspect", *map(str, pipes)]) == 1
+        assert capsys.readouterr().out.count("is a pipe") == 2
 
 
 def test_the_sound_of_a_video_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

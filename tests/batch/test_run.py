@@ -84,7 +84,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def failure_lines(folder: Path) -> list[dict[str, Any]]:
     path = folder / "failures.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +232,9 @@ def test_bad_items_are_told_and_the_rest_goes_on(clips: Path, tmp_path: Path) ->
         ),
         "brief": (item(None, "brief", replace(AUDIO, duration=Fraction(1, 2))), "0.64 s"),
     }
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(bad / "pipe.mp4")  # whoever opens it waits forever
+        cases["pipe"] = (item(bad / "pipe.mp4", "pipe", AUDIO), "is a pipe")
     good = [item(clips / f"{seed}.mp4", f"good {seed}", AUDIO) for seed in range(2)]
     items = [good[0], *(one for one, _ in cases.values()), good[1]]
     heard = go(items, tmp_path / "out", size=4)
@@ -244,13 +250,13 @@ def test_bad_items_are_told_and_the_rest_goes_on(clips: Path, tmp_path: Path) ->
 
 
 def test_failures_are_tried_again_and_forgotten_once_done(clips: Path, tmp_path: Path) -> None:
-    video = tmp_path / "in" / "a.mp4"
-    items = [item(video, "a", AUDIO)]
+    video, name = tmp_path / "in" / "a.mp4", "a\u2028b"  # which some take for the end of a line
+    items = [item(video, name, AUDIO)]
     for _ in range(2):
-        assert set(go(items, tmp_path / "out").failures) == {"a"}
-        assert [line["out"] for line in failure_lines(tmp_path / "out")] == ["a"]
+        assert set(go(items, tmp_path / "out").failures) == {name}
+        assert [line["out"] for line in failure_lines(tmp_path / "out")] == [name]
     clip(video)
-    assert go(items, tmp_path / "out").done_items == ["a"]
+    assert go(items, tmp_path / "out").done_items == [name]
     assert failure_lines(tmp_path / "out") == []
 
 
