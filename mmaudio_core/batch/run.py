@@ -127,11 +127,13 @@ class Run:
             self._cancelled = True
             raise
         finally:
-            self._reader.shutdown(cancel_futures=True)
-            self._writer.shutdown(cancel_futures=True)
-            for item in list(self._in_hand.values()):  # none, unless it was interrupted
-                self._attempts.end(item)
-            self._locks.close()
+            try:
+                self._reader.shutdown(cancel_futures=True)
+                self._writer.shutdown(cancel_futures=True)
+            finally:  # whoever presses Ctrl+C again waits no longer
+                for item in list(self._in_hand.values()):  # none, unless it was interrupted
+                    self._attempts.end(item)
+                self._locks.close()
 
     def _claim(
         self, batches: Iterable[Batch], elsewhere: list[Batch], suspects: list[Batch] | None

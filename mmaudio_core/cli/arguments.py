@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import fields
 from fractions import Fraction
 from typing import Any
@@ -18,7 +17,7 @@ from .exit_codes import UsageError
 _EXIT_CODES = (
     "Ends with 0 if everything is done, 1 if something failed (see failures.jsonl), 2 if the "
     "arguments or a manifest cannot be used, 3 if weights or the device are missing, 130 if it was "
-    "interrupted."
+    "interrupted, 128 plus its number if a signal ended it."
 )
 _DEFAULTS = {entry.name: entry.default for entry in fields(ItemOptions)}
 
@@ -156,7 +155,7 @@ class _Reader:
         try:
             value = argument if self._text else json.loads(argument, parse_constant=_refuse)
             return self._option.read(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise argparse.ArgumentTypeError(
                 f"got {argument!r}, expected {self._option.expected}"
             ) from None
@@ -192,8 +191,3 @@ def _gigabytes(argument: str) -> int:
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"got {argument!r}, expected a number of GB above 0")
     return int(value * 1e9)
-
-
-def as_json(value: Mapping[str, Any]) -> str:
-    """A line for programs: ASCII, whatever the names of files are."""
-    return json.dumps(value)

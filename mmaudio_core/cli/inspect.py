@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from ..checkpoint.kinds import PartKind
 from ..checkpoint.scan import ENDINGS
 from ..errors import MMAudioError
 from ..media import VideoFile, open_source
-from .arguments import as_json
 from .exit_codes import DONE, SOME_FAILED
+from .output import as_json, write_line
 
 
 def inspect(arguments: argparse.Namespace) -> int:
@@ -133,10 +132,3 @@ def _network_text(network: dict[str, Any]) -> str:
     count = network["parameters"]
     text = f"{count / 1e6:.1f} million" if count >= 1e5 else f"{count}"
     return f"{network['description']}{variant}, {text} values in {network['dtype']}{made_up}"
-
-
-def write_line(text: str) -> None:
-    """Write a line to stdout; what it cannot show is escaped."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    sys.stdout.flush()

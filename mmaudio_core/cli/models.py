@@ -17,6 +17,7 @@ from ..checkpoint import MissingPartsError, PartKind, verify_part
 from ..checkpoint.scan import ENDINGS, Scanner
 from ..errors import MMAudioError
 from .exit_codes import StartError
+from .output import write_line
 
 VARIABLE = "MMAUDIO_WEIGHTS"
 _FOLDER = Path("models", "mmaudio")
@@ -49,7 +50,7 @@ def load_networks(arguments: argparse.Namespace) -> Networks:
     except MMAudioError as error:
         raise StartError(str(error)) from None
     if bundle.synthetic:
-        sys.stderr.write("mmaudio: these are synthetic weights, the sound will be noise\n")
+        write_line("mmaudio: these are synthetic weights, the sound will be noise", sys.stderr)
     return Networks(bundle, device, arguments.precision, arguments.memory)
 
 

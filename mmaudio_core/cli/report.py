@@ -16,7 +16,7 @@ from ..features.encoders import CLIP_STAGE, SYNC_STAGE, TEXT_STAGE
 from ..progress import Progress
 from ..sampling.euler import SAMPLING_STAGE
 from ..scoring.score import STAGES as SCORE_STAGES
-from .arguments import as_json
+from .output import as_json, write_line
 
 _WEIGHTS = {
     CLIP_STAGE: 8,
@@ -154,24 +154,14 @@ class Report:
 
     def _event(self, name: str, **facts: Any) -> None:
         if self._events:
-            sys.stdout.write(as_json({"event": name, **facts}) + "\n")
-            sys.stdout.flush()
+            write_line(as_json({"event": name, **facts}))
 
     def _line(self, text: str) -> None:
         if not self._events:
-            _write(text, sys.stdout)
+            write_line(text)
 
     def _warn(self, text: str) -> None:
-        _write(text, sys.stderr)
-
-
-def _write(text: str, stream: Any) -> None:
-    """A line above the bars; a name that the terminal cannot show is escaped."""
-    from tqdm import tqdm
-
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
-    stream.flush()
+        write_line(text, sys.stderr)
 
 
 def _bar(total: int, name: str, position: int, *, shown: bool) -> Any:

@@ -15,10 +15,9 @@ from ..progress import no_progress
 from ..providers import ModelProvider
 from ..scoring.rank import ScoreWeights, rank
 from ..scoring.score import score_takes
-from .arguments import as_json
 from .exit_codes import DONE, SOME_FAILED
-from .inspect import write_line
 from .models import load_networks
+from .output import as_json, write_line
 
 _WEIGHTS = ScoreWeights()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from mmaudio_core.batch import run as running
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from mmaudio_core.cli.main import main
 from mmaudio_core.mux import mux_audio
@@ -173,6 +175,60 @@ def test_the_sound_of_a_video_is_scored(tmp_path: Path, capsys: pytest.CaptureFi
     assert loud["scores"]["agreement"] is not None and loud["scores"]["total"] is not None
     assert set(loud["unmeasured"]) == {n for n, v in loud["scores"].items() if v is None}
     assert "has no sound track" in none["error"]
+
+
+def test_a_signal_ends_a_run_as_ctrl_c_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.jsonl").write_text('{"out": "rain"}\n')
+    out = tmp_path / "out"
+    command = ["sound", str(tmp_path / "one.jsonl"), "--out", str(out), *QUICK]
+    monkeypatch.setattr(running, "generate", lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # pytest has a handler of its own
+    try:
+        assert main(command) == 143
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "ended by SIGTERM: run the same command again" in capsys.readouterr().err
+    assert not list((out / ".mmaudio" / "attempts").iterdir())
+    assert contents(out) == {}
+
+
+class _Closed(io.StringIO):
+    """A stream whose reader ends before a text comes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def write(self, text: str, /) -> int:
+        if self._text in text:
+            raise BrokenPipeError(32, "Broken pipe")
+        return super().write(text)
+
+
+@pytest.mark.parametrize(("last", "flags"), [("progress", ["--json"]), ("rain.flac", [])])
+def test_output_that_nobody_takes_is_no_failure_of_an_item(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    last: str,
+    flags: list[str],
+) -> None:
+    (tmp_path / "one.jsonl").write_text('{"out": "rain"}\n')
+    out = tmp_path / "out"
+    monkeypatch.setattr(sys, "stdout", _Closed(last))
+    assert main(["sound", str(tmp_path / "one.jsonl"), "--out", str(out), *QUICK, *flags]) == 1
+    assert "nobody takes the output (Broken pipe)" in capsys.readouterr().err
+    assert not (out / "failures.jsonl").exists()
+    assert not list((out / ".mmaudio" / "attempts").iterdir())
+
+
+def test_a_process_may_have_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["inspect", str(clip(tmp_path / "a.mp4"))]) == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl+C to all processes of a console")
