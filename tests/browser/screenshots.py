@@ -7,6 +7,7 @@ template, and those of ``docs/images``, or only those named. Look at them before
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import sys
 import tempfile
@@ -46,7 +47,17 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 LATE = "late.mp4"
 CUTS = (1.2, 3.04, 5.48, 7.48, 9.68)  # of the sample video, in seconds
+RECORDINGS = ("bicycles on gravel", "bicycles in the rain")
+LORA = "mmaudio_1_steps_00001_.safetensors"
+TRAIN = "MMAudio train a LoRA on your own sounds"
 OWN_CHOICES: dict[str, dict[str, dict[str, Any]]] = {
+    TRAIN: {
+        "MMAudioTrainingSet": {"folder": "bicycles"},
+        "TrainLoraNode": {"steps": 1},
+        "MMAudioEvaluateLoRA": {"steps": 1, "draws": 1},
+        "MMAudioFeatureExtract": {"prompt": RECORDINGS[0]},
+    },
+    "MMAudio video to audio with LoRA": {"MMAudioLoraLoader": {"lora_name": LORA}},
     "MMAudio is my sound in sync": {
         "LoadVideo": {"file": LATE},
         "MMAudioFeatureExtract": {"duration": 0.0},
@@ -70,6 +81,7 @@ def main(names: list[str]) -> int:
         shutil.copy(sample_video(), server.input / "bikes.mp4")
         with server, sync_playwright() as playwright:
             _add_sound(server)
+            _add_lora(server)
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
             for name in names or known:
                 page = _open(browser, server)
@@ -92,6 +104,20 @@ def _add_sound(server: ComfyServer) -> None:
     late = clicks([time + 0.12 for time in CUTS], rate=44_100, seconds=10)
     with_sound(silent, server.input / LATE, late, 44_100, codec="aac")
     shutil.copy(made, silent)
+
+
+def _add_lora(server: ComfyServer) -> None:
+    """A folder of two recordings, and a LoRA that was trained on them."""
+    folder = server.input / OWN_CHOICES[TRAIN]["MMAudioTrainingSet"]["folder"]
+    folder.mkdir()
+    for number, name in enumerate(RECORDINGS):
+        sound = clicks(CUTS, rate=44_100, seconds=10) * (1 - number / 4)
+        with_sound(server.input / "bikes.mp4", folder / f"{name}.mp4", sound, 44_100, codec="aac")
+    api = ROOT / "workflows" / "api" / f"{TRAIN}.json"
+    graph = json.loads(api.read_text("utf-8"))
+    for node in graph.values():
+        node["inputs"].update(OWN_CHOICES[TRAIN].get(node["class_type"], {}))
+    run(server, graph)
 
 
 def _open(browser: Browser, server: ComfyServer) -> ComfyPage:

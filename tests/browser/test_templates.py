@@ -6,17 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from dev.server import ComfyServer
 from tests.conftest import SYNTHETIC_VARIANTS
+from tests.core.made_sounds import RATE, tone, with_sound
 
 from .page import ComfyPage
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 APP = "MMAudio video to audio.app"
-IN_SYNC = "MMAudio is my sound in sync"  # shows a text and a picture, and makes no sound
+# These show texts and a picture, and save no sound.
+IN_SYNC = "MMAudio is my sound in sync"
+TRAIN = "MMAudio train a LoRA on your own sounds"
 NAMES = sorted(path.name.removesuffix(".json") for path in FOLDER.glob("*.json"))
+LORA = "of_zeros.safetensors"
 SHOWN = """() => {
   const outputs = Object.values(window.app.nodeOutputs);
   return outputs.some((one) => one.images?.length) && outputs.some((one) => one.text?.[0]);
@@ -29,7 +35,20 @@ def picture(comfy: ComfyServer) -> str:
     return "browser.png"
 
 
-def choose(page: ComfyPage, clip: str, picture: str) -> None:
+@pytest.fixture(scope="session")
+def recordings(comfy: ComfyServer, clip: str) -> str:
+    """A folder of two films, and beside the server's results a LoRA that changes nothing."""
+    folder = comfy.input / "recordings"
+    folder.mkdir()
+    for name, hertz in (("hum", 110), ("whistle", 2000)):
+        with_sound(comfy.input / clip, folder / f"{name}.mkv", tone(2, hertz, -20), RATE)
+    (comfy.output / "loras").mkdir(exist_ok=True)
+    bias = {"diffusion_model.audio_input_proj.0.diff_b": torch.zeros(64)}
+    save_file(bias, comfy.output / "loras" / LORA)
+    return folder.name
+
+
+def choose(page: ComfyPage, clip: str, picture: str, recordings: str = "") -> None:
     """What the user chooses, and less work than the templates ask for."""
     choices: dict[str, dict[str, Any]] = {
         "LoadVideo": {"file": clip},
@@ -39,6 +58,10 @@ def choose(page: ComfyPage, clip: str, picture: str) -> None:
         "MMAudioFeatureExtract": {"duration": 0.7},
         "MMAudioPromptSchedule": {"schedule": "0-0.3: rain\n0.3-: wind"},
         "MMAudioSampler": {"steps": 2},
+        "MMAudioTrainingSet": {"folder": recordings, "piece_seconds": 1},
+        "TrainLoraNode": {"steps": 1, "rank": 2},
+        "MMAudioEvaluateLoRA": {"steps": 1, "draws": 1},
+        "MMAudioLoraLoader": {"lora_name": LORA},
     }
     for node in page.graph()["nodes"]:
         if node["type"] in choices:
@@ -46,16 +69,18 @@ def choose(page: ComfyPage, clip: str, picture: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_template(name: str, page: ComfyPage, clip: str, picture: str) -> None:
+def test_template(name: str, page: ComfyPage, clip: str, picture: str, recordings: str) -> None:
     """It opens without a complaint, nothing covers another thing, and it plays what it made."""
     page.open_template(name)
     assert page.complaints() == [] and page.errors == []
     assert page.overlaps() == []
 
-    choose(page, clip, picture)
+    choose(page, clip, picture, recordings)
     assert page.run() == "success", page.messages()
-    if name == IN_SYNC:
+    if name in (IN_SYNC, TRAIN):
         assert page.wait(lambda: page.page.evaluate(SHOWN))
+        lanes = page.page.locator(".mmaudio-takes .lane")
+        assert page.wait(lambda: lanes.count() == (3 if name == TRAIN else 0))
     else:
         assert page.results()
     assert page.overlaps() == []  # nodes grow when they show something

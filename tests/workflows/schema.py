@@ -17,6 +17,9 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 _FILES = ("video_upload", "image_upload", "audio_upload")
 # Widgets that the page adds: the button beside a file, the player of a sound.
 _OF_THE_PAGE = ("IMAGEUPLOAD", "AUDIO_UI")
+_SEEDS = ("seed", "noise_seed")
+# What the user made or put there: the page lists it, and the template names none.
+_OWN_FILES = ("lora_name",)
 _ANY = "*"  # the type of an input that takes every type
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
 
@@ -40,17 +43,27 @@ class Input:
         return any(self.settings.get(key) for key in _FILES)
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether its value is a file of the user's."""
+        return self.is_file or self.name in _OWN_FILES
+
+    @property
     def widgets(self) -> int:
         """How many values a saved graph holds for it: seeds and files have a second widget."""
-        second = self.settings.get("control_after_generate") or self.is_file
-        return 0 if not self.is_widget else 1 + bool(second)
+        return 0 if not self.is_widget else 1 + (self.has_control or self.is_file)
+
+    @property
+    def has_control(self) -> bool:
+        """Whether the page adds what becomes of it after a run; to seeds it does so unasked."""
+        asked = self.settings.get("control_after_generate")
+        return bool(self.name in _SEEDS if asked is None else asked)
 
     def fault(self, value: Any) -> str | None:
         """Why ``value`` does not fit, or None."""
         if not self.is_widget:
             return f"{self.name} is a {self.type}, no value"
         if self.type == "COMBO":
-            known = value in self.options or (self.is_file and isinstance(value, str))
+            known = value in self.options or (self.is_chosen and isinstance(value, str))
             return None if known else f"{self.name}: {value!r} is none of {self.options}"
         expected = _PYTHON[self.type]
         if not isinstance(value, expected) or (isinstance(value, bool) and self.type != "BOOLEAN"):
@@ -182,7 +195,7 @@ def to_prompt(template: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
         for one in read(info[entry["type"]]).inputs:
             if one.is_widget:
                 value, *second = (values.pop(0) for _ in range(one.widgets))
-                if one.settings.get("control_after_generate"):
+                if one.has_control:
                     assert second[0] in CONTROLS
                 inputs[one.name] = value
             if one.name in linked:
