@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from .item import Item
 from .stages import Failure
@@ -44,10 +45,10 @@ class Failures:
         content = self.store.read(FILE) or b""
         entries: list[dict[str, Any]] = []
         for line in content.decode(errors="replace").split("\n"):
-            try:
-                entries.append(json.loads(line))
-            except ValueError:  # cut off by a kill
-                continue
+            with suppress(ValueError):  # cut off by a kill
+                entry: object = json.loads(line)
+                if isinstance(entry, dict) and "out" in entry:
+                    entries.append(cast(dict[str, Any], entry))
         return entries
 
     def drop(self, is_done: Callable[[str], bool]) -> None:

@@ -153,7 +153,9 @@ class Run:
                     continue
                 if not self._locks.claim(item):
                     _append(elsewhere, batch)
-                elif is_done(self._store, item, self._facts):
+                elif isinstance(done := self._is_done(item), Failure):
+                    self._fail(item, done)
+                elif done:
                     self._settle(item)
                     self._listener.skipped(item)
                 elif suspects is not None and self._crashes(item) >= CRASHES:
@@ -167,6 +169,9 @@ class Run:
                     places.append(place)
             if places:
                 yield self._begin(batch, tuple(places))
+
+    def _is_done(self, item: Item) -> bool | Failure:
+        return caught("write", lambda: is_done(self._store, item, self._facts))
 
     def _crashes(self, item: Item) -> int:
         if self._retry and item.out not in self._settled:

@@ -93,6 +93,8 @@ class LocalStore:
             return self._path(name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise store_failure(self._path(name), "read", error) from error
 
     @contextmanager
     def staged(self, name: str) -> Generator[Path, None, None]:

@@ -23,7 +23,7 @@ from mmaudio_core.batch.options import ItemOptions
 from mmaudio_core.batch.run import Run
 from mmaudio_core.batch.sidecar import RunFacts, Sidecar
 from mmaudio_core.batch.stages import Failure
-from mmaudio_core.batch.store import LocalStore
+from mmaudio_core.batch.store import LocalStore, store_failure
 from mmaudio_core.mux import write_sound
 from mmaudio_core.progress import Progress, no_progress
 from tests.batch.clips import QUICK, RUN, clip, item, networks
@@ -258,6 +258,28 @@ def test_failures_are_tried_again_and_forgotten_once_done(clips: Path, tmp_path:
     clip(video)
     assert go(items, tmp_path / "out").done_items == [name]
     assert failure_lines(tmp_path / "out") == []
+
+
+def test_a_place_that_refuses_one_result_takes_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = LocalStore.read
+
+    def refuse(store: LocalStore, name: str) -> bytes | None:
+        if name.startswith("locked/"):
+            raise store_failure(Path(name), "read", PermissionError(13, "Permission denied"))
+        return real(store, name)
+
+    monkeypatch.setattr(LocalStore, "read", refuse)
+    (tmp_path / "failures.jsonl").write_text('[1]\n{"cut o')  # from another hand
+    long = "/".join(["x" * 200] * 30)  # more than a path may have
+    items = [item(None, name, AUDIO) for name in ("locked/a", long, "good")]
+    heard = go(items, tmp_path)
+    assert heard.done_items == ["good"]
+    assert {name: failure.stage for name, failure in heard.failures.items()} == {
+        "locked/a": "write",
+        long: "write",
+    }
 
 
 def test_what_ended_a_process_is_done_alone_and_then_no_more(tmp_path: Path) -> None:
