@@ -112,7 +112,7 @@ def _add_networks(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--weights",
         metavar="DIR",
-        help="folder of the weights; else $MMAUDIO_WEIGHTS, else models/mmaudio of a ComfyUI",
+        help="folder of the weights; else $MMAUDIO_WEIGHTS, else those of a ComfyUI",
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     group.add_argument("--precision", default="auto", choices=PRECISIONS)

@@ -56,9 +56,9 @@ def run_on_ray(arguments: argparse.Namespace, items: Iterable[Item], listener: L
 
 def _for_workers(arguments: argparse.Namespace) -> argparse.Namespace:
     """The arguments, without what a worker would read otherwise than the driver."""
-    folder = find_weights(arguments.weights).resolve()
+    folders = [str(folder.resolve()) for folder in find_weights(arguments.weights)]
     threads = arguments.threads or torch.get_num_threads()  # it can decide the last bits
-    paths = {"weights": str(folder), "out": _absolute(arguments.out)}
+    paths = {"weights": folders, "out": _absolute(arguments.out)}
     return argparse.Namespace(**{**vars(arguments), **paths, "threads": threads})
 
 

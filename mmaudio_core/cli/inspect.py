@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint import Part, identify
 from ..checkpoint.catalog import variant_of
 from ..checkpoint.kinds import PartKind
+from ..checkpoint.lora.describe import describe_lora
 from ..checkpoint.scan import ENDINGS
-from ..errors import MMAudioError
+from ..errors import CheckpointError, MMAudioError
 from ..media import VideoFile, open_source
 from .exit_codes import DONE, SOME_FAILED
 from .output import as_json, write_line
@@ -37,9 +39,18 @@ def describe_file(name: str) -> dict[str, Any]:
         MMAudioError: it is neither weights nor a video.
     """
     if os.path.splitext(name)[1].lower() in ENDINGS:
-        parts = identify(Path(name))
-        return {"file": name, "kind": "weights", "networks": [_network(part) for part in parts]}
+        return {"file": name, **_weights(Path(name))}
     return {"file": name, "kind": "video", **_video(name)}
+
+
+def _weights(path: Path) -> dict[str, Any]:
+    try:
+        parts = identify(path)
+    except CheckpointError:
+        if path.is_file() and (lora := describe_lora(path)) is not None:
+            return {"kind": "lora", **asdict(lora)}
+        raise
+    return {"kind": "weights", "networks": [_network(part) for part in parts]}
 
 
 def _network(part: Part) -> dict[str, Any]:
@@ -106,6 +117,8 @@ def _as_text(facts: dict[str, Any]) -> str:
     name = facts["file"]
     if "error" in facts:
         return f"{name}: {facts['error']}"
+    if facts["kind"] == "lora":
+        return f"{name}: {_lora_text(facts)}"
     if facts["kind"] == "weights":
         return "\n".join([f"{name}:", *(f"  {_network_text(n)}" for n in facts["networks"])])
     size = f"{facts['width']}x{facts['height']}"
@@ -126,9 +139,24 @@ def _as_text(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _lora_text(lora: dict[str, Any]) -> str:
+    ranks = " and ".join(map(str, lora["ranks"]))
+    text = (
+        f"a LoRA of rank {ranks} for {lora['modules']} of a network's matrices, "
+        f"{_count_text(lora['values'])} in {' and '.join(lora['dtypes'])}"
+    )
+    if lora["trained_for"]:
+        steps = "" if lora["steps"] is None else f" in {lora['steps']} steps"
+        text += f", trained for {lora['trained_for']}{steps}"
+    return f"{text}; it fits {', '.join(lora['fits']) or 'no published variant: ' + lora['misfit']}"
+
+
+def _count_text(count: int) -> str:
+    return f"{count / 1e6:.1f} million values" if count >= 1e5 else f"{count} values"
+
+
 def _network_text(network: dict[str, Any]) -> str:
     variant = f", {network['variant']}" if network["variant"] else ""
     made_up = ", synthetic weights: the sound is noise" if network["synthetic"] else ""
-    count = network["parameters"]
-    text = f"{count / 1e6:.1f} million" if count >= 1e5 else f"{count}"
-    return f"{network['description']}{variant}, {text} values in {network['dtype']}{made_up}"
+    values = _count_text(network["parameters"])
+    return f"{network['description']}{variant}, {values} in {network['dtype']}{made_up}"

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,11 +17,11 @@ from ..batch.sidecar import RunFacts, weights_of
 from ..checkpoint import MissingPartsError, PartKind, verify_part
 from ..checkpoint.scan import ENDINGS, Scanner
 from ..errors import MMAudioError
+from .comfyui import places, weight_folders
 from .exit_codes import StartError
 from .output import write_line
 
 VARIABLE = "MMAUDIO_WEIGHTS"
-_FOLDER = Path("models", "mmaudio")
 _DISTRIBUTION = "mmaudio-native"
 
 
@@ -36,16 +37,16 @@ def load_networks(arguments: argparse.Namespace) -> Networks:
         device = choose_device(arguments.device)
     except MMAudioError as error:
         raise StartError(str(error)) from None
-    folder = find_weights(arguments.weights)
+    folders = find_weights(arguments.weights)
     dtype = choose_dtype(arguments.precision, device, PartKind.FLOW)
     try:
-        bundle = Scanner().scan([str(folder)], ENDINGS).bundle(arguments.model, dtype=dtype)
+        bundle = Scanner().scan([*map(str, folders)], ENDINGS).bundle(arguments.model, dtype=dtype)
         for part in bundle.parts.values():
             verify_part(part)
     except MissingPartsError as missing:
         raise StartError(
-            f"{missing}\nPut them into {folder} (any name, any subfolder), or name another folder "
-            "with --weights."
+            f"{missing}\nPut them into {folders[-1]} (any name, any subfolder), or name another "
+            "folder with --weights."
         ) from None
     except MMAudioError as error:
         raise StartError(str(error)) from None
@@ -54,40 +55,35 @@ def load_networks(arguments: argparse.Namespace) -> Networks:
     return Networks(bundle, device, arguments.precision, arguments.memory)
 
 
-def find_weights(given: str | None) -> Path:
-    """The folder of the weights: what is given, what the environment names, or a ComfyUI's.
+def find_weights(given: str | Sequence[str] | None) -> list[Path]:
+    """The folders of the weights: what is given, what the environment names, or a ComfyUI's.
 
     Raises:
         StartError: there is none.
     """
     named = given or os.environ.get(VARIABLE)
     if named:
-        folder = Path(named).expanduser()
-        if not folder.is_dir():
-            origin = "--weights" if given else f"${VARIABLE}"
-            raise StartError(f"got {origin} {named}, which is no folder")
-        return folder
-    places = [place / _FOLDER for place in _comfyuis()]
-    for folder in places:
-        if folder.is_dir():
-            return folder
-    looked = "".join(f"\n  {folder}" for folder in dict.fromkeys(places))
+        folders = [
+            Path(name).expanduser() for name in ([named] if isinstance(named, str) else named)
+        ]
+        for folder in folders:
+            if not folder.is_dir():
+                origin = "--weights" if given else f"${VARIABLE}"
+                raise StartError(
+                    f"got {origin} {folder}, which is no folder; expected the one that holds the "
+                    "weights"
+                )
+        return folders
+    looked: list[Path] = []
+    for comfyui in places():
+        folders = weight_folders(comfyui)
+        if found := [folder for folder in folders if folder.is_dir()]:
+            return found
+        looked += folders
+    lines = "".join(f"\n  {folder}" for folder in dict.fromkeys(looked))
     raise StartError(
-        f"found no folder of weights: name one with --weights or ${VARIABLE}. Looked in:{looked}"
+        f"found no folder of weights: name one with --weights or ${VARIABLE}. Looked in:{lines}"
     )
-
-
-def _comfyuis() -> list[Path]:
-    """Where a ComfyUI may be: named, around this package, here, or in its usual places."""
-    named = os.environ.get("COMFYUI_PATH")
-    package = Path(__file__).resolve().parents[2]
-    return [
-        *([Path(named).expanduser()] if named else []),
-        *([package.parents[1]] if package.parent.name == "custom_nodes" else []),
-        Path.cwd(),
-        Path.home() / "comfy" / "ComfyUI",
-        Path.home() / "ComfyUI",
-    ]
 
 
 def run_facts(networks: Networks, model: str) -> RunFacts:

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from mmaudio_core.batch import run as running
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
+from mmaudio_core.cli.comfyui import weight_folders
 from mmaudio_core.cli.main import main
+from mmaudio_core.cli.models import find_weights
 from mmaudio_core.mux import mux_audio
 from tests.batch.clips import clip
 from tests.batch.test_run import contents
@@ -141,6 +145,34 @@ def test_the_weights_of_a_comfyui_are_found(
     assert set(contents(tmp_path / "out")) == {"rain.flac", "rain.json"}
 
 
+def test_folders_that_a_comfyui_is_told_of_are_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comfyui = tmp_path / "ComfyUI"
+    monkeypatch.setenv("MMAUDIO_HOME", str(tmp_path / "home"))
+    for folder in ("ComfyUI/models/mmaudio", "home/mmaudio", "ComfyUI/more", "first"):
+        (tmp_path / folder).mkdir(parents=True)
+    configuration = comfyui / "extra_model_paths.yaml"
+    configuration.write_text(
+        "shared:\n  base_path: $MMAUDIO_HOME\n  mmaudio: |\n    mmaudio\n    not there\n"
+        f"other:\n  mmaudio: more\nbest:\n  is_default: true\n  mmaudio: {tmp_path / 'first'}\n"
+        "empty:\n"
+    )
+    assert [path.relative_to(tmp_path).as_posix() for path in weight_folders(comfyui)] == [
+        "first",
+        "home/mmaudio",
+        "home/not there",
+        "ComfyUI/more",
+        "ComfyUI/models/mmaudio",
+    ]
+    monkeypatch.delenv("MMAUDIO_WEIGHTS")
+    monkeypatch.setenv("COMFYUI_PATH", str(comfyui))
+    assert len(find_weights(None)) == 4
+    configuration.write_text("shared: [")
+    assert main(["sound", str(clip(tmp_path / "a.mp4")), "--out", str(tmp_path / "out")]) == 3
+    assert f"{configuration} cannot be read (" in capsys.readouterr().err
+
+
 def test_files_are_inspected(
     tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,6 +188,17 @@ def test_files_are_inspected(
     told = capsys.readouterr().out
     assert "flow network (width 64" in told and "does not exist" in told
     assert "a video, 1.2 s, 64x48, 25 frames per second, h264" in told
+    lora = tmp_path / "lora.safetensors"
+    shapes = {
+        "fused_blocks.0.attn.qkv.lora_A": (8, 448),
+        "fused_blocks.0.attn.qkv.lora_B": (1344, 8),
+    }
+    save_file({f"{key}.weight": torch.zeros(shape) for key, shape in shapes.items()}, lora)
+    assert main(["inspect", str(lora)]) == 0
+    assert capsys.readouterr().out == (
+        f"{lora}: a LoRA of rank 8 for 1 of a network's matrices, 14336 values in float32; it fits "
+        "small_16k, small_44k\n"
+    )
     if hasattr(os, "mkfifo"):
         pipes = [tmp_path / "pipe.mp4", tmp_path / "pipe.safetensors"]
         for pipe in pipes:
@@ -165,8 +208,6 @@ def test_files_are_inspected(
 
 
 def test_the_sound_of_a_video_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import torch
-
     silent = clip(tmp_path / "silent.mp4")
     noise = torch.rand(1, 19_200, generator=torch.Generator().manual_seed(0)) - 0.5
     mux_audio(silent, noise, 16_000, tmp_path / "loud")

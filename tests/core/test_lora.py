@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mmaudio_core.checkpoint.lora.describe import LoraFacts, describe_lora
 from mmaudio_core.checkpoint.lora.load import Change, Replacement, load_lora, match_lora
 from mmaudio_core.checkpoint.lora.origin import training_metadata
 from mmaudio_core.checkpoint.lora.settings import read_settings
@@ -181,3 +182,27 @@ def test_a_lora_says_which_variant_it_is_for(tmp_path: Path) -> None:
     words = "trained for large_44k, got a model that is large_44k_v2"
     with pytest.raises(CheckpointError, match=words):
         load_lora(tmp_path / "told.safetensors", shapes, v2)
+
+
+def test_a_file_is_described_by_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "rain.safetensors"
+    tensors = {**pair("final_layer.conv", 20, 7 * 448), "final_layer.conv.alpha": torch.tensor(4.0)}
+    tensors = {**pair("joint_blocks.0.latent_block.attn.qkv", 3 * 448, 448), **tensors}
+    save_file(tensors, path, metadata={"mmaudio_variant": "small_16k", "mmaudio_steps": "500"})
+    assert describe_lora(path) == LoraFacts(
+        ranks=(RANK,),
+        modules=2,
+        values=RANK * (20 + 7 * 448 + 4 * 448) + 1,
+        dtypes=("float32",),
+        trained_for="small_16k",
+        steps=500,
+        fits=("small_16k",),
+        misfit=None,
+    )
+    params = VARIANTS["large_44k_v2"].params
+    save_file(tensors, path, metadata=training_metadata(params, tensors, 1, ""))
+    facts = describe_lora(path)
+    assert facts is not None and facts.fits == ()
+    assert facts.misfit is not None and "final_layer.conv" in facts.misfit
+    save_file({"final_layer.conv.weight": torch.zeros(4, 4)}, path)
+    assert describe_lora(path) is None

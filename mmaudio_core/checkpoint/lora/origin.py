@@ -17,6 +17,7 @@ from .keys import Role, split_key
 
 _ARCHITECTURE = "mmaudio_architecture"
 _VARIANT = "mmaudio_variant"
+_STEPS = "mmaudio_steps"
 
 
 def training_metadata(
@@ -37,11 +38,22 @@ def training_metadata(
         _ARCHITECTURE: _architecture(params),
         _VARIANT: _variant(params) or "",
         "mmaudio_rank": str(ranks.most_common(1)[0][0]) if ranks else "",
-        "mmaudio_steps": str(steps),
+        _STEPS: str(steps),
         "mmaudio_data": data,
         "license": f"{CC_BY_NC}, as the weights that it was trained from",
     }
     return {key: value for key, value in known.items() if value}
+
+
+def variant_of(metadata: Mapping[str, str]) -> str | None:
+    """The variant that a LoRA was trained for, if its metadata names one."""
+    return metadata.get(_VARIANT) or None
+
+
+def steps_of(metadata: Mapping[str, str]) -> int | None:
+    """How long a LoRA was trained, if its metadata tells."""
+    text = metadata.get(_STEPS, "")
+    return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
 def check_origin(name: str, metadata: Mapping[str, str], params: FlowParams) -> None:
