@@ -25,14 +25,25 @@ _DEFAULTS = {entry.name: entry.default for entry in fields(ItemOptions)}
 def parser() -> argparse.ArgumentParser:
     """Of all commands."""
     root = argparse.ArgumentParser(
-        prog="mmaudio", description="Sound for silent video.", epilog=_EXIT_CODES
+        prog="mmaudio",
+        description="Sound for silent video.",
+        epilog=_EXIT_CODES,
+        allow_abbrev=False,
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_sound(commands.add_parser("sound", help="make sound for videos", epilog=_EXIT_CODES))
-    inspect = commands.add_parser("inspect", help="tell what weights files and videos hold")
+    _add_sound(
+        commands.add_parser(
+            "sound", help="make sound for videos", epilog=_EXIT_CODES, allow_abbrev=False
+        )
+    )
+    inspect = commands.add_parser(
+        "inspect", help="tell what weights files and videos hold", allow_abbrev=False
+    )
     inspect.add_argument("files", nargs="+", metavar="FILE")
     inspect.add_argument("--json", action="store_true", help="an object a line")
-    score = commands.add_parser("score", help="measure the sound that a video has")
+    score = commands.add_parser(
+        "score", help="measure the sound that a video has", allow_abbrev=False
+    )
     score.add_argument("videos", nargs="+", metavar="VIDEO")
     score.add_argument("--prompt", default="", help=OPTIONS["prompt"].help)
     score.add_argument("--json", action="store_true", help="an object a line")
@@ -107,7 +118,8 @@ def _add_networks(command: argparse.ArgumentParser) -> None:
         "--model",
         default=DEFAULT_VARIANT,
         metavar="NAME",
-        help="a published variant, or a file with a flow network (default: %(default)s)",
+        help="a published variant, or a file with a flow network in the folder of the weights "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--weights",

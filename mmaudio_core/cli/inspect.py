@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..batch.inputs import open_video
+from ..batch.item import file_name, is_url
 from ..checkpoint import Part, identify
 from ..checkpoint.catalog import variant_of
 from ..checkpoint.kinds import PartKind
@@ -38,7 +40,9 @@ def describe_file(name: str) -> dict[str, Any]:
     Raises:
         MMAudioError: it is neither weights nor a video.
     """
-    if os.path.splitext(name)[1].lower() in ENDINGS:
+    if os.path.splitext(file_name(name))[1].lower() in ENDINGS:
+        if is_url(name):
+            raise MMAudioError(f"'{name}' is a URL; expected weights on a disk: download them")
         return {"file": name, **_weights(Path(name))}
     return {"file": name, "kind": "video", **_video(name)}
 
@@ -73,7 +77,7 @@ def _count(shape: tuple[int, ...]) -> int:
 
 
 def _video(name: str) -> dict[str, Any]:
-    source = open_source(name)
+    source = open_source(open_video(name))
     image = source.still_image
     if image is not None:
         return {"width": image.shape[1], "height": image.shape[0], "still": True}

@@ -14,7 +14,7 @@ import torch
 
 from ..batch.networks import Networks, choose_device, choose_dtype
 from ..batch.sidecar import RunFacts, weights_of
-from ..checkpoint import MissingPartsError, PartKind, verify_part
+from ..checkpoint import VARIANTS, MissingPartsError, PartKind, verify_part
 from ..checkpoint.scan import ENDINGS, Scanner
 from ..errors import MMAudioError
 from .comfyui import places, weight_folders
@@ -40,7 +40,8 @@ def load_networks(arguments: argparse.Namespace) -> Networks:
     folders = find_weights(arguments.weights)
     dtype = choose_dtype(arguments.precision, device, PartKind.FLOW)
     try:
-        bundle = Scanner().scan([*map(str, folders)], ENDINGS).bundle(arguments.model, dtype=dtype)
+        catalog = Scanner().scan([*map(str, folders)], ENDINGS)
+        bundle = catalog.bundle(_model_name(arguments.model, folders), dtype=dtype)
         for part in bundle.parts.values():
             verify_part(part)
     except MissingPartsError as missing:
@@ -49,10 +50,25 @@ def load_networks(arguments: argparse.Namespace) -> Networks:
             "folder with --weights."
         ) from None
     except MMAudioError as error:
-        raise StartError(str(error)) from None
+        published = "" if arguments.model in VARIANTS else f"\nPublished: {', '.join(VARIANTS)}."
+        raise StartError(f"{error}{published}") from None
     if bundle.synthetic:
         write_line("mmaudio: these are synthetic weights, the sound will be noise", sys.stderr)
     return Networks(bundle, device, arguments.precision, arguments.memory)
+
+
+def _model_name(model: str, folders: Sequence[Path]) -> str:
+    """A published variant, or the name of a file below one of the folders, from a path too."""
+    path = Path(model).expanduser()
+    if model in VARIANTS or not path.is_file():
+        return model
+    for folder in folders:
+        if path.resolve().is_relative_to(folder.resolve()):
+            return path.resolve().relative_to(folder.resolve()).as_posix()
+    raise StartError(
+        f"got the model {model}, expected a file in {' or '.join(map(str, folders))}, where the "
+        "networks that it works with are looked for too: move it there"
+    )
 
 
 def find_weights(given: str | Sequence[str] | None) -> list[Path]:

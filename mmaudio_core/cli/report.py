@@ -27,7 +27,9 @@ _WEIGHTS = {
     VOCODER_STAGE: 4,
 }
 """How long the stages last, relative to each other."""
-_JOB_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+_JOB_FORMAT = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+_NAME_LENGTH = 40
+"""Of a name beside a bar; the end of a path tells more than its beginning."""
 _EVENT_SECONDS = 1.0
 """Between two events of progress."""
 
@@ -57,7 +59,7 @@ class Report:
         """See ``Listener``."""
         more = f" and {len(items) - 1} more" if len(items) > 1 else ""
         with self._lock:
-            self._job.set_description(f"{items[0].out}{more}", refresh=False)
+            self._job.set_description(f"{_end_of(items[0].out)}{more}", refresh=False)
             self._job.reset(total=100)
         return self._progress(items)
 
@@ -162,6 +164,10 @@ class Report:
 
     def _warn(self, text: str) -> None:
         write_line(text, sys.stderr)
+
+
+def _end_of(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else f"...{name[3 - _NAME_LENGTH :]}"
 
 
 def _bar(total: int, name: str, position: int, *, shown: bool) -> Any:

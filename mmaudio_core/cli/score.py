@@ -6,6 +6,7 @@ import argparse
 from fractions import Fraction
 from typing import Any
 
+from ..batch.inputs import open_video
 from ..errors import MediaError, MMAudioError
 from ..features.visual import TimeRange, VideoClip
 from ..media import VideoFile, open_source
@@ -47,7 +48,7 @@ def score_video(networks: ModelProvider, name: str, prompt: str) -> dict[str, An
     Raises:
         MMAudioError: the video cannot be read, has no sound, or is too short.
     """
-    source = open_source(name)
+    source = open_source(open_video(name))
     if not isinstance(source, VideoFile):
         raise MediaError(f"'{name}' holds no sound; expected a video with sound")
     duration = source.info.duration

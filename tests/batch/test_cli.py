@@ -12,17 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from mmaudio_core.batch import run as running
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
+from mmaudio_core.cli.arguments import parser
 from mmaudio_core.cli.comfyui import weight_folders
 from mmaudio_core.cli.main import main
-from mmaudio_core.cli.models import find_weights
+from mmaudio_core.cli.models import find_weights, load_networks
+from mmaudio_core.cli.report import Report
 from mmaudio_core.mux import mux_audio
-from tests.batch.clips import clip
+from tests.batch.clips import clip, item
 from tests.batch.test_run import contents
 
 ROOT = Path(__file__).parents[2]
@@ -173,6 +176,35 @@ def test_folders_that_a_comfyui_is_told_of_are_searched(
     assert f"{configuration} cannot be read (" in capsys.readouterr().err
 
 
+def test_a_model_may_be_a_file(
+    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = next(weights.glob("*_flow.safetensors"))
+    for name in (flow.name, str(flow)):
+        arguments = parser().parse_args(["score", "a.mp4", "--model", name])
+        assert load_networks(arguments).bundle.flow.path == flow
+    away = tmp_path / "away.safetensors"
+    away.touch()
+    for name, told in ((str(away), f"expected a file in {weights}"), ("smal_16k", "small_16k, ")):
+        assert main(["score", "a.mp4", "--model", name]) == 3
+        assert told in capsys.readouterr().err
+
+
+def test_bars_show_the_end_of_a_long_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    report = Report(1, "out", events=False)
+    report.begin([item(None, f"{'day/' * 20}door")])
+    report.end()
+    bar = next(text for text in terminal.getvalue().split("\r") if "door" in text)
+    assert bar.startswith(f"...{('day/' * 20 + 'door')[-37:]}:   0%|")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_files_are_inspected(
     tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +220,11 @@ def test_files_are_inspected(
     told = capsys.readouterr().out
     assert "flow network (width 64" in told and "does not exist" in told
     assert "a video, 1.2 s, 64x48, 25 frames per second, h264" in told
+    fsspec.filesystem("memory").pipe_file("/inspected/a.mp4", video.read_bytes())
+    assert main(["inspect", "memory://inspected/a.mp4", "memory://inspected/a.pth"]) == 1
+    told = capsys.readouterr().out
+    assert "memory://inspected/a.mp4: a video, 1.2 s, 64x48" in told
+    assert "expected weights on a disk" in told
     lora = tmp_path / "lora.safetensors"
     shapes = {
         "fused_blocks.0.attn.qkv.lora_A": (8, 448),
