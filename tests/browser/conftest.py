@@ -1,23 +1,25 @@
 """One browser for the session, and in it a page of the running ComfyUI for every file of tests.
 
 The tests run with the newest ComfyUI, whose page has both renderers; those with the marker
-``every_version`` run with the older ones too, and those with ``older`` only there.
+``every_version`` run with the older ones too, and those with ``older`` only there. A test that
+fails is run once more, in a page that is opened anew.
 """
 
 from __future__ import annotations
 
 import runpy
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from dev.server import ComfyServer
 from tests.core.made_videos import steady, write_video
 
-from .chromium import ARGUMENTS, MISSING, find_chromium
-from .page import RENDERERS, SIZE, ComfyPage
+from .chromium import MISSING, Chromium, find_chromium
+from .opened import SharedPage, note_failure
+from .page import RENDERERS, ComfyPage
 
 _HERE = Path(__file__).parent
 _OLDEST = (0, 33)  # before it, the page has no Nodes 2.0
@@ -32,6 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             kept.append(item)
             continue
         item.add_marker("browser")
+        item.add_marker(pytest.mark.flaky(reruns=1))
         callspec = getattr(item, "callspec", None)
         path = callspec.params.get("comfy_path") if callspec else None
         old = path is not None and _version(path) < _OLDEST
@@ -48,50 +51,60 @@ def _version(comfyui: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note which tests fail."""
+    report = yield
+    note_failure(item, report)
+    return report
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium without a window; tests fail, and are not skipped, if there is none."""
+def chromium() -> Iterator[Chromium]:
+    """The browser; tests fail, and are not skipped, if there is none."""
     path = find_chromium()
     if path is None:
         pytest.fail(MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
+        chromium = Chromium(playwright, path)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="module", params=RENDERERS)
 def opened_page(
-    request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer
-) -> Iterator[ComfyPage]:
-    """The page in either renderer, without cookies and stored data, for the tests of a file."""
-    context = browser.new_context(viewport=SIZE)
-    yield ComfyPage(context, comfy, request.param)
-    context.close()
+    request: pytest.FixtureRequest, chromium: Chromium, comfy: ComfyServer
+) -> Iterator[SharedPage]:
+    """The page in either renderer, for the tests of a file."""
+    shared = SharedPage(chromium, comfy, request.param)
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
-def page(opened_page: ComfyPage) -> Iterator[ComfyPage]:
+def page(request: pytest.FixtureRequest, opened_page: SharedPage) -> Iterator[ComfyPage]:
     """``opened_page``, in which nothing may go wrong that the test does not forgive."""
-    opened_page.errors.clear()
-    yield opened_page
-    assert opened_page.errors == []
+    with opened_page.lend(request.node) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")
-def opened_classic_page(browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
+def opened_classic_page(chromium: Chromium, comfy: ComfyServer) -> Iterator[SharedPage]:
     """The page with the classic canvas, which every version has, for the tests of all files."""
-    context = browser.new_context(viewport=SIZE)
-    yield ComfyPage(context, comfy, "classic")
-    context.close()
+    shared = SharedPage(chromium, comfy, "classic")
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
-def classic_page(opened_classic_page: ComfyPage) -> Iterator[ComfyPage]:
+def classic_page(
+    request: pytest.FixtureRequest, opened_classic_page: SharedPage
+) -> Iterator[ComfyPage]:
     """``opened_classic_page``, in which nothing may go wrong."""
-    opened_classic_page.errors.clear()
-    yield opened_classic_page
-    assert opened_classic_page.errors == []
+    with opened_classic_page.lend(request.node) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")

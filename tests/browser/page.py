@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 
 import requests
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Response, ViewportSize
+from playwright.sync_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Request,
+    Response,
+    ViewportSize,
+)
 
 from dev.server import ALIAS, ComfyServer
 
+Made = TypeVar("Made")
 Renderer = Literal["classic", "nodes2"]
 RENDERERS: tuple[Renderer, ...] = ("classic", "nodes2")
 SIZE = ViewportSize(width=1600, height=1000)
 RUN_SECONDS = 120
 LOAD_SECONDS = 120  # on a busy machine
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60  # likewise
 _KEPT_MS = 1500  # after which a reload brings back what was changed
 
 # Requests for files that a user may have, and messages of the page that have nothing to do with us.
@@ -98,7 +107,7 @@ class ComfyPage:
     """The page of a running ComfyUI.
 
     Attributes:
-        errors: what went wrong so far: uncaught exceptions, console errors, failed requests.
+        errors: what went wrong in this test: uncaught exceptions, console errors, failed requests.
     """
 
     def __init__(
@@ -107,17 +116,23 @@ class ComfyPage:
         self.server = server
         self.renderer: Renderer = renderer
         self.errors: list[str] = []
+        self._forgiven: list[str] = []
+        self._unanswered: set[Request] = set()
+        self._made: tuple[Callable[[ComfyPage], Any], Any] | None = None
         self.page = context.new_page()
         self.page.set_default_timeout(WAIT_SECONDS * 1000)
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
+        self.page.on("request", lambda request: self._unanswered.add(request))
+        self.page.on("requestfailed", lambda request: self._unanswered.discard(request))
         self.page.on("response", self._on_response)
         self._settings = {**_SETTINGS, "Comfy.VueNodes.Enabled": renderer == "nodes2", **settings}
         self._open()
 
     def reload(self) -> None:
         """Open the page again as a user does with F5, once it has kept what was changed last."""
-        self.page.wait_for_timeout(_KEPT_MS)
+        # as long as the page's own clock says: on a busy machine, it is behind
+        self.page.evaluate("(ms) => new Promise((done) => setTimeout(done, ms))", _KEPT_MS)
         self._open()
 
     def _open(self) -> None:
@@ -131,8 +146,15 @@ class ComfyPage:
 
     # --- graphs
 
+    def made(self, make: Callable[[ComfyPage], Made]) -> Made:
+        """What ``make`` returned when it made the graph that is open, or makes now."""
+        if self._made is None or self._made[0] is not make:
+            self._made = make, make(self)
+        return self._made[1]
+
     def open_template(self, name: str) -> None:
         """Open a template of the pack as a click in the templates dialog does."""
+        self._made = None
         self.page.evaluate(
             """async ([pack, name]) => {
               const path = `/workflow_templates/${pack}/${encodeURIComponent(name)}.json`;
@@ -147,6 +169,7 @@ class ComfyPage:
 
     def open_graph(self, graph: Mapping[str, Any], name: str = "test") -> None:
         """Open a saved graph as File > Open does."""
+        self._made = None
         self.page.evaluate(
             "async ([graph, name]) => { await window.app.loadGraphData(graph, true, true, name); }",
             [graph, name],
@@ -158,6 +181,7 @@ class ComfyPage:
 
         Nodes are made as a double click makes them, with default values for what is not given.
         """
+        self._made = None
         ids: dict[str, str] = self.page.evaluate(
             """async (prompt) => {
               const {app, LiteGraph} = window;
@@ -281,6 +305,21 @@ class ComfyPage:
         self.page.evaluate("() => window.app.canvas.setGraph(window.app.rootGraph)")
         self.settle()
 
+    def select(self, node: str) -> None:
+        """Select a node, as a click on its title does."""
+        self.page.evaluate(
+            """(id) => {
+              const {canvas} = window.app;
+              canvas.selectItems([canvas.graph.getNodeById(id)]);
+            }""",
+            node,
+        )
+
+    def undo(self) -> None:
+        """Take back the last change, as its key does wherever the page does not see it as text."""
+        self.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.Undo')")
+        self.settle()
+
     def toggle_advanced(self, node: str) -> None:
         """Fold or unfold a node's advanced inputs."""
         if self.renderer == "nodes2":
@@ -314,34 +353,6 @@ class ComfyPage:
             }""",
             [f"{self.server.url}/view?{query}", name.name, mimetypes.guess_type(path.name)[0]],
         )
-
-    def type_into_box(self, words: str) -> None:
-        """Type into the box that has just been opened, once it has the focus.
-
-        What is typed before goes to the canvas, whose keys are commands.
-        """
-        self.page.wait_for_function("() => document.activeElement?.matches('input')")
-        self.page.keyboard.type(words)
-
-    def search_nodes(self, words: str) -> list[str]:
-        """Names of the nodes that the search box lists, best first."""
-        command = "window.app.extensionManager.command.execute('Workspace.SearchBox.Toggle')"
-        self.page.evaluate(f"() => void {command}")
-        self.type_into_box(words)
-        found: list[str] = []
-
-        def steady() -> bool:
-            before = list(found)
-            self.page.wait_for_timeout(150)
-            found[:] = [
-                one.inner_text().split("\n")[0]
-                for one in self.page.get_by_test_id("result-item").all()[:5]
-            ]
-            return bool(found) and found == before
-
-        self.wait(steady)
-        self.page.keyboard.press("Escape")
-        return found
 
     # --- what is drawn
 
@@ -381,14 +392,22 @@ class ComfyPage:
         ]
 
     def settle(self) -> None:
-        """Wait until nodes have stopped to move and to grow."""
-        before: list[Box] | None = None
-        for _ in range(40):
-            self.page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
-            boxes = self.boxes()
-            if boxes == before:
-                return
-            before = boxes
+        """Wait until nodes have stopped to move and to grow, as the page has drawn them."""
+        self.page.evaluate(
+            f"""async () => {{
+              const boxes = {_BOXES[self.renderer]};
+              const drawn = () => new Promise((done) => requestAnimationFrame(done));
+              let before;
+              for (let tries = 0; tries < 40; tries += 1) {{
+                await new Promise((done) => setTimeout(done, 100));
+                await drawn();
+                await drawn();
+                const now = JSON.stringify(boxes());
+                if (now === before) return;
+                before = now;
+              }}
+            }}"""
+        )
 
     def widgets(self, node: str) -> list[str]:
         """Names of the node's widgets that are drawn, in their order."""
@@ -495,9 +514,11 @@ class ComfyPage:
         """Click "View details" of the error box, and unfold all that the panel has."""
         self.page.get_by_test_id("error-overlay-see-errors").click()
         panel = self.page.get_by_test_id("properties-panel")
-        for name in ("Details", "Info for"):
-            for button in panel.get_by_role("button", name=name, expanded=False).all():
-                button.click()
+        names = re.compile("Details|Info for")
+        panel.get_by_role("button", name=names).first.wait_for()
+        folded = panel.get_by_role("button", name=names, expanded=False)
+        while folded.count():
+            folded.first.click()
         return panel
 
     def wait(self, condition: Callable[[], bool]) -> bool:
@@ -515,12 +536,27 @@ class ComfyPage:
 
     # --- what went wrong
 
+    def begin_test(self) -> None:
+        """Forget what went wrong before."""
+        self.errors.clear()
+        self._forgiven.clear()
+
+    def forgive(self, *parts: str) -> None:
+        """Take what has one of these in it for right, until the test ends."""
+        self._forgiven.extend(parts)
+
+    def end_test(self) -> list[str]:
+        """What went wrong and was not forgiven, once all has come that the page has asked for."""
+        self.wait(lambda: not self._unanswered)
+        return [error for error in self.errors if not any(part in error for part in self._forgiven)]
+
     def _on_console(self, message: ConsoleMessage) -> None:
         # what cannot be loaded is noted with its address by _on_response
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
             self._note(f"console: {message.text}", message.location.get("url", ""))
 
     def _on_response(self, response: Response) -> None:
+        self._unanswered.discard(response.request)
         if response.status >= 400:
             self._note(f"{response.status} for {response.url}", response.url)
 

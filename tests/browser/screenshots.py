@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from dev.comfyui import locate
 from dev.demo import sample_video
@@ -27,7 +27,7 @@ from tests.core.made_flashes import clicks
 from tests.core.made_sounds import with_sound
 from tests.nodes.graphs import muxed, paths, run, sound
 
-from .chromium import ARGUMENTS, MISSING, find_chromium
+from .chromium import MISSING, Chromium, find_chromium
 from .page import ComfyPage
 from .take_pictures import ALONE, STATES, put_together, takes_graph
 from .takes import Panel
@@ -71,9 +71,9 @@ def main(names: list[str]) -> int:
     known = [*TEMPLATES, *IMAGES]
     if unknown := sorted(set(names) - set(known)):
         sys.exit(f"got {', '.join(unknown)}, expected {', '.join(known)}")
-    comfyui, chromium = locate(), find_chromium()
-    if comfyui is None or chromium is None:
-        sys.exit(MISSING if chromium is None else "found no ComfyUI: run dev.py test first")
+    comfyui, path = locate(), find_chromium()
+    if comfyui is None or path is None:
+        sys.exit(MISSING if path is None else "found no ComfyUI: run dev.py test first")
     with tempfile.TemporaryDirectory() as folder:
         server = ComfyServer(comfyui, Path(folder), env={"OMP_NUM_THREADS": "1"})
         write_synthetic_bundle(server.models / "mmaudio", variant=MODEL)
@@ -82,16 +82,16 @@ def main(names: list[str]) -> int:
         with server, sync_playwright() as playwright:
             _add_sound(server)
             _add_lora(server)
-            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            chromium = Chromium(playwright, path)
             for name in names or known:
-                page = _open(browser, server)
+                page = _open(chromium, server)
                 if name in TEMPLATES:
                     _write(_template(page, name), TEMPLATES[name], TEMPLATE_WIDTH)
                 else:
                     png = _told(page) if name == "told" else _takes(page, name)
                     _write(png, IMAGES[name], PANEL_WIDTH if name in ALONE else WIDTH)
                 page.page.context.close()
-            browser.close()
+            chromium.close()
     return 0
 
 
@@ -120,8 +120,8 @@ def _add_lora(server: ComfyServer) -> None:
     run(server, graph)
 
 
-def _open(browser: Browser, server: ComfyServer) -> ComfyPage:
-    context = browser.new_context(
+def _open(chromium: Chromium, server: ComfyServer) -> ComfyPage:
+    context = chromium.new_context(
         viewport={"width": 1600, "height": 900}, device_scale_factor=1.5, color_scheme="dark"
     )
     return ComfyPage(context, server, "nodes2", **{"Comfy.ColorPalette": "dark"})

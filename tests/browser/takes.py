@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -18,6 +19,63 @@ _MEDIA = """(panel) => ({
   video: [...panel.querySelectorAll('video')].map((video) => ({
     time: video.currentTime, muted: video.muted, paused: video.paused}))[0] ?? null,
 })"""
+# Where they are every 50 ms, while they play and at most for some seconds, and what happens to the
+# sound that is heard. In the page, whose clock does not wait for the test's.
+_FOLLOW = """async (panel, seconds) => {
+  const video = panel.querySelector('video');
+  const audios = [...panel.querySelectorAll('audio')];
+  const heard = audios.find((audio) => !audio.muted);
+  const [sounds, picture, events] = [[], [], []];
+  const note = ({type}) => events.push(type);
+  const kinds = ['seeking', 'ratechange', 'pause'];
+  for (const kind of kinds) heard.addEventListener(kind, note);
+  const [began, from] = [performance.now(), heard.currentTime];
+  let [passed, frames, frame] = [0, 0, 0];
+  const drawn = () => {
+    frames += 1;
+    frame = requestAnimationFrame(drawn);
+  };
+  drawn();
+  while ((passed = (performance.now() - began) / 1000) < seconds && !heard.paused) {
+    sounds.push(audios.map((audio) => audio.currentTime));
+    picture.push(video?.currentTime ?? null);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  cancelAnimationFrame(frame);
+  for (const kind of kinds) heard.removeEventListener(kind, note);
+  return {sounds, picture, events, frames, speed: (heard.currentTime - from) / passed};
+}"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """What happened while a panel played.
+
+    Attributes:
+        sounds: where each sound was, in seconds, at one moment after the other.
+        picture: where the picture was at the same moments; None without one.
+        events: of the sound that was heard: seeking, ratechange, pause.
+        frames: that the page drew meanwhile.
+        speed: of the sound that was heard, in seconds a second.
+    """
+
+    sounds: list[list[float]]
+    picture: list[float | None]
+    events: list[str]
+    frames: int
+    speed: float
+
+    def apart(self, offset: float = 0.0) -> list[float]:
+        """Seconds between the first and the last at each moment.
+
+        Args:
+            offset: where in the picture the sounds begin, in seconds.
+        """
+        seen = [[] if at is None else [at - offset] for at in self.picture]
+        return [
+            max(sounds + more) - min(sounds + more)
+            for sounds, more in zip(self.sounds, seen, strict=True)
+        ]
 
 
 class Panel:
@@ -55,16 +113,25 @@ class Panel:
             [self.node_id, name],
         )
 
-    def until(self, holds: Callable[[], bool], seconds: float = 20.0) -> None:
-        for _ in range(int(seconds / 0.1)):
-            if holds():
-                return
-            self.page.page.wait_for_timeout(100)
-        raise AssertionError(self.media())
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for what follows in a later picture, or from the server."""
+        assert self.page.wait(holds), self.media()
 
-    def play(self) -> None:
+    def play(self, start: float = 0.0) -> None:
+        """Play from a second on, which begins a while before this returns."""
+        self.press("Home")
+        if start:
+            axis = self.root.get_by_role("slider").first
+            box = axis.bounding_box()
+            assert box is not None
+            part = start / float(axis.get_attribute("aria-valuemax") or 0)
+            axis.click(position={"x": part * box["width"], "y": box["height"] / 2})
         self.button("Play").click()
-        self.until(lambda: all(audio["time"] > 0.2 for audio in self.media()["audios"]))
+        self.until(lambda: all(one["time"] > start + 0.2 for one in self.media()["audios"]))
+
+    def follow(self, seconds: float) -> Played:
+        """What happens while it plays, until its end or for a while."""
+        return Played(**self.root.evaluate(_FOLLOW, seconds))
 
     def pause(self) -> None:
         if self.button("Pause").count():

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import ExitStack
 
 import pytest
 import requests
-from playwright.sync_api import Browser
 
 from dev.environment import ROOT
 from dev.server import ComfyServer
 
-from .page import SIZE, ComfyPage, Renderer
+from .chromium import Chromium
+from .opened import SharedPage
+from .page import ComfyPage, Renderer
 
 OpenPage = Callable[[Renderer, str], ComfyPage]
+Pages = dict[tuple[Renderer, str], SharedPage]
 
 NODES = {
     "extract": {"class_type": "MMAudioFeatureExtract", "inputs": {}},
@@ -28,22 +30,31 @@ HEADINGS = {"en": "MMAudio", "zh": "MMAudio 视频音效", "ja": "MMAudio 動画
 
 
 @pytest.fixture(scope="module")
-def open_page(browser: Browser, comfy: ComfyServer) -> Iterator[OpenPage]:
-    """The page in a language, opened once; the other tests of this server get theirs in English."""
-    pages: dict[tuple[Renderer, str], ComfyPage] = {}
-
-    def opened(renderer: Renderer, language: str) -> ComfyPage:
-        if (renderer, language) not in pages:
-            settings: dict[str, Any] = {"Comfy.Locale": language}
-            context = browser.new_context(viewport=SIZE)
-            pages[renderer, language] = ComfyPage(context, comfy, renderer, **settings)
-        return pages[renderer, language]
-
-    yield opened
+def opened_pages(comfy: ComfyServer) -> Iterator[Pages]:
+    """Those in each language; the other tests of this server get theirs in English."""
+    pages: Pages = {}
+    yield pages
     for page in pages.values():
-        page.page.context.close()
+        page.close()
     english = {"Comfy.Locale": "en"}
     requests.post(f"{comfy.url}/api/settings", json=english, timeout=30).raise_for_status()
+
+
+@pytest.fixture
+def open_page(
+    request: pytest.FixtureRequest, opened_pages: Pages, chromium: Chromium, comfy: ComfyServer
+) -> Iterator[OpenPage]:
+    """The page in a language, in which nothing may go wrong."""
+    with ExitStack() as lent:
+
+        def opened(renderer: Renderer, language: str) -> ComfyPage:
+            key = renderer, language
+            if key not in opened_pages:
+                settings = {"Comfy.Locale": language}
+                opened_pages[key] = SharedPage(chromium, comfy, renderer, **settings)
+            return lent.enter_context(opened_pages[key].lend(request.node))
+
+        yield opened
 
 
 @pytest.mark.parametrize(
@@ -70,8 +81,9 @@ def test_text_boxes_are_labelled(renderer: Renderer, language: str, open_page: O
 def test_the_help_is_in_the_language_of_the_page(language: str, open_page: OpenPage) -> None:
     """In English where the pack has no page in that language."""
     page = open_page("nodes2", language)
+    page.forgive(f"/{language}.md")  # which the page asks for first
     ids = page.add_nodes({"schedule": NODES["schedule"]})
-    page.node(ids["schedule"]).get_by_test_id("node-header-" + ids["schedule"]).click()
+    page.select(ids["schedule"])
     page.page.get_by_test_id("info-button").click()
     folder = ROOT / "web" / "docs"
     file = folder / "MMAudioPromptSchedule" / f"{language}.md"

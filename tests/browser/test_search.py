@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from .page import ComfyPage
+from .search_box import SearchBox, put_down
 
 OURS = ("MMAudio Feature Extract", "MMAudio Sampler", "Mux Audio and Video", "MMAudio Encode")
 BLUEPRINT = "Sound for video"
@@ -45,17 +46,18 @@ _CONNECT = """(clip) => {
 )
 def test_search(page: ComfyPage, words: str, node: str) -> None:
     """First of the pack's nodes; some words stand in the names of ComfyUI's own nodes, too."""
-    found = page.search_nodes(words)
+    with SearchBox(page) as box:
+        found = box.search(words)
     assert next(name for name in found if name in OURS) == node, found
 
 
 def test_the_blueprint(page: ComfyPage, clip: str) -> None:
     page.open_graph(EMPTY)
-    page.page.mouse.dblclick(700, 500)
-    page.type_into_box(BLUEPRINT)
-    page.page.get_by_text(BLUEPRINT).filter(visible=True).first.click()
+    with SearchBox(page) as box:
+        assert BLUEPRINT in box.search(BLUEPRINT)
+        box.choose(BLUEPRINT)
     assert page.wait(lambda: len(page.graph()["nodes"]) == 1)
-    page.page.mouse.click(700, 500)  # where to put it
+    put_down(page, 700, 500)
 
     node, widgets = page.page.evaluate(_CONNECT, clip)
     assert widgets == ["prompt", "negative_prompt", "seed", "model", "download_missing"]

