@@ -123,8 +123,8 @@ class ComfyPage:
         self.page.set_default_timeout(WAIT_SECONDS * 1000)
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
-        self.page.on("request", lambda request: self._unanswered.add(request))
-        self.page.on("requestfailed", lambda request: self._unanswered.discard(request))
+        self.page.on("request", self._on_request)
+        self.page.on("requestfailed", self._on_request_failed)
         self.page.on("response", self._on_response)
         self._settings = {**_SETTINGS, "Comfy.VueNodes.Enabled": renderer == "nodes2", **settings}
         self._open()
@@ -554,6 +554,12 @@ class ComfyPage:
         # what cannot be loaded is noted with its address by _on_response
         if message.type == "error" and not message.text.startswith("Failed to load resource"):
             self._note(f"console: {message.text}", message.location.get("url", ""))
+
+    def _on_request(self, request: Request) -> None:
+        self._unanswered.add(request)
+
+    def _on_request_failed(self, request: Request) -> None:
+        self._unanswered.discard(request)
 
     def _on_response(self, response: Response) -> None:
         self._unanswered.discard(response.request)

@@ -23,7 +23,7 @@ TARGETS = {"queue": "https://queue.fal.run/", "run": "https://fal.run/"}
 
 QUICK = {"prompt": "rain", "num_steps": 4, "duration": 1}
 SLOW = {"prompt": "rain", "num_steps": 50, "duration": 30}
-SECONDS = 10.0  # until a cancelled job has ended, on a busy machine
+SECONDS = 30.0  # until a cancelled job has ended, on a busy machine
 
 
 def ask(

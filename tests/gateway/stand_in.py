@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +179,15 @@ def serve(service: str, tls: ssl.SSLContext | None = None, **attributes: Any) ->
     app.add_subapp(served.prefix, served.app())
     with listen(app, tls) as (stand_in.url, stand_in.loop):
         yield stand_in
+
+
+def until(holds: Callable[[], bool], act: Callable[[], Any] = lambda: None) -> None:
+    """Wait, and do ``act`` again and again meanwhile."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        act()
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from .fal import BODIES, MMAUDIO, SONILO, Output, State, ask, file_of, finished, shown
-from .stand_in import KEY, StandIn, errors, failed, jobs, serve
+from .stand_in import KEY, StandIn, errors, failed, jobs, serve, until
 
 
 @pytest.fixture(scope="module")
@@ -258,11 +258,13 @@ def test_stream_whose_client_leaves(stand_in: StandIn, caplog: pytest.LogCapture
     path = f"queue/{MMAUDIO}/requests/{job.id}/status/stream"
     with ask(stand_in, "GET", path, stream=True) as answer:
         next(events(answer))
-    for _ in range(4):
+
+    def tell() -> None:  # then it is noticed; who still listens waits for the next change soon
         stand_in.end(job, {"position": job.position + 1})
-        time.sleep(0.2)
+        time.sleep(0.3)
+
+    until(lambda: not job._waiting, tell)
     assert not caplog.records
-    assert not job._waiting
 
 
 # the synchronous run
@@ -298,11 +300,7 @@ def test_run_whose_client_leaves_is_cancelled(stand_in: StandIn) -> None:
     time.sleep(0.2)
     assert not job.ended
     connection.close()
-    for _ in range(100):
-        if job.state is State.CANCELLED:
-            break
-        time.sleep(0.05)
-    assert job.state is State.CANCELLED
+    until(lambda: job.state is State.CANCELLED)
 
 
 def run_until(stand_in: StandIn, end: dict[str, Any], proxied: bool = False) -> requests.Response:
@@ -318,8 +316,5 @@ def run_until(stand_in: StandIn, end: dict[str, Any], proxied: bool = False) -> 
 
 def job_of(stand_in: StandIn) -> Any:
     """The job of the request that is on its way."""
-    for _ in range(200):
-        if stand_in.created:
-            return list(stand_in.jobs.values())[-1]
-        time.sleep(0.02)
-    raise AssertionError("nothing was created")
+    until(lambda: bool(stand_in.created))
+    return list(stand_in.jobs.values())[-1]

@@ -267,7 +267,7 @@ def test_client_that_waits_no_longer(client: Client, secure: Served) -> None:
 def test_run_whose_client_leaves_is_cancelled(client: Client, secure: Served, tls: Tls) -> None:
     """Nobody else knows its id."""
     with busy(secure.server):
-        got = client("impatient", seconds=1.5, **QUICK)
+        got = client("impatient", seconds=3, **QUICK)
         assert got["kind"] == "ReadTimeout"
         deadline = time.monotonic() + SECONDS
         while queued(secure.server.url, tls, "pending"):

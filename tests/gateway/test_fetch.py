@@ -161,10 +161,8 @@ async def test_what_is_no_video_is_refused_whatever_it_is_called(
 
 @on_loop
 async def test_what_is_no_video_is_refused_at_its_first_bytes(tmp_path: Path) -> None:
-    endless = raw(b"HTTP/1.1 200 OK\r\n\r\n", b"#EXTM3U\n" * 100, *[b"#\n" * 100] * 100, pause=0.05)
-    began = time.monotonic()
-    assert "playlist" in await fail(endless, tmp_path)
-    assert time.monotonic() - began < 2
+    endless = raw(b"HTTP/1.1 200 OK\r\n\r\n", b"#EXTM3U\n" * 100, *[b"#\n" * 100] * 999, pause=0.05)
+    assert "playlist" in await asyncio.wait_for(fail(endless, tmp_path), 20)
 
 
 @on_loop
@@ -176,8 +174,8 @@ async def test_a_body_larger_than_allowed_is_refused(mp4: bytes, tmp_path: Path)
 
 @on_loop
 async def test_an_announced_size_is_refused_at_once(mp4: bytes, tmp_path: Path) -> None:
-    slow = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500000001\r\n\r\n", mp4, pause=9)
-    assert "more than 500 MB" in await asyncio.wait_for(fail(slow, tmp_path), 5)
+    slow = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500000001\r\n\r\n", mp4, pause=60)
+    assert "more than 500 MB" in await asyncio.wait_for(fail(slow, tmp_path), 20)
 
 
 @pytest.mark.parametrize(

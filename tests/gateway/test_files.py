@@ -394,9 +394,9 @@ async def test_a_long_text_of_our_urls_is_read_at_once(tmp_path: Path) -> None:
     """Once, it took the square of its length, and ComfyUI stood still meanwhile."""
     async with place(tmp_path) as here:
         text = f"/mmaudio/files/{'a' * 43}#" * 10_000 + "\n\nx"
-        began = time.monotonic()
+        began = time.process_time()
         assert await here.files.own(text, OWNER) is None
-        assert time.monotonic() - began < 1
+        assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("part", ["", "/1"])

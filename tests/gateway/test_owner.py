@@ -12,7 +12,7 @@ import requests
 from .conftest import Served
 from .poller import Poller
 
-SECONDS = 10
+SECONDS = 30  # on a busy machine
 
 
 def clear_queue(url: str) -> None:
@@ -100,6 +100,6 @@ def test_a_history_cleared_after_the_end_takes_no_result(served: Served, poller:
 def test_jobs_are_seen_in_queue_and_history(served: Served, poller: Poller) -> None:
     job = poller.create(served.secure_video_url)
     poller.wait(job)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while job not in requests.get(f"{served.server.url}/history/{job}", timeout=30).json():
         assert time.monotonic() < deadline

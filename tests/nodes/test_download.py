@@ -148,7 +148,7 @@ def test_a_cancelled_download_leaves_no_model_and_is_continued(
     began = time.monotonic()
     with pytest.raises(Cancelled):
         module.download([published_file()], tmp_path, cancel_midway)
-    assert time.monotonic() - began < 5  # though the connection hangs
+    assert time.monotonic() - began < 20  # though the connection hangs for 30
     half = the_half(tmp_path)
     kept = half.stat().st_size
     assert kept >= 64 * 1024
