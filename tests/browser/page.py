@@ -399,7 +399,7 @@ class ComfyPage:
               const drawn = () => new Promise((done) => requestAnimationFrame(done));
               let before;
               for (let tries = 0; tries < 40; tries += 1) {{
-                await new Promise((done) => setTimeout(done, 100));
+                await new Promise((done) => setTimeout(done, 60));
                 await drawn();
                 await drawn();
                 const now = JSON.stringify(boxes());

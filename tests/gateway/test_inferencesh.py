@@ -24,9 +24,19 @@ SMALL = {"prompt": "waves", "duration": 1, "num_steps": 4}
 LONG = {"prompt": "waves", "duration": 30, "num_steps": 50}
 PYTHON = """
 import asyncio, base64, inspect, json, sys
-import inferencesh
+import aiohttp, inferencesh
 
 url, key, kind, asked = *sys.argv[1:4], json.loads(sys.argv[4])
+streams, ClientTimeout = 0, aiohttp.ClientTimeout
+
+
+def patience(total):
+    global streams
+    streams += 1
+    return ClientTimeout(total=asked["patience"] or total)
+
+
+aiohttp.ClientTimeout = patience  # of a stream, 60 s
 
 
 async def got(value):
@@ -53,7 +63,7 @@ async def main():
     except Exception as error:
         told = {"error": f"{type(error).__name__}: {error}"}
     print()
-    print(json.dumps(told | {"seen": seen, "logs": logs}))
+    print(json.dumps(told | {"seen": seen, "logs": logs, "streams": streams}))
 
 
 asyncio.run(main())
@@ -128,9 +138,15 @@ def client(request: pytest.FixtureRequest, served: Served) -> Client:
     folder = None if is_python else request.getfixturevalue("node_folder")
 
     def run(
-        *, key: str = served.key, stream: bool = False, upload: str = "", **inputs: Any
+        *,
+        key: str = served.key,
+        stream: bool = False,
+        upload: str = "",
+        patience: float = 0.0,
+        **inputs: Any,
     ) -> dict[str, Any]:
-        text = json.dumps({"input": SMALL | inputs, "stream": stream, "upload": upload})
+        asked = {"input": SMALL | inputs, "stream": stream, "upload": upload, "patience": patience}
+        text = json.dumps(asked)
         if folder is None:
             return json.loads(run_python(PYTHON, served.url, key, request.param, text))
         return json.loads(run_bundled(folder, JAVASCRIPT, served.url, key, text))
@@ -301,20 +317,22 @@ def test_cancel(client: Client, served: Served) -> None:
 def test_a_task_that_tells_nothing_for_long(
     client: Client, served: Served, clip_bytes: bytes
 ) -> None:
-    """The asynchronous client ends its stream after 60 s and begins another one."""
+    """The asynchronous client ends its stream after 60 s, here after 8, and begins another one."""
     path = f"/slow-{time.time_ns()}.mp4"
 
     def slowly(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(clip_bytes)))
         handler.end_headers()
-        for place in range(13):
+        for place in range(12):
             handler.wfile.write(clip_bytes[place : place + 1])
-            time.sleep(5)
-        handler.wfile.write(clip_bytes[13:])
+            time.sleep(1)
+        handler.wfile.write(clip_bytes[12:])
 
     served.host.handlers[path] = slowly
-    plays(client(video_input=served.host.url + path), 1)
+    found = client(video_input=served.host.url + path, patience=8)
+    plays(found, 1)
+    assert found["streams"] > 1
 
 
 def test_a_stream_never_goes_back(served: Served) -> None:
