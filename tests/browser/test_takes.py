@@ -10,7 +10,7 @@ import pytest
 
 from dev.server import ComfyServer
 from tests.core.made_videos import steady, write_video
-from tests.nodes.graphs import muxed, node, sound
+from tests.nodes.graphs import Graph, muxed, node, sound
 
 from .page import ComfyPage
 from .takes import Panel, drag
@@ -465,6 +465,17 @@ def test_in_a_subgraph(page: ComfyPage, region_ids: dict[str, str]) -> None:
     assert widget(page, region_ids["region"], "start") == pytest.approx(SECONDS / 2, abs=0.06)
 
 
+def doubled(seconds: float, times: int, *, count: int) -> tuple[Graph, list[Any]]:
+    """So many takes, twice as long so many times: none is generated in full; and their output."""
+    graph = sound(extract={"duration": seconds}, sample={"num_samples": count})
+    takes: list[Any] = ["sample", 0]
+    for number in range(times):
+        inputs = {"audio1": takes, "audio2": takes, "direction": "after"}
+        graph[f"doubled-{number}"] = node("AudioConcat", **inputs)
+        takes = [f"doubled-{number}", 0]
+    return graph, takes
+
+
 @pytest.mark.slow
 def test_a_minute_stays_together(page: ComfyPage) -> None:
     """Picture and sound, measured in the page at one moment each, without a jump in what is heard.
@@ -472,12 +483,9 @@ def test_a_minute_stays_together(page: ComfyPage) -> None:
     A minute in Nodes 2.0, and a third of it with the classic canvas, whose panel is the same.
     """
     write_video(page.server.input / "minute.mp4", steady(25 * 64, 25))
-    graph = sound(extract={"duration": 64.0})
-    del graph["sample"]
+    graph, takes = doubled(4.0, 4, count=3)
     graph["film"] = node("LoadVideo", file="minute.mp4")
-    graph["three"] = node("RepeatLatentBatch", samples=["extract", 3], amount=3)
-    graph["decode"] = node("MMAudioDecode", mmaudio=["load", 0], samples=["three", 0])
-    graph["takes"] = node("MMAudioTakes", audio=["decode", 0], video=["film", 0])
+    graph["takes"] = node("MMAudioTakes", audio=takes, video=["film", 0])
     made = page.add_nodes(graph)
     assert page.run() == "success"
     panel = Panel(page, made["takes"])
@@ -507,11 +515,8 @@ def told(page: ComfyPage, apart: list[float]) -> str:
 @pytest.mark.parametrize("opened_page", ["nodes2"], indirect=True)  # the panel is the same in both
 def test_five_minutes_with_four_takes(page: ComfyPage) -> None:
     """It is there at once, before any sound is loaded, and costs the page little."""
-    graph = sound(extract={"duration": 300.0})
-    del graph["sample"]
-    graph["four"] = node("RepeatLatentBatch", samples=["extract", 3], amount=4)
-    graph["decode"] = node("MMAudioDecode", mmaudio=["load", 0], samples=["four", 0])
-    graph["takes"] = node("MMAudioTakes", audio=["decode", 0])
+    graph, takes = doubled(4.7, 6, count=4)
+    graph["takes"] = node("MMAudioTakes", audio=takes)
     made = page.add_nodes(graph)
     fetched: list[int] = []
     page.page.on(
@@ -523,14 +528,15 @@ def test_five_minutes_with_four_takes(page: ComfyPage) -> None:
         ),
     )
     page.page.evaluate(
-        """() => window.app.api.addEventListener('execution_success', () => {
+        """(panel) => window.app.api.addEventListener('execution_success', () => {
           window.succeeded = performance.now();
-          const look = () => document.querySelector('.mmaudio-takes .lane canvas')?.clientWidth
+          const look = () => document.querySelector(`${panel} .lane canvas`)?.clientWidth
             ? (window.seen = performance.now()) : setTimeout(look, 10);
           look();
-        })"""
+        })""",
+        f".mmaudio-takes[data-node='{made['takes']}']",
     )
-    assert page.run(timeout=240) == "success"
+    assert page.run() == "success"
     panel = Panel(page, made["takes"])
     assert panel.root.locator(".lane").count() == 4
     waited = page.page.evaluate("() => window.seen - window.succeeded")

@@ -407,7 +407,7 @@ async def test_a_body_that_trickles_ends_with_its_ticket(tmp_path: Path, part: s
             patch.setattr(uploads_module, "UPLOAD_SECONDS", 0.5)
             ticket = await here.ticket()
         body = Paused(b"a", b"b")
-        assert await asyncio.wait_for(here.put(ticket.upload_url + part, body), 5) == 400
+        assert await asyncio.wait_for(here.put(ticket.upload_url + part, body), 20) == 400
         assert left(here.folder) == []
 
 

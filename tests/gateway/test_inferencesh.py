@@ -303,10 +303,10 @@ def test_cancel(client: Client, served: Served) -> None:
         second = pool.submit(client, **LONG)
         (waiting,) = ids("queue_pending")
         run_python(CANCEL, served.url, served.key, waiting)
-        assert "task cancelled" in second.result(30)["error"]
+        assert "task cancelled" in second.result(120)["error"]
         assert not first.done()
         run_python(CANCEL, served.url, served.key, running)
-        assert "task cancelled" in first.result(30)["error"]
+        assert "task cancelled" in first.result(120)["error"]
     for task in (waiting, running):
         assert call(served, "GET", f"/tasks/{task}")["status"] == 12
 
