@@ -142,6 +142,8 @@ class ComfyPage:
         self.page.goto(self.server.url, timeout=LOAD_SECONDS * 1000)
         self.page.wait_for_function(_READY, timeout=LOAD_SECONDS * 1000)
         self.page.evaluate(_LISTEN)
+        # what was opened before all has come would not be kept, as no user is so quick
+        self.wait(lambda: not self._unanswered)
         self.settle()
 
     # --- graphs
