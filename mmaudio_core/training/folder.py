@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -16,6 +17,7 @@ _CAPTION_FILES = frozenset({".txt", ".jsonl", ".json", ".csv", ".md"})
 _FILE_KEYS = ("file_name", "file", "filename", "path", "video", "audio")
 _CAPTION_KEYS = ("caption", "text", "prompt")
 _MAX_LISTED_BYTES = 64 * 1024 * 1024
+_MAX_CAPTION = 2000  # letters: more than CLIP reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +26,8 @@ class ListedFile:
 
     Attributes:
         path: where it is.
-        name: path relative to the folder, with ``/`` on every system.
-        caption: what it sounds like.
+        name: path relative to the folder, with ``/`` on every system, as it can be shown.
+        caption: what it sounds like, in a line.
     """
 
     path: Path
@@ -88,8 +90,9 @@ def list_recordings(folder: Path) -> Listing:
         caption = _beside(path)
         if caption is None:
             caption = listed.get(name) or listed.get(path.name) or caption_of_name(path.stem)
-        files.append(ListedFile(path=path, name=name, caption=caption))
-    return Listing(files=tuple(files), left_out=tuple(left_out))
+        caption = _one_line(caption)[:_MAX_CAPTION]
+        files.append(ListedFile(path=path, name=_one_line(name), caption=caption))
+    return Listing(files=tuple(files), left_out=tuple(map(_one_line, left_out)))
 
 
 def caption_of_name(stem: str) -> str:
@@ -111,10 +114,30 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _beside(path: Path) -> str | None:
     """The text of the file of that name that ends in .txt."""
-    for text in (path.with_suffix(".txt"), path.with_name(f"{path.name}.txt")):
-        if text.is_file() and path.parent.resolve() in text.resolve().parents:
-            return " ".join(text.read_text(encoding="utf-8-sig", errors="replace").split())
+    for stem in (path.stem, path.name):
+        for ending in (".txt", ".TXT"):
+            text = path.with_name(stem + ending)
+            if text.is_file() and path.parent.resolve() in text.resolve().parents:
+                return _read_text(text)
     return None
+
+
+def _read_text(path: Path) -> str:
+    """The text of a file, with a mark of its encoding or without: Windows writes all of these."""
+    with path.open("rb") as file:
+        content = file.read(_MAX_LISTED_BYTES)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _one_line(text: str) -> str:
+    """A text without line breaks, control characters and halves of characters (surrogates)."""
+    whole = text.encode("utf-8", "replace").decode()
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", whole).split())
 
 
 def _read_lists(folder: Path) -> tuple[dict[str, str], list[str]]:
@@ -126,8 +149,7 @@ def _read_lists(folder: Path) -> tuple[dict[str, str], list[str]]:
         if not inside or path.stat().st_size > _MAX_LISTED_BYTES:
             problems.append(f"{path.name}: no file of the folder itself, or too large")
             continue
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(_read_text(path).split("\n"), 1):
             if not line.strip():
                 continue
             entry = _entry(line)
@@ -152,4 +174,4 @@ def _entry(line: str) -> tuple[str, str] | None:
     text = next((entry[key] for key in _CAPTION_KEYS if isinstance(entry.get(key), str)), None)
     if file is None or text is None:
         return None
-    return str(file).replace("\\", "/").removeprefix("./"), " ".join(str(text).split())
+    return str(file).replace("\\", "/").removeprefix("./"), str(text)

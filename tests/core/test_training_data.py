@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -116,6 +117,49 @@ def test_captions_come_from_a_text_a_list_or_the_name(tmp_path: Path) -> None:
         "metadata.jsonl, line 7",
     ]
     assert caption_of_name("42") == "42"
+
+
+def test_texts_and_names_are_read_however_they_were_written(tmp_path: Path) -> None:
+    texts = {
+        "utf8": "Türen".encode(),
+        "with mark": "\ufeffTüren\r\n".encode(),
+        "utf16": "Türen".encode("utf-16"),
+        "windows": "Türen".encode("cp1252"),
+        "control": b"T\x00\xc3\xbcren\x07\n\n",
+        "long": b"a very long caption " * 10_000,
+        "兎 🐇": "うさぎ 🐇".encode(),
+        "empty": b" \n",
+    }
+    for name, content in texts.items():
+        (tmp_path / f"{name}.wav").write_text("")
+        (tmp_path / f"{name}.txt").write_bytes(content)
+    (tmp_path / "LOUD.WAV").write_text("")
+    (tmp_path / "LOUD.TXT").write_text("shouting")
+    (tmp_path / "list.wav").write_text("")
+    line = '{"file_name": "list.wav", "caption": "half \\ud83d of\u2028a pair"}\r\n'
+    (tmp_path / "list.jsonl").write_bytes(b"\xff\xfe" + line.encode("utf-16-le"))
+    captions = {file.name: file.caption for file in list_recordings(tmp_path).files}
+    assert captions.pop("long.wav").startswith("a very long caption a very")
+    assert captions == {
+        "utf8.wav": "Türen",
+        "with mark.wav": "Türen",
+        "utf16.wav": "Türen",
+        "windows.wav": "Türen",
+        "control.wav": "T üren",
+        "兎 🐇.wav": "うさぎ 🐇",
+        "empty.wav": "",
+        "LOUD.WAV": "shouting",
+        "list.wav": "half ? of a pair",
+    }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+def test_names_that_are_no_text_can_be_shown(tmp_path: Path) -> None:
+    for name in (b"a\nb.wav", b"t\xfcr.wav"):
+        Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name))).write_text("")
+    files = list_recordings(tmp_path).files
+    assert [file.name for file in files] == ["a b.wav", "t?r.wav"]
+    assert all(file.path.exists() and file.caption.encode() for file in files)
 
 
 @pytest.mark.parametrize(
