@@ -44,6 +44,11 @@ def test_a_saved_lora_is_the_same_in_both_loaders(inside: Inside) -> None:
 def test_training_goes_on_from_a_file(inside: Inside) -> None:
     found = inside("training_effect")("continued")
     assert found["after"]["held out"][2] < found["before"]["held out"][2], found
+    # ComfyUI's trainer reads the matrices from the file, and begins anew with biases and norms
+    trained, changed = found["trained"], found["changed"]
+    assert min(trained.values()) > 1e-3, found
+    assert max(changed[".lora_up."], changed[".lora_down."]) < 1e-5, found
+    assert changed[".diff"] == pytest.approx(trained[".diff"], rel=1e-3), found
 
 
 def test_an_evaluation_is_heard_and_read(inside: Inside) -> None:

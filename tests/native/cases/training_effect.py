@@ -35,6 +35,7 @@ STEPS = int(os.environ.get("TRAINING_STEPS", "30"))
 DRAWS = int(os.environ.get("TRAINING_DRAWS", "2"))
 SEEDS = [int(seed) for seed in os.environ.get("TRAINING_SEEDS", "1").split(",")]
 RATE = 0.005
+KINDS = (".lora_up.", ".lora_down.", ".diff")  # of a LoRA's tensors
 RANK = 4
 NETWORKS = tiny.networks()
 MODEL = NETWORKS.model
@@ -94,7 +95,9 @@ def shuffled(pieces: Sequence[Piece]) -> list[Piece]:
     ]
 
 
-def train(pieces: Sequence[Piece], seed: int, **others: Any) -> dict[str, Tensor]:
+def train(
+    pieces: Sequence[Piece], seed: int, *, steps: int = STEPS, rate: float = RATE, **others: Any
+) -> dict[str, Tensor]:
     examples = draw_examples(pieces, copies=8, drop_picture=0.1, drop_text=0.0, seed=seed)
     positive = [conditioning.to_conditioning(e.piece.features)[0] for e in examples]
     given = [
@@ -106,9 +109,9 @@ def train(pieces: Sequence[Piece], seed: int, **others: Any) -> dict[str, Tensor
         OBJECTIVE,
         [latents.make_latent(e.latents[None, None], Fraction(1)) for e in examples],
         given,
-        steps=STEPS,
+        steps=steps,
         rank=RANK,
-        learning_rate=RATE,
+        learning_rate=rate,
         gradient_checkpointing=False,
         batch_size=2,
         seed=seed,
@@ -196,8 +199,21 @@ def case_saved() -> dict[str, Any]:
 def case_continued() -> dict[str, Any]:
     """Training goes on from the file of the first steps."""
     lora = TRAINED[SEEDS[0]]
-    further = train(DATA.training, SEEDS[0] + 100, existing_lora=saved(lora, STEPS))
-    return {"before": losses(lora), "after": losses(further)}
+    name = saved(lora, STEPS)
+    further = train(DATA.training, SEEDS[0] + 100, existing_lora=name)
+    begun = train(DATA.training, SEEDS[0], steps=1, rate=1e-7, existing_lora=name)
+    return {
+        "before": losses(lora),
+        "after": losses(further),
+        "matrices alone": losses({k: v for k, v in lora.items() if k.endswith("weight")}),
+        "changed": {
+            kind: max(float((begun[k] - v).abs().max()) for k, v in lora.items() if kind in k)
+            for kind in KINDS
+        },
+        "trained": {
+            kind: max(float(v.abs().max()) for k, v in lora.items() if kind in k) for kind in KINDS
+        },
+    }
 
 
 def case_heard() -> dict[str, Any]:
