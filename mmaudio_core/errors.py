@@ -44,6 +44,8 @@ class Problem(str, Enum):
     MISSING_WEIGHTS = "missing_weights"
     WRONG_WEIGHTS = "wrong_weights"
     WRONG_PART = "wrong_part"
+    WRONG_LORA = "wrong_lora"
+    LORA_NOT_FINITE = "lora_not_finite"
 
 
 class MMAudioError(ValueError):

@@ -65,6 +65,12 @@ CURES: dict[Problem, str] = {
     ),
     Problem.WRONG_WEIGHTS: "Download the file again, or choose another one.",
     Problem.WRONG_PART: "Download the file again, or choose another one, or auto.",
+    Problem.WRONG_LORA: (
+        "Choose the algorithm LoRA in Train LoRA, and connect the model that it was trained for."
+    ),
+    Problem.LORA_NOT_FINITE: (
+        "Its training went astray: train again with a lower learning_rate, or use another LoRA."
+    ),
 }
 
 

@@ -15,7 +15,6 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..mmaudio_core.checkpoint import PartKind
-from ..mmaudio_core.checkpoint.lora.load import match_lora
 from ..mmaudio_core.codec.decode import VAE_STAGE, VOCODER_STAGE, decode
 from ..mmaudio_core.config import TEXT_TOKENS, sequence_lengths
 from ..mmaudio_core.errors import MMAudioError
@@ -33,7 +32,7 @@ from .conditioning import to_conditioning
 from .cures import Node
 from .feedback import NodeProgress, with_notices
 from .latents import empty_latent
-from .lora import patch_model, weight_shapes
+from .lora import match_trained, patch_model
 from .model_manager import ComfyModels
 from .take_notes import KEY, notes_of_takes
 from .types import TRAINING, LoraModel, MMAudioFeatures, MMAudioTraining
@@ -113,7 +112,7 @@ class MMAudioEvaluateLoRA(Node):
         cfg: float,
         features: Features | None = None,
     ) -> io.NodeOutput:
-        changes = match_lora(lora, weight_shapes(mmaudio.model))
+        changes = match_trained(lora, mmaudio.model)
         models = [patch_model(mmaudio.model, changes, strength) for strength in STRENGTHS]
         found = _measure(mmaudio, models, training_set, LossDraws(count=draws, seed=seed))
         audio = None

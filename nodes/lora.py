@@ -11,9 +11,16 @@ import folder_paths
 from comfy.model_patcher import ModelPatcher
 from comfy.weight_adapter import LoRAAdapter
 from comfy_api.latest import io
+from torch import Tensor
 
-from ..mmaudio_core.checkpoint.lora.load import Change, Difference, Replacement, load_lora
-from ..mmaudio_core.errors import MMAudioError
+from ..mmaudio_core.checkpoint.lora.load import (
+    Change,
+    Difference,
+    Replacement,
+    load_lora,
+    match_lora,
+)
+from ..mmaudio_core.errors import CheckpointError, MMAudioError, Problem
 from ..mmaudio_core.file_identity import file_identity
 from .comfy_model import flow_network
 from .cures import Node
@@ -61,6 +68,20 @@ class MMAudioLoraLoader(Node):
 def weight_shapes(model: ModelPatcher) -> dict[str, tuple[int, ...]]:
     """Shapes of the flow network's weights inside a MODEL."""
     return {k: tuple(v.shape) for k, v in flow_network(model).state_dict().items()}
+
+
+def match_trained(lora: Mapping[str, Tensor], model: ModelPatcher) -> dict[str, Change]:
+    """What a LoRA from Train LoRA changes in a MODEL.
+
+    Raises:
+        CheckpointError: it was trained for another one, or is none that can be loaded.
+    """
+    try:
+        return match_lora(lora, weight_shapes(model))
+    except CheckpointError as error:
+        if error.problem is Problem.WRONG_WEIGHTS:  # it is no file
+            raise CheckpointError(str(error), Problem.WRONG_LORA) from error
+        raise
 
 
 def patch_model(

@@ -11,14 +11,13 @@ from comfy_api.latest import io
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..mmaudio_core.checkpoint.lora.load import match_lora
 from ..mmaudio_core.checkpoint.lora.origin import training_metadata
 from ..mmaudio_core.partial_files import partial_file
 from ..mmaudio_core.training.dataset import TrainingSet
 from .comfy_model import flow_network
 from .cures import Node
 from .feedback import with_notices
-from .lora import weight_shapes
+from .lora import match_trained
 from .results import result_name
 from .types import TRAINING, LoraModel, MMAudioTraining
 
@@ -78,7 +77,7 @@ class MMAudioSaveLoRA(Node):
         steps: int,
         training_set: TrainingSet | None = None,
     ) -> io.NodeOutput:
-        match_lora(lora, weight_shapes(model))
+        match_trained(lora, model)
         data = "" if training_set is None else training_set.digest
         metadata = training_metadata(flow_network(model).params, lora, steps, data)
         # ComfyUI's trainer reads the steps in front of "_steps_"

@@ -39,6 +39,10 @@ def test_a_saved_lora_is_the_same_in_both_loaders(inside: Inside) -> None:
     assert "was trained for a v1 network of width 64" in found["said"]["loaded"]
     assert "got a model that is a v2 network of width 64" in found["said"]["loaded"]
     assert "made for another variant" in found["said"]["saved"]
+    assert "holds NaN or infinite values" in found["said"]["no numbers"]
+    assert "lower learning_rate" in found["said"]["no numbers"]
+    assert "parts of LoKr" in found["said"]["another algorithm"]
+    assert "Choose the algorithm LoRA in Train LoRA" in found["said"]["another algorithm"]
 
 
 def test_training_goes_on_from_a_file(inside: Inside) -> None:

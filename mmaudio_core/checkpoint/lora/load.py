@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, Problem
 from ...models.flow import FlowParams
 from ..header import read_header, read_tensors
 from .keys import (
@@ -88,7 +88,8 @@ def load_lora(
         The change of each weight, by the weight's key, such as ``fused_blocks.0.attn.qkv.weight``.
 
     Raises:
-        CheckpointError: the file is no LoRA, in an unknown format, or for another network.
+        CheckpointError: the file is no LoRA, in an unknown format, or for another network, or its
+            values are not finite.
     """
     header = read_header(path)
     if params is not None:
@@ -117,6 +118,10 @@ def match_lora(
     for key, tensor in tensors.items():
         if key.startswith(_TRAINER_STATE):
             continue
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+            raise CheckpointError(
+                f"{name} holds NaN or infinite values ({key})", Problem.LORA_NOT_FINITE
+            )
         module, role = split_key(key)
         if role is not None and role.whole:
             weight = find_whole(module, role, shapes)

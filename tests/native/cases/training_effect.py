@@ -184,6 +184,14 @@ def case_saved() -> dict[str, Any]:
         MMAudioSaveLoRA.execute(lora, other, "loras/steps", 3)
     except ValueError as error:
         said["saved"] = str(error)
+    for name, wrong in {
+        "no numbers": {key: tensor * torch.nan for key, tensor in lora.items()},
+        "another algorithm": train(DATA.training, 1, steps=1, algorithm="LoKr"),
+    }.items():
+        try:
+            MMAudioSaveLoRA.execute(wrong, MODEL, "loras/steps", 3)
+        except ValueError as error:
+            said[name] = str(error)
     return {
         "names": names,
         "metadata": read_header(LORAS / names[0]).metadata,
