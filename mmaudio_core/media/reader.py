@@ -171,6 +171,8 @@ class _Stream:
         """This chunk's frames up to output frame ``end``; the next chunk begins there."""
         count = max(0, min(self._filled, end - self._offset))
         chunk = self._empty(0) if self._chunk is None else self._chunk[:count]
+        if count < self._capacity:  # a part would keep all of it in memory, or in its pickle
+            chunk = chunk.clone()
         self._offset += count
         self._filled = 0
         self._chunk = None

@@ -1,7 +1,9 @@
-"""Many short real clips through the command, killed on the way: ``python -m tests.batch.many 200``.
+"""Many short real clips through the command, killed on the way.
 
-Prints how long it takes an item, and checks that runs that were killed three times end as one that
-was not. ``tests/batch/test_many.py`` runs it with a few.
+``python -m tests.batch.many 200`` prints how long it takes an item, and checks that runs that were
+killed three times end as one that was not. ``python -m tests.batch.many 200 3`` does the same on a
+Ray cluster of three nodes, whose workers are killed too. ``tests/batch/test_many.py`` and
+``test_cluster.py`` run it with a few.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 import av
 
 from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
+from tests.batch.nodes import ACTOR, DECODER, WRITER, nodes, run_with_kills
 from tests.batch.test_run import contents
 
 ROOT = Path(__file__).parents[2]
@@ -63,50 +66,90 @@ def command(root: Path, out: Path, *options: str) -> list[str]:
     return [*line, "--threads", "1", "--steps", "2", "--duration", str(SECONDS), *options]
 
 
-def killed(line: Sequence[str], kills: int) -> None:
-    """Start it and kill it after some items, so many times; then let it end."""
-    draw = random.Random(0)
-    for _ in range(kills):
-        process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        for _ in range(draw.randint(1, 4)):
-            process.stdout.readline()
-        time.sleep(draw.random() * 0.5)
-        process.kill()
-        process.communicate()
-    subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-
-
-def main(count: int, root: Path, *, kills: int = 3) -> dict[str, float]:
-    """Seconds, by what they were spent on; an item's on average but for all and again."""
+def prepare(root: Path, count: int) -> None:
+    """Weights and clips for ``command``."""
     write_synthetic_bundle(root / "weights", variant="small_16k")
     cut_clips(root / "clips", count)
-    figures: dict[str, float] = {}
+
+
+def whole_run(root: Path, count: int) -> dict[str, float]:
+    """One process makes ``whole``; seconds for all, and an item's in each stage."""
     begin = time.perf_counter()
-    done = subprocess.run(
-        command(root, root / "whole", "--json"), cwd=ROOT, check=True, stdout=subprocess.PIPE
-    )
-    figures["all"] = time.perf_counter() - begin
+    line = command(root, root / "whole", "--json")
+    done = subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    figures = {"all": time.perf_counter() - begin}
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["done"] == count and not events[-1]["failed"]
     finished = [event for event in events if event["event"] == "done"]
     for stage in finished[0]["seconds"]:
         figures[stage] = sum(event["seconds"][stage] for event in finished) / count
+    return figures
+
+
+def check_same(root: Path, out: str, count: int) -> None:
+    """Nothing is lost, doubled or left, and every byte is that of ``whole``."""
+    whole, found = contents(root / "whole"), contents(root / out)
+    assert len(whole) == 2 * count
+    assert found.keys() == whole.keys()
+    assert found == whole
+    assert not [path for path in (root / out).rglob("*") if "partial" in path.name]
+    attempts = root / out / ".mmaudio" / "attempts"
+    assert not attempts.exists() or not list(attempts.iterdir())
+
+
+def in_one_process(root: Path, count: int, *, kills: int = 3) -> dict[str, float]:
+    """Seconds, by what they were spent on; an item's on average but for all and again."""
+    prepare(root, count)
+    figures = whole_run(root, count)
     begin = time.perf_counter()
     again = subprocess.run(
         command(root, root / "whole", "--json"), cwd=ROOT, check=True, stdout=subprocess.PIPE
     )
     figures["again"] = time.perf_counter() - begin
     assert json.loads(again.stdout.splitlines()[-1])["skipped"] == count
+    run_with_kills(command(root, root / "killed"), random.Random(0), workers=(), drivers=kills)
+    check_same(root, "killed", count)
+    return figures
 
-    killed(command(root, root / "killed", "--json"), kills)
-    whole, resumed = contents(root / "whole"), contents(root / "killed")
-    assert whole.keys() == resumed.keys() and len(whole) == 2 * count
-    assert whole == resumed
+
+def on_cluster(
+    root: Path, count: int, address: str, *, kills: int = 3, seed: int = 0
+) -> dict[str, float]:
+    """Seconds for all, in one process and on a cluster; then with workers and drivers killed.
+
+    ``address`` is that of a cluster that this process started.
+    """
+    prepare(root, count)
+    figures = {"one process": whole_run(root, count)["all"]}
+    begin = time.perf_counter()
+    subprocess.run(
+        command(root, root / "nodes", "--ray", address),
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    figures["nodes"] = time.perf_counter() - begin
+    check_same(root, "nodes", count)
+
+    draw = random.Random(seed)
+    kinds = draw.sample([ACTOR, DECODER, WRITER], 3)
+    begin = time.perf_counter()
+    lines, killed = run_with_kills(
+        command(root, root / "killed", "--ray", address), draw, workers=kinds, drivers=kills
+    )
+    figures["killed"] = time.perf_counter() - begin
+    assert killed == [*kinds, *["driver"] * kills]
+    check_same(root, "killed", count)
+    figures["told twice"] = len(lines) - len(set(lines))
     return figures
 
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    items, *machines = map(int, sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(main(int(sys.argv[1]), Path(folder)), indent=1))
+        if machines:
+            with nodes(machines[0]) as head:
+                print(json.dumps(on_cluster(Path(folder), items, head), indent=1))
+        else:
+            print(json.dumps(in_one_process(Path(folder), items), indent=1))

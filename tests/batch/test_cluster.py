@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,28 +20,21 @@ from mmaudio_core.batch.run import CRASH
 from mmaudio_core.batch.sidecar import Sidecar
 from mmaudio_core.batch.stages import Failure
 from mmaudio_core.batch.store import LocalStore
-from mmaudio_core.checkpoint.synthetic import write_synthetic_bundle
 from mmaudio_core.config import exact_seconds
 from mmaudio_core.errors import MMAudioError
-from tests.batch.clips import clip
 from tests.batch.cluster_stages import Decode, MakeGenerate, Trail, Write
+from tests.batch.many import command, on_cluster, prepare
+from tests.batch.nodes import nodes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
-CLIPS = 8
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Of a cluster of three nodes on this machine."""
-    from ray.cluster_utils import Cluster as Nodes
-
-    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    for _ in range(2):
-        nodes.add_node(num_cpus=2)
-    assert nodes.address is not None
-    yield nodes.address
-    nodes.shutdown()
+    with nodes(3) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -54,56 +44,16 @@ def cluster(address: str) -> Iterator[Cluster]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("material")
-    write_synthetic_bundle(folder / "weights", variant="small_16k")
-    for number in range(CLIPS):
-        clip(folder / "clips" / f"{number}.mp4", seconds=1.1, seed=number)
-    return folder
-
-
-def mmaudio(material: Path, out: Path, *arguments: str) -> list[str]:
-    command = [sys.executable, "-m", "mmaudio_core", "sound", str(material / "clips")]
-    command += ["--out", str(out), "--weights", str(material / "weights"), "--model", "small_16k"]
-    command += ["--steps", "1", "--duration", "1", "--batch", "2", "--threads", "1"]
-    return [*command, *arguments]
-
-
-def results(folder: Path) -> dict[str, str]:
-    found = (path for path in folder.rglob("*") if ".mmaudio" not in path.parts)
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in found
-        if path.is_file() and path.suffix != ".json"
-    }
-
-
 def test_there_is_no_such_cluster() -> None:
     told = "no connection to a Ray cluster at 'localhost:1'"
     with pytest.raises(MMAudioError, match=told), connect("localhost:1"):
         pass
 
 
-def test_nodes_and_killed_drivers_leave_the_bytes_of_one_process(
-    address: str, material: Path, tmp_path: Path
+def test_killed_workers_and_drivers_leave_the_bytes_of_one_process(
+    address: str, tmp_path: Path
 ) -> None:
-    subprocess.run(mmaudio(material, tmp_path / "one"), cwd=ROOT, check=True, capture_output=True)
-    expected = results(tmp_path / "one")
-    assert len(expected) == CLIPS and len(set(expected.values())) == CLIPS
-    out = tmp_path / "three"
-    command = mmaudio(material, out, "--ray", address)
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as driver:
-        assert driver.stdout is not None
-        driver.stdout.readline()  # an item is done, others are in hand
-        driver.send_signal(signal.SIGKILL)
-    found = results(out)
-    assert found and found.items() <= expected.items()
-    again = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    assert results(out) == expected
-    assert "0 failed" in again.stderr and " 0 were done before" not in again.stderr
-    assert not list((out / ".mmaudio" / "attempts").iterdir())
-    assert not [path for path in out.rglob("*") if "partial" in path.name]
+    on_cluster(tmp_path, 16, address, kills=1)
 
 
 def make_items(count: int) -> list[Item]:
@@ -162,10 +112,11 @@ def test_an_actor_that_is_killed_loses_nothing(cluster: Cluster, tmp_path: Path)
     assert all(trail.lines("write", item) for item in items if item.out != "v1")
 
 
-def test_one_driver_a_folder(address: str, material: Path, tmp_path: Path) -> None:
-    with ItemLocks(tmp_path) as locks:
+def test_one_driver_a_folder(address: str, tmp_path: Path) -> None:
+    prepare(tmp_path, 1)
+    with ItemLocks(tmp_path / "out") as locks:
         assert locks.claim_all()
-        command = mmaudio(material, tmp_path, "--ray", address)
-        told = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+        line = command(tmp_path, tmp_path / "out", "--ray", address)
+        told = subprocess.run(line, check=False, cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 3
     assert "another process makes results in" in told.stderr

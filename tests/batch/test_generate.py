@@ -101,10 +101,15 @@ def test_frames_that_are_too_many_to_hold_are_read_while_they_are_encoded(
 
 
 def test_what_passes_between_stages_can_be_sent(items: Sequence[Item]) -> None:
-    decoded = pickle.loads(pickle.dumps(decode_item(items[0])))
+    sent = pickle.dumps(decode_item(items[0]))
+    # a second of frames; not the seconds that the reader has room for
+    assert len(sent) == pytest.approx(3 * (8 * 384**2 + 25 * 224**2), rel=0.01)
+    decoded = pickle.loads(sent)
     assert isinstance(decoded, DecodedItem)
     sound = generate(networks(), Batch(items=(items[0],)), {0: decoded})[0]
-    again = pickle.loads(pickle.dumps(sound))
+    sent = pickle.dumps(sound)
+    assert len(sent) == pytest.approx(4 * 16000, rel=0.1)  # one sound, not the batch's
+    again = pickle.loads(sent)
     assert isinstance(again, GeneratedSound)
     assert torch.equal(again.waveforms, sounds(items[0])[0])
     assert {"decode", "features", "sampling", "sound"} <= set(again.seconds)

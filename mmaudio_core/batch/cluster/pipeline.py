@@ -106,6 +106,7 @@ def _stream(
     context: Any = data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # that there are none
     context.target_max_block_size = _BLOCK_BYTES
     if cluster.gpus:
         resources = {"num_gpus": gpus_per_actor}

@@ -1,0 +1,87 @@
+"""A Ray cluster of several nodes on this machine, and processes of it that are killed at random."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+# As Ray names a process while it works.
+ACTOR = "MapWorker(MapBatches(Generator))"
+DECODER = "MapBatches(decode_rows)"
+WRITER = "MapBatches(write_rows)"
+_WAIT_SECONDS = 120
+
+
+@contextmanager
+def nodes(count: int) -> Iterator[str]:
+    """The address of a cluster of so many nodes of two CPUs."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+    )
+    for _ in range(count - 1):
+        cluster.add_node(num_cpus=2)
+    assert cluster.address is not None
+    try:
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def kill_worker(kind: str, running: Callable[[], bool]) -> bool:
+    """SIGKILL one of this process's cluster in the middle of its work; False if none came."""
+    end = time.monotonic() + _WAIT_SECONDS
+    while running() and time.monotonic() < end:
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if process.name().startswith("ray::") and kind in " ".join(process.cmdline()):
+                    process.kill()
+                    return True
+            except psutil.Error:  # it has just ended
+                pass
+        time.sleep(0.01)
+    return False
+
+
+def run_with_kills(
+    command: Sequence[str], draw: random.Random, *, workers: Sequence[str], drivers: int
+) -> tuple[list[str], list[str]]:
+    """Run the command to its end while things around it are killed.
+
+    Args:
+        command: prints a line for each item that is done.
+        draw: decides how many items are done before each kill.
+        workers: kinds of workers, of which one each is killed during the first run.
+        drivers: how often the command itself is killed, and then started again.
+
+    Returns:
+        All lines of all runs, and what was killed.
+    """
+    lines: list[str] = []
+    killed: list[str] = []
+    for run in range(drivers + 1):
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as driver:
+            assert driver.stdout is not None
+            for kind in workers if run == 0 else ():
+                lines += [driver.stdout.readline() for _ in range(draw.randint(1, 3))]
+                if kill_worker(kind, lambda one=driver: one.poll() is None):
+                    killed.append(kind)
+            if run < drivers:
+                lines += [driver.stdout.readline() for _ in range(draw.randint(1, 3))]
+                time.sleep(draw.random())
+                if driver.poll() is None:
+                    driver.send_signal(signal.SIGKILL)
+                    killed.append("driver")
+            lines += driver.stdout.readlines()
+        if run == drivers:
+            assert driver.returncode == 0, lines
+    return [line for line in lines if line.strip()], killed
