@@ -99,7 +99,6 @@ def check_same(root: Path, out: str, count: int) -> None:
 
 def in_one_process(root: Path, count: int, *, kills: int = 3) -> dict[str, float]:
     """Seconds, by what they were spent on; an item's on average but for all and again."""
-    prepare(root, count)
     figures = whole_run(root, count)
     begin = time.perf_counter()
     again = subprocess.run(
@@ -112,44 +111,44 @@ def in_one_process(root: Path, count: int, *, kills: int = 3) -> dict[str, float
     return figures
 
 
-def on_cluster(
-    root: Path, count: int, address: str, *, kills: int = 3, seed: int = 0
-) -> dict[str, float]:
-    """Seconds for all, in one process and on a cluster; then with workers and drivers killed.
+def on_cluster(root: Path, count: int, address: str) -> dict[str, float]:
+    """Seconds for all, in one process and on a cluster."""
+    figures = {"one process": whole_run(root, count)["all"]}
+    begin = time.perf_counter()
+    line = command(root, root / "nodes", "--ray", address)
+    subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    figures["nodes"] = time.perf_counter() - begin
+    check_same(root, "nodes", count)
+    return figures
+
+
+def killed_on_cluster(root: Path, count: int, address: str, *, drivers: int) -> float:
+    """Seconds for all, while workers of each kind and the driver are killed; ``whole`` is there.
 
     ``address`` is that of a cluster that this process started.
     """
-    prepare(root, count)
-    figures = {"one process": whole_run(root, count)["all"]}
-    begin = time.perf_counter()
-    subprocess.run(
-        command(root, root / "nodes", "--ray", address),
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    figures["nodes"] = time.perf_counter() - begin
-    check_same(root, "nodes", count)
-
-    draw = random.Random(seed)
+    draw = random.Random(0)
     kinds = draw.sample([ACTOR, DECODER, WRITER], 3)
     begin = time.perf_counter()
     lines, killed = run_with_kills(
-        command(root, root / "killed", "--ray", address), draw, workers=kinds, drivers=kills
+        command(root, root / "killed", "--ray", address), draw, workers=kinds, drivers=drivers
     )
-    figures["killed"] = time.perf_counter() - begin
-    assert killed == [*kinds, *["driver"] * kills]
+    seconds = time.perf_counter() - begin
+    assert killed == [*kinds, *["driver"] * drivers]
     check_same(root, "killed", count)
-    figures["told twice"] = len(lines) - len(set(lines))
-    return figures
+    assert len(lines) == len(set(lines))  # no item is told of twice
+    return seconds
 
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     items, *machines = map(int, sys.argv[1:])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, items)
         if machines:
             with nodes(machines[0]) as head:
-                print(json.dumps(on_cluster(Path(folder), items, head), indent=1))
+                print(json.dumps(on_cluster(folder, items, head), indent=1), flush=True)
+                print("killed", killed_on_cluster(folder, items, head, drivers=3))
         else:
-            print(json.dumps(in_one_process(Path(folder), items), indent=1))
+            print(json.dumps(in_one_process(folder, items), indent=1))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,6 +19,7 @@ ACTOR = "MapWorker(MapBatches(Generator))"
 DECODER = "MapBatches(decode_rows)"
 WRITER = "MapBatches(write_rows)"
 _WAIT_SECONDS = 120
+_OBJECT_STORE_BYTES = 1 << 30  # else these nodes have 150 MB, where Ray's own have gigabytes
 
 
 @contextmanager
@@ -25,11 +27,10 @@ def nodes(count: int) -> Iterator[str]:
     """The address of a cluster of so many nodes of two CPUs."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
-    )
+    node: dict[str, Any] = {"num_cpus": 2, "object_store_memory": _OBJECT_STORE_BYTES}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     for _ in range(count - 1):
-        cluster.add_node(num_cpus=2)
+        cluster.add_node(**node)
     assert cluster.address is not None
     try:
         yield cluster.address

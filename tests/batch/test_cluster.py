@@ -23,7 +23,7 @@ from mmaudio_core.batch.store import LocalStore
 from mmaudio_core.config import exact_seconds
 from mmaudio_core.errors import MMAudioError
 from tests.batch.cluster_stages import Decode, MakeGenerate, Trail, Write
-from tests.batch.many import command, on_cluster, prepare
+from tests.batch.many import command, killed_on_cluster, prepare, whole_run
 from tests.batch.nodes import nodes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -53,7 +53,9 @@ def test_there_is_no_such_cluster() -> None:
 def test_killed_workers_and_drivers_leave_the_bytes_of_one_process(
     address: str, tmp_path: Path
 ) -> None:
-    on_cluster(tmp_path, 16, address, kills=1)
+    prepare(tmp_path, 12)
+    whole_run(tmp_path, 12)
+    killed_on_cluster(tmp_path, 12, address, drivers=1)
 
 
 def make_items(count: int) -> list[Item]:
@@ -84,6 +86,12 @@ def run(
     return {o.item.out: o.result for o in outcomes}, trail, Attempts(store)
 
 
+def worker_logs(cluster: Cluster) -> list[str]:
+    """What Ray's dashboard shows of the workers."""
+    logs = Path(cluster.ray._private.worker._global_node.get_logs_dir_path())
+    return [path.read_text() for path in logs.glob("worker-*.err")]
+
+
 def test_an_item_that_ends_its_process_is_tried_alone_and_fails(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -99,6 +107,7 @@ def test_an_item_that_ends_its_process_is_tried_alone_and_fails(
     assert {item.out: attempts.count(item) for item in items if attempts.count(item)} == {
         "v6": CRASHES + 1
     }
+    assert any("v1 failed (decode): no such picture" in text for text in worker_logs(cluster))
     for item in items:
         expected = 0 if item.out in ("v1", "v6") else 1
         assert len(trail.lines("write", item)) == expected, item

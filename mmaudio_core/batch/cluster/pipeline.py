@@ -134,5 +134,6 @@ def _stream(
         )
         .map_batches(write_rows, fn_args=(stages,), num_cpus=_CPUS, **options)
     )
+    ended.set_name("mmaudio")  # in Ray's dashboard
     for row in ended.iter_rows():
         yield from_row(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ from ..sidecar import Sidecar
 from ..stages import DecodedItem, Failure, GeneratedSound, caught
 from ..store import Store
 
+log = logging.getLogger(__name__)
+"""Of the workers: Ray's dashboard shows their logs."""
 T = TypeVar("T")
 
 Decode = Callable[[Item], DecodedItem]
@@ -182,8 +185,11 @@ def _write(progress: Progress, stages: Stages) -> Progress:
             lambda i=item, s=sound: caught("write", lambda: stages.write(i, s)),
         )
     for place, found in ended.items():
+        item = assignment.batch.items[place]
         if not (isinstance(found, PutAside) or found == CRASH):
-            attempts.end(assignment.batch.items[place])
+            attempts.end(item)
+        if isinstance(found, Failure):
+            log.warning("%s failed (%s): %s", item.out, found.stage, found.reason)
     return Progress(assignment=assignment, ended=ended)
 
 
