@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 
@@ -31,7 +33,8 @@ def run_on_ray(arguments: argparse.Namespace, items: Iterable[Item], listener: L
     """
     arguments = _for_workers(arguments)
     try:
-        with connect(arguments.ray) as cluster:
+        # Ray tells on stdout of workers that died
+        with redirect_stdout(sys.stderr), connect(arguments.ray) as cluster:
             facts = cluster.call(
                 partial(_facts, arguments), gpus=arguments.ray_gpus if cluster.gpus else 0.0
             )

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from typing import Any, TextIO
 
 from .exit_codes import SOME_FAILED, Stopped
@@ -34,7 +34,9 @@ def write_line(text: str, stream: TextIO | None = None) -> None:
     to = sys.stdout if stream is None else stream
     encoding = getattr(to, "encoding", None) or "utf-8"
     try:
-        tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding), file=to)
+        # on a terminal tqdm moves its bars out of the way of sys.stdout and sys.stderr only
+        with redirect_stdout(to) if to.isatty() and to is not sys.stderr else nullcontext():
+            tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding), file=to)
         to.flush()
     except OSError as error:
         _discard(to)

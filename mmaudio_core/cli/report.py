@@ -50,6 +50,7 @@ class Report:
         self._lock = threading.RLock()
         self._started = time.monotonic()
         self._told = 0.0
+        self._stdout = sys.stdout  # whatever is put in its place later
         shown = sys.stderr.isatty()
         self._all = _bar(total, "all", 0, shown=shown)
         self._job = _bar(100, "", 1, shown=shown)
@@ -156,11 +157,11 @@ class Report:
 
     def _event(self, name: str, **facts: Any) -> None:
         if self._events:
-            write_line(as_json({"event": name, **facts}))
+            write_line(as_json({"event": name, **facts}), self._stdout)
 
     def _line(self, text: str) -> None:
         if not self._events:
-            write_line(text)
+            write_line(text, self._stdout)
 
     def _warn(self, text: str) -> None:
         write_line(text, sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -55,34 +56,40 @@ def kill_worker(kind: str, running: Callable[[], bool]) -> bool:
 
 def run_with_kills(
     command: Sequence[str], draw: random.Random, *, workers: Sequence[str], drivers: int
-) -> tuple[list[str], list[str]]:
-    """Run the command to its end while things around it are killed.
+) -> list[str]:
+    """Run the command to its end while things around it are killed; returns what was killed.
 
     Args:
-        command: prints a line for each item that is done.
+        command: prints events.
         draw: decides how many items are done before each kill.
         workers: kinds of workers, of which one each is killed during the first run.
         drivers: how often the command itself is killed, and then started again.
-
-    Returns:
-        All lines of all runs, and what was killed.
     """
-    lines: list[str] = []
     killed: list[str] = []
+    done: list[str] = []
+
+    def read(stdout: IO[str], count: int | None = None) -> None:
+        """Read events until so many items more are done, or to the end."""
+        before = len(done)
+        while (count is None or len(done) < before + count) and (line := stdout.readline()):
+            event = json.loads(line)  # nothing else may stand there, such as what Ray has to say
+            if event["event"] == "done":
+                done.append(event["out"])
+
     for run in range(drivers + 1):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as driver:
             assert driver.stdout is not None
             for kind in workers if run == 0 else ():
-                lines += [driver.stdout.readline() for _ in range(draw.randint(1, 3))]
+                read(driver.stdout, draw.randint(1, 3))
                 if kill_worker(kind, lambda one=driver: one.poll() is None):
                     killed.append(kind)
             if run < drivers:
-                lines += [driver.stdout.readline() for _ in range(draw.randint(1, 3))]
+                read(driver.stdout, draw.randint(1, 3))
                 time.sleep(draw.random())
                 if driver.poll() is None:
                     driver.send_signal(signal.SIGKILL)
                     killed.append("driver")
-            lines += driver.stdout.readlines()
-        if run == drivers:
-            assert driver.returncode == 0, lines
-    return [line for line in lines if line.strip()], killed
+            read(driver.stdout)
+    assert driver.returncode == 0
+    assert len(done) == len(set(done)), done  # an item that was told of is not done again
+    return killed

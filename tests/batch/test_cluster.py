@@ -53,9 +53,9 @@ def test_there_is_no_such_cluster() -> None:
 def test_killed_workers_and_drivers_leave_the_bytes_of_one_process(
     address: str, tmp_path: Path
 ) -> None:
-    prepare(tmp_path, 12)
-    whole_run(tmp_path, 12)
-    killed_on_cluster(tmp_path, 12, address, drivers=1)
+    prepare(tmp_path, 14)
+    whole_run(tmp_path, 14)
+    killed_on_cluster(tmp_path, 14, address, drivers=1)
 
 
 def make_items(count: int) -> list[Item]:
