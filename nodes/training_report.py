@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..mmaudio_core.checkpoint.published import CC_BY_NC
 from ..mmaudio_core.errors import MMAudioError
+from ..mmaudio_core.models.clip.tokenizer import fits
 from ..mmaudio_core.scoring.voice import find_voice
 from ..mmaudio_core.training.dataset import Example, TrainingSet
 from ..mmaudio_core.training.pieces import Piece, PieceOptions
@@ -19,10 +20,16 @@ from .plot_sheet import paste_frames
 _CELL, _LABEL, _STRIP, _GAP, _COLUMNS, _MOST = (256, 96), 34, 66, 8, 4, 48
 _BACK, _INK, _HELD = (22, 22, 26), (225, 225, 230), (255, 190, 92)
 _TOLD = 5  # recordings and pieces left out that a notice names
+_TOLD_LETTERS = 300  # of a caption in the report
 _LETTERS = 42  # of a caption that fit above a piece
 
 
-def describe(chosen: TrainingSet, examples: Sequence[Example], left_out: Sequence[str]) -> str:
+def describe(
+    chosen: TrainingSet,
+    examples: Sequence[Example],
+    left_out: Sequence[str],
+    notes: Sequence[str],
+) -> str:
     """The report, a line each."""
     lines = [
         f"Learned: {_count(chosen.training)}.",
@@ -35,8 +42,10 @@ def describe(chosen: TrainingSet, examples: Sequence[Example], left_out: Sequenc
         for name in dict.fromkeys(piece.recording for piece in pieces):
             of_one = [piece for piece in pieces if piece.recording == name]
             at = ", ".join(f"{float(piece.start):g}" for piece in of_one)
-            lines.append(f"{title}: {name} at {at} s: {of_one[0].caption or '(no caption)'}")
+            caption = of_one[0].caption[:_TOLD_LETTERS] or "(no caption)"
+            lines.append(f"{title}: {name} at {at} s: {caption}")
     lines += [f"Left out: {reason}" for reason in left_out]
+    lines += [f"Note: {note}" for note in notes]
     return "\n".join(lines)
 
 
@@ -98,6 +107,11 @@ def notices_of(chosen: TrainingSet, left_out: Sequence[str], options: PieceOptio
             "no recording is held out, so nothing will show whether too much is learned: there is "
             "only one, or held_out is 0"
         )
+    pieces = (*chosen.training, *chosen.held_out)
+    long = dict.fromkeys(p.recording for p in pieces if not fits(p.caption))
+    if long:
+        more = f" and {len(long) - 1} more" if len(long) > 1 else ""
+        notices.append(f"CLIP reads the beginning of the caption only: {next(iter(long))}{more}")
     if options.skip_voices and (reason := find_voice(torch.zeros(1, 16_000), 16_000).reason):
         notices.append(f"voices were not looked for: {reason}")
     return notices

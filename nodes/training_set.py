@@ -243,6 +243,7 @@ class MMAudioTrainingSet(Node):
         networks = with_cache_on_disk(mmaudio[0]) if keep_features[0] else mmaudio[0]
         recordings, left_out = prepare_recordings(networks, sources, options)
         left_out = [*listing.left_out, *left_out]
+        notes = [note for recording in recordings for note in recording.notes]
         chosen = split_recordings(recordings, held_out[0])
         check_any(chosen, left_out)
         examples = draw_examples(
@@ -256,10 +257,10 @@ class MMAudioTrainingSet(Node):
         return with_notices(
             [make_latent(e.latents[None, None], e.piece.features.duration) for e in examples],
             [_condition(example, empty_text) for example in examples],
-            describe(chosen, examples, left_out),
+            describe(chosen, examples, left_out, notes),
             draw_pieces(chosen),
             chosen,
-            notices=notices_of(chosen, left_out, options),
+            notices=[*notices_of(chosen, left_out, options), *notes[:1]],
         )
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from torch import Tensor
 
 from ..codec.encode import Posterior
+from ..errors import MMAudioError, Problem
 from ..feature_cache import VideoDigests
 from ..features.types import Features, VisualFeatures
 
@@ -18,10 +19,13 @@ class PieceOptions:
 
     Attributes:
         length: seconds of a piece.
-        overlap: seconds that consecutive pieces share.
+        overlap: seconds that consecutive pieces share, less than ``length``.
         at_cuts: let no piece cross a scene change, where scenes are long enough.
         loudness: in LUFS, to which each recording is brought; None leaves it.
         skip_voices: leave out pieces in which somebody speaks or sings.
+
+    Raises:
+        MMAudioError: the pieces would share all of what is in them.
     """
 
     length: Fraction = Fraction(8)
@@ -29,6 +33,14 @@ class PieceOptions:
     at_cuts: bool = True
     loudness: float | None = None
     skip_voices: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap < self.length:
+            raise MMAudioError(
+                f"got an overlap of {float(self.overlap):g} s for pieces of "
+                f"{float(self.length):g} s, expected less than a piece",
+                Problem.OPTION,
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +71,13 @@ class EncodedRecording:
         digest: identifies its sound.
         pieces: those that are used.
         left_out: why others are not, each in words that follow the recording's name.
+        notes: what was done to the sound.
     """
 
     digest: str
     pieces: tuple[EncodedPiece, ...]
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +105,11 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedRecording:
-    """The pieces of a recording, and why others were left out, a sentence each."""
+    """The pieces of a recording, why others were left out, and what was done, a sentence each."""
 
     name: str
     caption: str
     digest: str
     pieces: tuple[Piece, ...]
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()

@@ -126,7 +126,8 @@ def _with_caption(
             )
             for piece in encoded.pieces
         ),
-        left_out=tuple(f"{name}{why}" for why in encoded.left_out),
+        left_out=tuple(f"{name} {why}" for why in encoded.left_out),
+        notes=tuple(f"{name}: {note}" for note in encoded.notes),
     )
 
 
@@ -151,12 +152,12 @@ def encode_recording(
         sound, notes = normalize_loudness(sound, rate, options.loudness)
     starts = _starts(networks, recording, options, progress)
     pieces: list[EncodedPiece] = []
-    left_out = [f": {note}" for note in notes]
+    left_out: list[str] = []
     for start in starts:
         samples = _part(sound, rate, start, options.length)
         reason = _why_not(samples, rate, skip_voices=options.skip_voices)
         if reason:
-            left_out.append(f" at {float(start):g} s: {reason}")
+            left_out.append(f"at {float(start):g} s: {reason}")
             continue
         audio = Audio(waveforms=samples[None], sample_rate=rate)
         seen = see_piece(networks, recording.picture, start, options.length, progress)
@@ -171,7 +172,10 @@ def encode_recording(
             )
         )
     return EncodedRecording(
-        digest=sound_digest(recording.sound), pieces=tuple(pieces), left_out=tuple(left_out)
+        digest=sound_digest(recording.sound),
+        pieces=tuple(pieces),
+        left_out=tuple(left_out),
+        notes=notes,
     )
 
 
@@ -180,11 +184,13 @@ def _starts(
 ) -> tuple[Fraction, ...]:
     duration = recording.duration
     if duration < options.length:
-        if recording.picture is None:
+        alone = recording.picture is None
+        least = float(options.length) * (1 - _MAX_SILENCE if alone else 1)
+        if alone and duration >= least:
             return (Fraction(0),)
         raise MMAudioError(
-            f"is {float(duration):.2f} s long, expected at least {float(options.length):g} s, the "
-            "length of a piece"
+            f"is {float(duration):.3g} s long, expected at least {least:.3g} s for pieces of "
+            f"{float(options.length):g} s"
         )
     cuts: tuple[float, ...] = ()
     if options.at_cuts and recording.picture is not None and duration > options.length:

@@ -24,7 +24,7 @@ from ..scoring.voice import find_voice
 from .pieces import EncodedPiece, EncodedRecording, PieceOptions
 
 _TEXT = "text"
-_VERSION = "1"  # of what is kept and of how recordings are cut; raise it when either changes
+_VERSION = "2"  # of what is kept and of how recordings are cut; raise it when either changes
 
 
 def recording_key(networks: ModelProvider, content: str, options: PieceOptions) -> Digest:
@@ -53,6 +53,7 @@ def keep_recording(cache: FeatureCache, key: Digest, recording: EncodedRecording
     text = {
         "digest": recording.digest,
         "left_out": recording.left_out,
+        "notes": recording.notes,
         "starts": [str(piece.start) for piece in pieces],
         "duration": str(pieces[0].visual.duration) if pieces else "0",
     }
@@ -105,7 +106,10 @@ def recall_recording(cache: FeatureCache, key: Digest) -> EncodedRecording | Non
         )
         pieces.append(piece)
     return EncodedRecording(
-        digest=text["digest"], pieces=tuple(pieces), left_out=tuple(text["left_out"])
+        digest=text["digest"],
+        pieces=tuple(pieces),
+        left_out=tuple(text["left_out"]),
+        notes=tuple(text["notes"]),
     )
 
 

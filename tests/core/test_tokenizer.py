@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from mmaudio_core.models.clip.tokenizer import END, START, clean, tokenize
+from mmaudio_core.models.clip.tokenizer import END, START, clean, fits, tokenize
 from tests.golden_files import GOLDEN, golden
 
 CASES = json.loads((GOLDEN / "tokens.json").read_text(encoding="utf-8"))
@@ -32,6 +32,7 @@ def test_a_long_text_keeps_its_end_token(words: int, used: int):
     assert row[0] == START
     assert row[used - 1] == END
     assert row.count(0) == 77 - used
+    assert fits("thunder " * words) is (words <= 75)
 
 
 def test_cleaning():

@@ -272,8 +272,17 @@ def test_a_short_sound_is_followed_by_silence_and_a_short_film_is_left_out(tmp_p
     assert torch.equal(piece.latents.mean, encode(NETWORKS, padded, Fraction(1)))
     assert piece.features.clip is None and piece.features.sync is None
     short = read_recording(listed(film(tmp_path, "short", sound)))
-    with pytest.raises(MMAudioError, match=r"is 0.48 s long, expected at least 1 s"):
+    with pytest.raises(MMAudioError, match=r"is 0.48 s long, expected at least 1 s for pieces of"):
         prepare_recording(NETWORKS, short, SECOND)
+    click = replace(alone, sound=replace(audio, waveforms=audio.waveforms[..., : RATE // 25]))
+    with pytest.raises(MMAudioError, match=r"is 0.04 s long, expected at least 0.05 s for pieces"):
+        prepare_recording(NETWORKS, click, SECOND)
+
+
+@pytest.mark.parametrize("overlap", [1, 9, -1])
+def test_pieces_that_share_all_of_it_are_refused(overlap: int) -> None:
+    with pytest.raises(MMAudioError, match=f"an overlap of {overlap} s for pieces of 1 s"):
+        PieceOptions(length=Fraction(1), overlap=Fraction(overlap))
 
 
 def test_recordings_are_brought_to_one_loudness(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,11 @@ def test_lists_of_videos_and_sounds(inside: Inside) -> None:
     assert "leads out of it" in said["folder"] and "leads out of it" in said["absolute"]
     assert "sound 1 at 0 s: silent" in said["nothing"]
     assert said["seconds"].startswith("piece_seconds: got 20.0")
+    assert "an overlap of 1 s for pieces of 1 s" in said["overlap"]
+    assert "beginning of the caption only: sound 1 and 1 more" in found["long"][1]
+    assert "Note: sound 1: " in found["report of long"]
+    assert "Left out" not in found["report of long"]
+    assert "thunder " * 40 not in found["report of long"]
 
 
 def test_comfyuis_trainer_takes_them(inside: Inside) -> None:

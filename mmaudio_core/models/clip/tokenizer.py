@@ -45,6 +45,11 @@ def tokenize(texts: Sequence[str]) -> Tensor:
     return rows
 
 
+def fits(text: str) -> bool:
+    """Whether ``tokenize`` keeps all of a text."""
+    return len(_bpe().encode(clean(text)).ids) <= CONTEXT_LENGTH - 2
+
+
 def clean(text: str) -> str:
     """Repair the encoding, resolve HTML entities, collapse white space, convert to lower case."""
     text = html.unescape(html.unescape(ftfy.fix_text(text)))

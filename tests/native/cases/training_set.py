@@ -151,12 +151,18 @@ def case_lists() -> dict[str, Any]:
         "absolute": {"folder": str(INPUT / "steps")},
         "nothing": {"sounds": [{"waveform": torch.zeros(1, 1, RATE), "sample_rate": RATE}]},
         "seconds": {"sounds": sounds, "piece_seconds": 20.0},
+        "overlap": {"sounds": sounds, "overlap": 1.0},
     }.items():
         try:
             make(**wrong)
         except ValueError as error:
             said[name] = str(error)
+    sounds[0]["waveform"] = sounds[0]["waveform"] / 8
+    sounds[0]["waveform"][..., RATE // 2] = 1.0  # a click
+    long = make(sounds=sounds, captions=["thunder " * 80], loudness="-16 LUFS", held_out=0.0)
     return {
+        "long": long["notices"],
+        "report of long": long["report"],
         "kinds": kinds(made["positive"]),
         "captions": [p.caption for p in made["training_set"].training],
         "notices": made["notices"],
