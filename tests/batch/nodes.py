@@ -62,8 +62,8 @@ def run_with_kills(
     Args:
         command: prints events.
         draw: decides how many items are done before each kill.
-        workers: kinds of workers, of which one each is killed during the first run.
-        drivers: how often the command itself is killed, and then started again.
+        workers: kinds of workers, of which one each is killed during the last run.
+        drivers: how often the command itself is killed before.
     """
     killed: list[str] = []
     done: list[str] = []
@@ -79,16 +79,16 @@ def run_with_kills(
     for run in range(drivers + 1):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as driver:
             assert driver.stdout is not None
-            for kind in workers if run == 0 else ():
-                read(driver.stdout, draw.randint(1, 3))
-                if kill_worker(kind, lambda one=driver: one.poll() is None):
-                    killed.append(kind)
             if run < drivers:
                 read(driver.stdout, draw.randint(1, 3))
-                time.sleep(draw.random())
                 if driver.poll() is None:
                     driver.send_signal(signal.SIGKILL)
                     killed.append("driver")
+            else:
+                for kind in workers:
+                    if kill_worker(kind, lambda one=driver: one.poll() is None):
+                        killed.append(kind)
+                    read(driver.stdout, draw.randint(1, 3))
             read(driver.stdout)
     assert driver.returncode == 0
     assert len(done) == len(set(done)), done  # an item that was told of is not done again

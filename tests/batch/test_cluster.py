@@ -13,7 +13,7 @@ from mmaudio_core.batch.batches import plan_batches
 from mmaudio_core.batch.cluster.connect import Cluster, connect
 from mmaudio_core.batch.cluster.pipeline import run_on_cluster
 from mmaudio_core.batch.cluster.work import Assignment, Stages
-from mmaudio_core.batch.item import Item
+from mmaudio_core.batch.item import STATE, Item
 from mmaudio_core.batch.locks import ItemLocks
 from mmaudio_core.batch.options import ItemOptions
 from mmaudio_core.batch.run import CRASH
@@ -119,6 +119,15 @@ def test_an_actor_that_is_killed_loses_nothing(cluster: Cluster, tmp_path: Path)
     assert sum(isinstance(result, Sidecar) for result in found.values()) == 299
     assert not any(attempts.count(item) for item in items)
     assert all(trail.lines("write", item) for item in items if item.out != "v1")
+
+
+def test_a_place_that_takes_no_records_fails_each_item(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / STATE).write_text("no folder")
+    found, _, _ = run(cluster, make_items(3), tmp_path, size=1)
+    for result in found.values():
+        assert isinstance(result, Failure) and result.stage == "decode"
+        assert "could not be written" in result.reason
 
 
 def test_one_driver_a_folder(address: str, tmp_path: Path) -> None:

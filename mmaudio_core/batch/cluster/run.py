@@ -14,7 +14,7 @@ from ..item import Item
 from ..locks import ItemLocks
 from ..run import CRASH, Listener
 from ..sidecar import RunFacts, is_done
-from ..stages import Failure
+from ..stages import Failure, caught
 from ..store import Store
 from ..write import write_item
 from .connect import Cluster
@@ -92,7 +92,11 @@ class ClusterRun:
         for number, batch in enumerate(batches):
             places: list[int] = []
             for place, item in enumerate(batch.items):
-                if is_done(self._store, item, self._facts):
+                done = caught("write", lambda i=item: is_done(self._store, i, self._facts))
+                if isinstance(done, Failure):  # the place of this one result
+                    self._fail(item, done)
+                    continue
+                if done:
                     self._done.add(item.out)
                     self._listener.skipped(item)
                     continue

@@ -100,7 +100,8 @@ def decode_rows(table: Table, stages: Stages) -> Iterator[Table]:
     """First stage: decode all assignments of each row, and yield a table of one row for each."""
     for assignments in _objects(table):
         for assignment in assignments:
-            yield _table(_decode(assignment, stages))
+            begun = Progress(assignment=assignment)
+            yield _table(_guarded("decode", begun, lambda p=begun: _decode(p.assignment, stages)))
 
 
 class Generator:
@@ -112,13 +113,19 @@ class Generator:
 
     def __call__(self, table: Table) -> Iterator[Table]:
         for progress in _objects(table):
-            yield _table(_generate(progress, self._stages, self._generate))
+            yield _table(
+                _guarded(
+                    "generate",
+                    progress,
+                    lambda p=progress: _generate(p, self._stages, self._generate),
+                )
+            )
 
 
 def write_rows(table: Table, stages: Stages) -> Iterator[Table]:
     """Third stage: write results; what is returned is small."""
     for progress in _objects(table):
-        yield _table(_write(progress, stages))
+        yield _table(_guarded("write", progress, lambda p=progress: _write(p, stages)))
 
 
 def _objects(table: Table) -> Iterator[Any]:
@@ -128,6 +135,15 @@ def _objects(table: Table) -> Iterator[Any]:
 
 def _table(value: object) -> Table:
     return {name: [content] for name, content in to_row(value).items()}
+
+
+def _guarded(stage: str, progress: Progress, work: Callable[[], Progress]) -> Progress:
+    """The result of ``work``; if not even attempts can be recorded, each item has failed."""
+    result = caught(stage, work)
+    if isinstance(result, Failure):
+        failed = dict.fromkeys(progress.assignment.places, result)
+        return Progress(assignment=progress.assignment, ended={**failed, **progress.ended})
+    return result
 
 
 def _decode(assignment: Assignment, stages: Stages) -> Progress:
