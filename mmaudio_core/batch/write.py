@@ -8,13 +8,14 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..errors import MediaError
 from ..media import FrameSource, ImageSequence, open_source
 from ..mux import MuxResult, SoundResult, mux_audio, write_sound
 from ..progress import Progress, no_progress
-from .inputs import open_video
+from .inputs import input_facts, is_unchanged, open_video
 from .item import Item
 from .sidecar import ResultFile, RunFacts, Sidecar, item_digest, read_sidecar, sidecar_name
-from .stages import GeneratedSound, timed
+from .stages import GeneratedSound, InputFacts, timed
 from .store import Store
 
 _STILL_RATE = Fraction(25)
@@ -33,8 +34,10 @@ def write_item(
     of an earlier result that are not part of this one are deleted.
 
     Raises:
-        MediaError: the video cannot be read again, or the place cannot be written.
+        MediaError: the video has changed or cannot be read again, or the place cannot be written.
     """
+    if item.video is not None and item.options.sound_format is None:
+        _check_unchanged(item.video, sound.input)
     seconds = dict(sound.seconds)
     before = read_sidecar(store, item)
     if before is not None and before.digest is not None:  # keep in mind what is to be deleted
@@ -103,6 +106,16 @@ def _write_take(
         file_options=options.file_options,
         progress=progress,
     )
+
+
+def _check_unchanged(video: str, before: InputFacts | None) -> None:
+    """Raise MediaError if the picture is not the one that the sound was made for."""
+    input_facts(video, read=False)  # tells what is wrong with a video that is gone
+    if before is not None and not is_unchanged(video, before):
+        raise MediaError(
+            f"'{video}' changed while its sound was made; expected it to stay as it is. Run the "
+            "same command again once it is whole"
+        )
 
 
 def _picture(video: str, waveform: Tensor, sample_rate: int, start: Fraction) -> FrameSource:

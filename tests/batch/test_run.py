@@ -260,6 +260,28 @@ def test_failures_are_tried_again_and_forgotten_once_done(clips: Path, tmp_path:
     assert failure_lines(tmp_path / "out") == []
 
 
+def test_a_video_that_changes_meanwhile_gets_no_sound_made_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = clip(tmp_path / "a.mp4")
+    real = running.generate
+
+    def generate(*arguments: Any) -> Any:
+        made = real(*arguments)
+        clip(video, seed=9)
+        return made
+
+    monkeypatch.setattr(running, "generate", generate)
+    options = replace(QUICK, steps=1)
+    out = tmp_path / "out"
+    failure = go([item(video, "a", options)], out).failures["a"]
+    assert failure.stage == "write" and "changed while its sound was made" in failure.reason
+    assert set(contents(out)) == {"failures.jsonl"}
+    assert go([item(video, "b", replace(options, audio_only=True))], out).done_items == ["b"]
+    monkeypatch.undo()
+    assert go([item(video, "a", options)], out).done_items == ["a"]
+
+
 def test_a_place_that_refuses_one_result_takes_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
