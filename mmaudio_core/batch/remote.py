@@ -124,11 +124,18 @@ def file_system(url: str) -> tuple[Any, str]:
 
     Raises:
         ImportError: fsspec, or what it needs for this kind of URL, is not installed.
+        MediaError: there is no such kind of URL.
     """
     import fsspec.core  # pyright: ignore[reportMissingTypeStubs]
 
     core: Any = fsspec.core
-    fs, path = core.url_to_fs(url, use_listings_cache=False)
+    try:
+        fs, path = core.url_to_fs(url, use_listings_cache=False)
+    except ValueError as error:
+        raise MediaError(
+            f"'{url}' cannot be used ({error}); expected a path, or a URL of a kind that fsspec "
+            "knows, such as s3://, gs:// or https://"
+        ) from error
     return fs, path
 
 

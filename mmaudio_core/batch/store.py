@@ -12,6 +12,7 @@ from typing import Protocol
 from ..errors import MediaError
 from ..partial_files import partial_file
 from .item import is_url
+from .remote import file_system, retried
 from .remote_store import RemoteStore
 
 
@@ -110,8 +111,20 @@ class LocalStore:
 
 
 def open_store(place: str) -> Store:
-    """The store at a path or URL."""
-    return RemoteStore(place) if is_url(place) else LocalStore(Path(place))
+    """The store at a path or URL; nothing is written yet.
+
+    Raises:
+        MediaError: nothing can be written to that kind of URL, or a package for it is missing.
+    """
+    if not is_url(place):
+        return LocalStore(Path(place))
+    if place.lower().startswith(("http://", "https://")):
+        raise MediaError(
+            f"'{place}' is a web address, to which nothing can be written; expected a folder, or a "
+            "URL such as s3://bucket/results"
+        )
+    retried(lambda: file_system(place), place, "reached")
+    return RemoteStore(place)
 
 
 def store_failure(path: Path, what: str, error: OSError) -> MediaError:

@@ -14,7 +14,7 @@ class UsageError(MMAudioError):
 
 
 class StartError(MMAudioError):
-    """Weights or a device that are not there."""
+    """Weights, a device or a package that are not there."""
 
 
 class Stopped(KeyboardInterrupt):

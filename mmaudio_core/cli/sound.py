@@ -11,7 +11,7 @@ from ..batch.store import open_store
 from ..errors import MMAudioError
 from .arguments import item_options
 from .cluster import run_on_ray
-from .exit_codes import DONE, SOME_FAILED, UsageError
+from .exit_codes import DONE, SOME_FAILED, StartError, UsageError
 from .models import load_networks, run_facts
 from .report import Report
 
@@ -21,7 +21,7 @@ def sound(arguments: argparse.Namespace) -> int:
 
     Raises:
         UsageError: what is named cannot be used.
-        StartError: weights or the device are missing.
+        StartError: weights, the device or a package are missing.
         MediaError: the place of the results cannot be written.
     """
     defaults = item_options(arguments)
@@ -29,6 +29,8 @@ def sound(arguments: argparse.Namespace) -> int:
         store = open_store(arguments.out)
         items = expand(arguments.sources, defaults, store.local)
     except MMAudioError as error:
+        if isinstance(error.__cause__, ImportError):
+            raise StartError(str(error)) from None
         raise UsageError(str(error)) from None
     networks = None if arguments.ray else load_networks(arguments)
     report = Report(len(items), arguments.out, events=arguments.json)

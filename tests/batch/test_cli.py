@@ -82,6 +82,8 @@ def test_what_is_asked_wrongly_ends_with_2(
         (["sound", str(tmp_path / "list.jsonl"), *out], 'line 1: there is no key "promt"'),
         (["sound", str(tmp_path / "none"), *out], "does not exist"),
         (["sound", "a.mp4", *out, "--audio-only", "--container", "mp4"], "for sound alone"),
+        (["sound", "a.mp4", "--out", "https://example.org/x"], "nothing can be written"),
+        (["sound", "a.mp4", "--out", "smb3000://x/y"], "a kind that fsspec knows"),
     ):
         assert main(arguments) == 2
         assert told in capsys.readouterr().err
@@ -97,6 +99,15 @@ def test_what_is_asked_wrongly_ends_with_2(
         assert ended.value.code == 2
         assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_package_is_told_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    for places in (["a.mp4", "--out", "s3://x/y"], ["s3://x/a.mp4", "--out", str(tmp_path)]):
+        assert main(["sound", *places]) == 3
+        assert "needs what is not installed" in capsys.readouterr().err
 
 
 def test_results_that_cannot_be_written_are_told(
