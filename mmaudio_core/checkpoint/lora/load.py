@@ -118,7 +118,8 @@ def match_lora(
     for key, tensor in tensors.items():
         if key.startswith(_TRAINER_STATE):
             continue
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+        has_values = tensor.is_floating_point() and not tensor.is_meta
+        if has_values and not bool(torch.isfinite(tensor.float()).all()):
             raise CheckpointError(
                 f"{name} holds NaN or infinite values ({key})", Problem.LORA_NOT_FINITE
             )
