@@ -6,6 +6,7 @@ import glob
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -55,10 +56,10 @@ def _expand(source: str, defaults: ItemOptions, results: Path | None) -> Iterabl
     if os.path.isfile(source):
         return [Item(video=source, out=name_of(file_name(source)), options=defaults)]
     if os.path.isdir(source):
-        root, found = source, _videos_below(source, results)
+        root, found = source, [*filter(_may_be_video, _files_below(source, results))]
     elif glob.has_magic(source):
         root = _fixed_part(source)
-        found = _matching(source, _left_out(root, results))
+        found = _matching(source, root, results)
     else:
         raise MMAudioError(f"'{source}' does not exist; expected a video, a folder or a manifest")
     if not found:
@@ -100,8 +101,12 @@ def _read(source: str, defaults: ItemOptions) -> list[Item]:
     return read_manifest(text, source, defaults, os.path.dirname(source))
 
 
-def _videos_below(folder: str, results: Path | None) -> list[str]:
-    """Files that may be videos; hidden ones and what a run wrote are left out.
+def _may_be_video(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in VIDEO_ENDINGS
+
+
+def _files_below(folder: str, results: Path | None) -> list[str]:
+    """All files; hidden ones and what a run wrote are left out.
 
     A folder that can be reached in several ways, by links, is searched once; those below
     ``folder`` under the names that they have there.
@@ -117,22 +122,32 @@ def _videos_below(folder: str, results: Path | None) -> list[str]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            os.path.join(path, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
-        ]
+        found += [os.path.join(path, name) for name in files if not name.startswith(".")]
     return found
 
 
-def _matching(pattern: str, left_out: str | None) -> Iterable[str]:
+def _matching(pattern: str, root: str, results: Path | None) -> list[str]:
     """Files that a pattern matches, each once, under the shortest of its names."""
+    parts = Path(os.path.relpath(pattern, root)).parts
+    if "**" in parts:  # glob would follow links in circles
+        files = _files_below(root, results)
+        return [path for path in files if _fits(Path(os.path.relpath(path, root)).parts, parts)]
+    left_out = _left_out(root, results)
     found: dict[str, str] = {}
-    for path in sorted(glob.glob(pattern, recursive=True), key=lambda path: (len(path), path)):
+    for path in sorted(glob.glob(pattern), key=lambda path: (len(path), path)):
         real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
         if not os.path.isdir(path) and not _is_below(real, left_out):
             found.setdefault(real, path)
-    return found.values()
+    return [*found.values()]
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path fits a pattern, ``**`` of which stands for any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[count:], pattern[1:]) for count in range(len(parts) + 1))
+    return bool(parts) and fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
 
 
 def _left_out(root: str, results: Path | None) -> str | None:

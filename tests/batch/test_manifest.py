@@ -193,9 +193,8 @@ def test_what_links_lead_to_is_found_once(tmp_path: Path) -> None:
     (tmp_path / "away" / "back").symlink_to("../in")
     expected = ["day2/b", "far/c", "far/day3/d", "z"]
     assert outs(str(tmp_path / "in")) == expected
-    assert outs(str(tmp_path / "in" / "**" / "*.mp4")) == [
-        name.replace("day2", "day1") for name in expected
-    ]
+    assert outs(str(tmp_path / "in" / "**" / "*.mp4")) == expected
+    assert outs(str(tmp_path / "in" / "day*" / "*.mp4")) == ["day1/b"]
     (tmp_path / "self.mp4").symlink_to("self.mp4")
     assert outs(str(tmp_path / "*.mp4"), tmp_path / "out") == ["self"]
 
