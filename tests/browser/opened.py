@@ -13,7 +13,7 @@ import requests
 from dev.server import ComfyServer
 
 from .chromium import Chromium
-from .page import SIZE, ComfyPage, Renderer
+from .page import LOAD_SECONDS, SIZE, ComfyPage, Renderer
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -73,4 +73,4 @@ class SharedPage:
             ("free", {"free_memory": True}),
         ):
             url = f"{self._server.url}/{path}"
-            requests.post(url, json=body, timeout=30).raise_for_status()
+            requests.post(url, json=body, timeout=LOAD_SECONDS).raise_for_status()

@@ -138,7 +138,7 @@ class ComfyPage:
     def _open(self) -> None:
         # the server keeps the settings: another page may have changed them
         url = f"{self.server.url}/api/settings"
-        requests.post(url, json=self._settings, timeout=30).raise_for_status()
+        requests.post(url, json=self._settings, timeout=LOAD_SECONDS).raise_for_status()
         self.page.goto(self.server.url, timeout=LOAD_SECONDS * 1000)
         self.page.wait_for_function(_READY, timeout=LOAD_SECONDS * 1000)
         self.page.evaluate(_LISTEN)

@@ -13,7 +13,7 @@ from dev.server import ComfyServer
 
 from .chromium import Chromium
 from .opened import SharedPage
-from .page import ComfyPage, Renderer
+from .page import LOAD_SECONDS, ComfyPage, Renderer
 
 OpenPage = Callable[[Renderer, str], ComfyPage]
 Pages = dict[tuple[Renderer, str], SharedPage]
@@ -37,7 +37,9 @@ def opened_pages(comfy: ComfyServer) -> Iterator[Pages]:
     for page in pages.values():
         page.close()
     english = {"Comfy.Locale": "en"}
-    requests.post(f"{comfy.url}/api/settings", json=english, timeout=30).raise_for_status()
+    requests.post(
+        f"{comfy.url}/api/settings", json=english, timeout=LOAD_SECONDS
+    ).raise_for_status()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from .conftest import KEYS, Tls, environment, write_models
 from .poller import Poller
 from .video_host import VideoHost
 
-JOBS = 20
+JOBS = 12
 
 
 @pytest.fixture
