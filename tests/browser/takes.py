@@ -43,7 +43,8 @@ _FOLLOW = """async (panel, seconds) => {
   }
   cancelAnimationFrame(frame);
   for (const kind of kinds) heard.removeEventListener(kind, note);
-  return {sounds, picture, events, frames, speed: (heard.currentTime - from) / passed};
+  const speed = (heard.currentTime - from) / passed;
+  return {sounds, picture, events, frames, speed, rate: heard.playbackRate};
 }"""
 
 
@@ -57,6 +58,7 @@ class Played:
         events: of the sound that was heard: seeking, ratechange, pause.
         frames: that the page drew meanwhile.
         speed: of the sound that was heard, in seconds a second.
+        rate: at which the page was to play it, at the end.
     """
 
     sounds: list[list[float]]
@@ -64,6 +66,7 @@ class Played:
     events: list[str]
     frames: int
     speed: float
+    rate: float
 
     def apart(self, offset: float = 0.0) -> list[float]:
         """Seconds between the first and the last at each moment.
