@@ -137,8 +137,11 @@ class Panel:
         return Played(**self.root.evaluate(_FOLLOW, seconds))
 
     def pause(self) -> None:
-        if self.button("Pause").count():
-            self.button("Pause").click()
+        # at one moment: it may be about to come to its end
+        self.root.evaluate(
+            """(panel) => [...panel.querySelectorAll('button')]
+              .find((button) => button.textContent === 'Pause')?.click()"""
+        )
 
     def position(self) -> float:
         """Where the panel is on its axis, in seconds."""
