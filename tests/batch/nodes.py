@@ -16,7 +16,7 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 # As Ray names a process while it works.
-ACTOR = "MapWorker(MapBatches(Generator))"
+ACTOR = "MapWorker(MapBatches(GenerateRows))"
 DECODER = "MapBatches(decode_rows)"
 WRITER = "MapBatches(write_rows)"
 _WAIT_SECONDS = 120

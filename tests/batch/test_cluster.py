@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from mmaudio_core.batch.attempts import CRASHES, Attempts
 from mmaudio_core.batch.batches import plan_batches
+from mmaudio_core.batch.cluster import run as running
 from mmaudio_core.batch.cluster.connect import Cluster, connect
-from mmaudio_core.batch.cluster.pipeline import run_on_cluster
+from mmaudio_core.batch.cluster.pipeline import Outcome, run_on_cluster
+from mmaudio_core.batch.cluster.run import ClusterRun
 from mmaudio_core.batch.cluster.work import Assignment, Stages
 from mmaudio_core.batch.item import STATE, Item
 from mmaudio_core.batch.locks import ItemLocks
@@ -22,9 +25,11 @@ from mmaudio_core.batch.stages import Failure
 from mmaudio_core.batch.store import LocalStore
 from mmaudio_core.config import exact_seconds
 from mmaudio_core.errors import MMAudioError
+from tests.batch.clips import RUN
 from tests.batch.cluster_stages import Decode, MakeGenerate, Trail, Write
 from tests.batch.many import command, killed_on_cluster, prepare, whole_run
 from tests.batch.nodes import nodes
+from tests.batch.test_run import Heard
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
@@ -56,6 +61,40 @@ def test_killed_workers_and_drivers_leave_the_bytes_of_one_process(
     prepare(tmp_path, 14)
     whole_run(tmp_path, 14)
     killed_on_cluster(tmp_path, 14, address, drivers=1)
+
+
+def test_a_run_that_is_ended_in_time_has_not_crashed(address: str, tmp_path: Path) -> None:
+    prepare(tmp_path, 6)
+    line = command(tmp_path, tmp_path / "out", "--ray", address)
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        driver.send_signal(signal.SIGTERM)
+    assert driver.returncode == 143
+    assert list((tmp_path / "out" / STATE / "attempts").iterdir()) == []
+
+
+def test_the_actors_take_what_they_are_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, object] = {}
+
+    def record(*_: object, **options: object) -> Generator[Outcome, None, None]:
+        told.update(options)
+        yield from ()
+
+    monkeypatch.setattr(running, "run_on_cluster", record)
+    cluster = Cluster(ray=None, nodes=1, cpus=2, gpus=1)
+    ClusterRun(
+        cluster,
+        MakeGenerate(Trail(tmp_path), {}),
+        LocalStore(tmp_path),
+        RUN,
+        Heard(),
+        gpus_per_actor=0.25,
+        actors=3,
+    ).run([])
+    assert told == {"gpus_per_actor": 0.25, "actors": 3}
 
 
 def make_items(count: int) -> list[Item]:

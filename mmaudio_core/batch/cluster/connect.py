@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from ...errors import MMAudioError
 
 T = TypeVar("T")
 _CONNECT_SECONDS = 10
+_STOP_SECONDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,12 @@ class Cluster:
             return self.ray.get(call.remote(work))
         except self.ray.exceptions.RayTaskError as error:
             raise error.cause from None
+
+    def stop(self) -> None:
+        """Disconnect now: the workers end, whatever they are doing."""
+        self.ray.shutdown()
+        if self.nodes > 1:  # those elsewhere are told to
+            time.sleep(_STOP_SECONDS)
 
 
 def _call(work: Callable[[], T]) -> T:
@@ -64,10 +74,13 @@ def connect(address: str) -> Generator[Cluster, None, None]:
         ) from None
     if address not in ("local", "auto"):
         _check_address(address)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError) as error:
         raise _unreachable(address, str(error)) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in the place
     try:
         resources: dict[str, float] = ray.cluster_resources()
         yield Cluster(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..stages import Failure
 from .connect import Cluster
 from .work import (
     Assignment,
-    Generator,
+    GenerateRows,
     Progress,
     PutAside,
     Stages,
@@ -50,7 +50,7 @@ def run_on_cluster(
     *,
     gpus_per_actor: float = 1.0,
     actors: int | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Do all assignments; what becomes of each item is yielded as soon as it is known.
 
     Args:
@@ -126,7 +126,7 @@ def _stream(
             **options,
         )
         .map_batches(
-            Generator,
+            GenerateRows,
             fn_constructor_args=(stages,),
             compute=data.ActorPoolStrategy(min_size=1, max_size=most),
             **resources,

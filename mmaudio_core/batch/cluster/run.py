@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 
 from ...errors import MMAudioError
@@ -79,14 +80,37 @@ class ClusterRun:
                     "end it; a cluster needs the folder for itself"
                 )
             assignments = list(self._assign(batches))
-            outcomes = run_on_cluster(self._cluster, assignments, self._stages, actors=self._actors)
+            try:
+                self._listen(assignments)
+            except KeyboardInterrupt:
+                self._cluster.stop()
+                self._forget(assignments)
+                raise
+            self._failures.drop(lambda out: out in self._done)
+
+    def _listen(self, assignments: Sequence[Assignment]) -> None:
+        outcomes = run_on_cluster(
+            self._cluster,
+            assignments,
+            self._stages,
+            gpus_per_actor=self._gpus_per_actor,
+            actors=self._actors,
+        )
+        with closing(outcomes):  # else Ray Data would go on after an interruption
             for outcome in outcomes:
                 if isinstance(outcome.result, Failure):
                     self._fail(outcome.item, outcome.result)
                 else:
                     self._done.add(outcome.item.out)
                     self._listener.done(outcome.item, outcome.result)
-            self._failures.drop(lambda out: out in self._done)
+
+    def _forget(self, assignments: Sequence[Assignment]) -> None:
+        """Items that were in hand did not crash; on a slow store they count as if they had."""
+        if self._store.local is None:
+            return
+        for assignment in assignments:
+            for place in assignment.places:
+                self._attempts.end(assignment.batch.items[place])
 
     def _assign(self, batches: Iterable[Batch]) -> Iterator[Assignment]:
         for number, batch in enumerate(batches):

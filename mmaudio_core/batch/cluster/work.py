@@ -104,7 +104,7 @@ def decode_rows(table: Table, stages: Stages) -> Iterator[Table]:
             yield _table(_guarded("decode", begun, lambda p=begun: _decode(p.assignment, stages)))
 
 
-class Generator:
+class GenerateRows:
     """Second stage: an actor that holds the networks."""
 
     def __init__(self, stages: Stages) -> None:
