@@ -25,6 +25,8 @@ _POSITIONS = (
     ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
 )
 """The loudspeakers of ``LAYOUTS``, in the order of the channels."""
+_CANCELLED = 0.01
+"""Energy of a mix to the louder channel's below which the channels cancel each other."""
 _HALF_POWER = math.sqrt(0.5)
 _STEREO_GAINS = {
     "FL": (1.0, 0.0),
@@ -77,8 +79,18 @@ def mix_to_stereo(waveform: Tensor) -> Tensor:
 
 
 def mix_to_mono(waveform: Tensor) -> Tensor:
-    """Mix (..., C, T) down to (..., T): the mean of the two channels of ``mix_to_stereo``."""
-    return mix_to_stereo(waveform).mean(dim=-2)
+    """Mix (..., C, T) down to (..., T): the mean of the two channels of ``mix_to_stereo``.
+
+    Where they are in opposite phase, so that nearly nothing would be left, it is the louder one.
+    """
+    stereo = mix_to_stereo(waveform)
+    mono = stereo.mean(dim=-2)
+    energy = stereo.square().sum(dim=-1)
+    cancelled = mono.square().sum(dim=-1) < _CANCELLED * energy.amax(dim=-1)
+    if not cancelled.any():
+        return mono
+    louder = stereo.take_along_dim(energy.argmax(dim=-1)[..., None, None], dim=-2).squeeze(-2)
+    return torch.where(cancelled[..., None], louder, mono)
 
 
 def loudness_channels(waveform: Tensor) -> Tensor:

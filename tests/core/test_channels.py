@@ -61,6 +61,17 @@ def test_as_libav_mixes(channels: int) -> None:
     assert np.abs(mixed.to_ndarray() - mix_to_stereo(waveform).numpy()).max() < 1e-5
 
 
+def test_channels_that_cancel_each_other_leave_the_louder_one() -> None:
+    """Stereo in opposite phase, as a wrong cable makes it: each take is judged by itself."""
+    sound = torch.randn(100, generator=torch.Generator().manual_seed(1))
+    pairs = [(sound, -sound), (0.9 * sound, -sound), (sound, -0.5 * sound), (sound, 0 * sound)]
+    mono = mix_to_mono(torch.stack([torch.stack(pair) for pair in pairs]))
+    expected = [sound, -sound, sound / 4, sound / 2]
+    assert torch.allclose(mono, torch.stack(expected))
+    assert mix_to_mono(torch.zeros(2, 10)).abs().max() == 0
+    assert mix_to_mono(torch.zeros(2, 0)).shape == (0,)
+
+
 def test_many_channels_are_averaged() -> None:
     waveform = torch.randn(2, 16, 100)
     assert torch.allclose(mix_to_stereo(waveform), waveform.mean(1, keepdim=True))
