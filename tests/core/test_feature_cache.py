@@ -116,19 +116,23 @@ import torch
 from mmaudio_core.feature_cache import FeatureCache
 
 cache = FeatureCache(0, Path(sys.argv[1]))
-for number in range(1_000_000):
-    cache.put(number.to_bytes(20, "big"), torch.full((256,), float(number)))
+while True:  # the same files again and again: more and more would never be listed
+    for number in range(200):
+        cache.put(number.to_bytes(20, "big"), torch.full((256,), float(number)))
 """
 
 
 def test_killed_writers_leave_whole_files_only(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
-    while len(list(tmp_path.rglob("*.safetensors"))) < 20:
-        assert all(writer.poll() is None for writer in writers)
-    for writer in writers:
-        writer.kill()
-        writer.wait()
+    try:
+        while len(list(tmp_path.rglob("*.safetensors"))) < 20:
+            assert all(writer.poll() is None for writer in writers)
+            time.sleep(0.01)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
     cache = FeatureCache(folder=tmp_path)
     for file in tmp_path.rglob("*.safetensors"):
         found = cache.get(bytes.fromhex(file.stem))
