@@ -6,6 +6,7 @@ import logging
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from ..attempts import CRASHES, Attempts
@@ -101,31 +102,24 @@ def decode_rows(table: Table, stages: Stages) -> Iterator[Table]:
     for assignments in _objects(table):
         for assignment in assignments:
             begun = Progress(assignment=assignment)
-            yield _table(_guarded("decode", begun, lambda p=begun: _decode(p.assignment, stages)))
+            yield _table(_guarded("decode", partial(_decode, stages=stages), begun))
 
 
 class GenerateRows:
     """Second stage: an actor that holds the networks."""
 
     def __init__(self, stages: Stages) -> None:
-        self._stages = stages
-        self._generate = stages.make_generate()
+        self._work = partial(_generate, stages=stages, generate=stages.make_generate())
 
     def __call__(self, table: Table) -> Iterator[Table]:
         for progress in _objects(table):
-            yield _table(
-                _guarded(
-                    "generate",
-                    progress,
-                    lambda p=progress: _generate(p, self._stages, self._generate),
-                )
-            )
+            yield _table(_guarded("generate", self._work, progress))
 
 
 def write_rows(table: Table, stages: Stages) -> Iterator[Table]:
     """Third stage: write results; what is returned is small."""
     for progress in _objects(table):
-        yield _table(_guarded("write", progress, lambda p=progress: _write(p, stages)))
+        yield _table(_guarded("write", partial(_write, stages=stages), progress))
 
 
 def _objects(table: Table) -> Iterator[Any]:
@@ -137,17 +131,18 @@ def _table(value: object) -> Table:
     return {name: [content] for name, content in to_row(value).items()}
 
 
-def _guarded(stage: str, progress: Progress, work: Callable[[], Progress]) -> Progress:
+def _guarded(stage: str, work: Callable[[Progress], Progress], progress: Progress) -> Progress:
     """The result of ``work``; if not even attempts can be recorded, each item has failed."""
-    result = caught(stage, work)
+    result = caught(stage, lambda: work(progress))
     if isinstance(result, Failure):
         failed = dict.fromkeys(progress.assignment.places, result)
         return Progress(assignment=progress.assignment, ended={**failed, **progress.ended})
     return result
 
 
-def _decode(assignment: Assignment, stages: Stages) -> Progress:
+def _decode(progress: Progress, stages: Stages) -> Progress:
     attempts = Attempts(stages.store)
+    assignment = progress.assignment
     current: dict[int, DecodedItem | GeneratedSound] = {}
     ended: dict[int, Ended] = {}
     for place in assignment.places:
