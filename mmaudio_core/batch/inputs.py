@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from dataclasses import replace
-from typing import BinaryIO
 
 from ..errors import MediaError
+from ..file_identity import content_digest
 from ..media import PathOrBytes, open_source
 from .item import is_url
 from .remote import RemoteFile
 from .stages import InputFacts
-
-_BLOCK = 1 << 20
 
 
 def open_video(video: str) -> PathOrBytes:
@@ -34,7 +31,7 @@ def input_facts(video: str, *, read: bool) -> InputFacts:
         if facts.changed is not None or not read:
             return facts
         with remote.open() as file:
-            return replace(facts, digest=_digest(file))
+            return replace(facts, digest=content_digest(file))
     try:
         status = os.stat(video)
         digest = None
@@ -42,7 +39,7 @@ def input_facts(video: str, *, read: bool) -> InputFacts:
             if not stat.S_ISREG(status.st_mode):  # a pipe would block whoever opens it
                 open_source(video).info  # noqa: B018 (raises what says what it is)
             with open(video, "rb") as file:
-                digest = _digest(file)
+                digest = content_digest(file)
     except OSError as error:
         raise MediaError(
             f"'{video}' cannot be read ({error.strerror}); expected a video file. Check the path."
@@ -61,10 +58,3 @@ def is_unchanged(video: str, before: InputFacts) -> bool:
         return before.digest is not None and (input_facts(video, read=True).digest == before.digest)
     except MediaError:
         return False
-
-
-def _digest(file: BinaryIO) -> str:
-    digest = hashlib.blake2b(digest_size=20)
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from collections.abc import Hashable
-from typing import Protocol, TypeAlias, Union
+from typing import BinaryIO, Protocol, TypeAlias, Union
 
 from ..errors import MediaError
-from ..file_identity import file_identity
+from ..file_identity import content_digest, file_identity
 
 
 class OpenableFile(Protocol):
@@ -28,7 +27,6 @@ class OpenableFile(Protocol):
         ...
 
 
-_BLOCK_BYTES = 4 * 1024 * 1024
 PathOrBytes: TypeAlias = Union[str, "os.PathLike[str]", io.BytesIO, OpenableFile]
 """A path, a file's content in memory, or a file elsewhere."""
 
@@ -72,7 +70,7 @@ class InputFile:
 
     def read_ends(self, count: int) -> bytes:
         """The first and the last ``count`` bytes; all of a file that is no longer than both."""
-        with open(file, "rb") if isinstance(file := self.open(), str) else file as stream:
+        with self._stream() as stream:
             head = stream.read(count)
             stream.seek(max(count, self.size() - count))
             return head + (stream.read())
@@ -83,11 +81,11 @@ class InputFile:
         Raises:
             OSError: the file cannot be read.
         """
-        digest = hashlib.blake2b(digest_size=20)
-        with open(file, "rb") if isinstance(file := self.open(), str) else file as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
-        return digest.hexdigest()
+        with self._stream() as stream:
+            return content_digest(stream)
+
+    def _stream(self) -> BinaryIO:
+        return open(file, "rb") if isinstance(file := self.open(), str) else file
 
     @property
     def identity(self) -> tuple[Hashable, ...] | None:

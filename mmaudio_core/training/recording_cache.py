@@ -24,7 +24,7 @@ from ..scoring.voice import find_voice
 from .pieces import EncodedPiece, EncodedRecording, PieceOptions
 
 _TEXT = "text"
-_VERSION = "2"  # of what is kept and of how recordings are cut; raise it when either changes
+_VERSION = "3"  # of what is kept and of how recordings are cut; raise it when either changes
 
 
 def recording_key(networks: ModelProvider, content: str, options: PieceOptions) -> Digest:
